@@ -1,0 +1,1 @@
+"""What exists and what it costs: cards, schemas, prices, search."""

@@ -1,0 +1,1 @@
+"""Ways to begin: Markdown texts and the little that loads them."""

@@ -1,0 +1,1 @@
+"""The house that serves: protocol, fal client, emulator, jobs, command line."""

@@ -1,0 +1,1 @@
+"""What actually draws, sings and moves."""

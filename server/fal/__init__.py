@@ -1,0 +1,1 @@
+"""fal on the wire: the only room that sends a key."""

@@ -1,0 +1,1 @@
+"""Every job this house has seen: journal, follower, keeper, ledger."""

@@ -1,0 +1,1 @@
+"""What a file is, and a small picture of it."""

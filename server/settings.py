@@ -1,0 +1,275 @@
+"""`Settings`: every choice a person can make, read once from a mapping."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import SecretStr
+
+from tools.errors import NotConfiguredError
+from tools.ports import BackendName
+
+PLACEHOLDER = re.compile(
+    r"^\s*$|\$\{.*\}|^<.*>$|^your[_-]?(fal[_-]?)?(api[_-]?)?key", re.IGNORECASE
+)
+KEY = re.compile(r"^[A-Za-z0-9_-]+:[A-Za-z0-9_-]+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Where each of fal's surfaces answers; no trailing slashes."""
+
+    run: str = "https://fal.run"
+    queue: str = "https://queue.fal.run"
+    rest: str = "https://rest.fal.ai"
+    api: str = "https://api.fal.ai/v1"
+    cdn: str = "https://v3.fal.media"
+    ws: str = "wss://ws.fal.run"
+    models: str = "https://fal.ai"
+
+    @classmethod
+    def under(cls, base: str) -> "Hosts":
+        """Return the hosts of an emulator that serves every surface under *base*."""
+        ws = re.sub(r"^http", "ws", base)
+        return cls(
+            run=f"{base}/run",
+            queue=f"{base}/queue",
+            rest=f"{base}/rest",
+            api=f"{base}/api/v1",
+            cdn=f"{base}/cdn",
+            ws=f"{ws}/ws",
+            models=f"{base}/fal",
+        )
+
+
+EMULATOR_BASE = "http://emulator.invalid"
+
+
+def setting(
+    variable: str, meaning: str, parse: Callable[[str], Any], default: Any, shown: str = ""
+) -> Any:  # noqa: ANN401  # dataclass fields are typed where they stand
+    """Return a field that is read from *variable*; *shown* is its default in words."""
+    return field(
+        default=default,
+        metadata={"variable": variable, "meaning": meaning, "parse": parse, "shown": shown},
+    )
+
+
+def _text(given: str) -> str:
+    return given
+
+
+def _path(given: str) -> Path:
+    return Path(given).expanduser()
+
+
+def _paths(given: str) -> tuple[Path, ...]:
+    return tuple(_path(part) for part in given.split(os.pathsep) if part.strip())
+
+
+def _url(given: str) -> str:
+    if not re.match(r"^(https?|wss?)://[^\s/]+", given):
+        raise ValueError("an http(s) or ws(s) address")
+    return given.rstrip("/")
+
+
+def _dollars(given: str) -> Decimal:
+    try:
+        amount = Decimal(given.strip().removeprefix("$"))
+    except InvalidOperation:
+        raise ValueError("dollars, such as 2.50") from None
+    if not amount.is_finite() or amount < 0:
+        raise ValueError("dollars of zero or more")
+    return amount
+
+
+def _switch(given: str) -> bool:
+    words = {"on": True, "1": True, "true": True, "yes": True}
+    words |= {"off": False, "0": False, "false": False, "no": False}
+    if given.strip().lower() not in words:
+        raise ValueError("on or off")
+    return words[given.strip().lower()]
+
+
+def _speed(given: str) -> float:
+    speed = float(given)
+    if not 0 <= speed <= 1000:
+        raise ValueError("a number from 0 (no waiting) to 1000")
+    return speed
+
+
+def _backend(given: str) -> str:
+    if given not in ("auto", "cloud", "emulator"):
+        raise ValueError("auto, cloud or emulator")
+    return given
+
+
+def _home() -> Path:
+    from platformdirs import user_data_path  # noqa: PLC0415  # only where no home is named
+
+    return user_data_path("falkit", appauthor=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every choice a person can make; defaults are safe without a key.
+
+    Dollars are US dollars. Budgets of None do not limit.
+    """
+
+    backend_choice: Literal["auto", "cloud", "emulator"] = setting(
+        "FALKIT_BACKEND",
+        "where jobs run: `auto` (cloud with a key, else the emulator), `cloud` or `emulator`",
+        _backend,
+        "auto",
+    )
+    home: Path = setting(
+        "FALKIT_HOME", "folder of journal, uploads and emulator", _path, None, "the user data folder"
+    )
+    media_folder: Path = setting(
+        "FALKIT_MEDIA", "folder where results are saved", _path, None, "`FALKIT_HOME/media`"
+    )
+    roots: tuple[Path, ...] | None = setting(
+        "FALKIT_ROOTS",
+        "folders that files may be read from and saved to, separated as in `PATH`",
+        _paths,
+        None,
+        "the working folder, media, temporary folder, Downloads, Desktop, Pictures, Movies",
+    )
+    budget_job: Decimal | None = setting(
+        "FALKIT_BUDGET_JOB", "most dollars one job may cost", _dollars, None, "no limit"
+    )
+    budget_day: Decimal | None = setting(
+        "FALKIT_BUDGET_DAY", "most dollars a day, to local midnight", _dollars, Decimal(25)
+    )
+    budget_month: Decimal | None = setting(
+        "FALKIT_BUDGET_MONTH", "most dollars a month", _dollars, None, "no limit"
+    )
+    approve_above: Decimal = setting(
+        "FALKIT_APPROVE_ABOVE",
+        "a person approves jobs above this many dollars, or of unknown price",
+        _dollars,
+        Decimal(1),
+    )
+    ask_on_emulator: bool = setting(
+        "FALKIT_ASK_ON_EMULATOR", "ask for approval on the emulator too", _switch, False, "off"
+    )
+    previews: bool = setting(
+        "FALKIT_PREVIEWS", "put a small picture into answers", _switch, True, "on"
+    )
+    emulator_speed: float = setting(
+        "FALKIT_EMULATOR_SPEED",
+        "how fast the emulator's queue and models go: 1 as usual, 2 twice as fast, 0 without waiting",
+        _speed,
+        1.0,
+        "1",
+    )
+    run_url: str | None = setting("FALKIT_RUN_URL", "run host", _url, None, "`https://fal.run`")
+    queue_url: str | None = setting(
+        "FALKIT_QUEUE_URL", "queue host", _url, None, "`https://queue.fal.run`"
+    )
+    rest_url: str | None = setting(
+        "FALKIT_REST_URL", "support host", _url, None, "`https://rest.fal.ai`"
+    )
+    api_url: str | None = setting(
+        "FALKIT_API_URL", "platform API", _url, None, "`https://api.fal.ai/v1`"
+    )
+    cdn_url: str | None = setting("FALKIT_CDN_URL", "file host", _url, None, "`https://v3.fal.media`")
+    ws_url: str | None = setting("FALKIT_WS_URL", "WebSocket host", _url, None, "`wss://ws.fal.run`")
+    models_url: str | None = setting(
+        "FALKIT_MODELS_URL", "per-model schema host", _url, None, "`https://fal.ai`"
+    )
+    key: SecretStr | None = None
+    key_note: str = ""  # why there is no key although one seems to be set
+
+    @property
+    def backend(self) -> BackendName:
+        """Where jobs run: decided at start, never changed."""
+        if self.backend_choice == "auto":
+            return "cloud" if self.key else "emulator"
+        return self.backend_choice
+
+    @property
+    def hosts(self) -> Hosts:
+        """The addresses of fal's surfaces, or of the embedded emulator."""
+        if self.backend == "emulator":
+            return Hosts.under(EMULATOR_BASE)
+        usual = Hosts()
+        return Hosts(
+            run=self.run_url or usual.run,
+            queue=self.queue_url or usual.queue,
+            rest=self.rest_url or usual.rest,
+            api=self.api_url or usual.api,
+            cdn=self.cdn_url or usual.cdn,
+            ws=self.ws_url or usual.ws,
+            models=self.models_url or usual.models,
+        )
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "Settings":
+        """Return the settings that *environ* describes; a blank or unfilled variable counts as unset.
+
+        Raises:
+            NotConfiguredError: a value cannot be read, or the key is malformed.
+        """
+        values: dict[str, Any] = {}
+        for entry in fields(cls):
+            variable = entry.metadata.get("variable")
+            given = environ.get(variable, "") if variable else ""
+            if PLACEHOLDER.search(given):
+                continue
+            try:
+                values[entry.name] = cast("Callable[[str], Any]", entry.metadata["parse"])(given)
+            except ValueError as problem:
+                raise NotConfiguredError(
+                    f"{variable} is {given[:80]!r}", hint=f"it takes {problem}"
+                ) from None
+        values.setdefault("home", None)
+        values["home"] = Path(values["home"] or _home()).absolute()
+        values["media_folder"] = Path(
+            values.get("media_folder") or values["home"] / "media"
+        ).absolute()
+        values["key"], values["key_note"] = _key(environ)
+        settings = cls(**values)
+        if settings.backend_choice == "cloud" and settings.key is None:
+            raise NotConfiguredError(
+                f"FALKIT_BACKEND is 'cloud', but {settings.key_note or 'no key is set'}",
+                hint="set FAL_KEY, or FALKIT_BACKEND=emulator to try without one",
+            )
+        return settings
+
+
+def _key(environ: Mapping[str, str]) -> tuple[SecretStr | None, str]:
+    """Return the key, and a note when something that looks like one counts as none."""
+    given = environ.get("FAL_KEY", "")
+    source = "FAL_KEY"
+    if not given and environ.get("FAL_KEY_ID") and environ.get("FAL_KEY_SECRET"):
+        given = f"{environ['FAL_KEY_ID']}:{environ['FAL_KEY_SECRET']}"
+        source = "FAL_KEY_ID with FAL_KEY_SECRET"
+        if any(PLACEHOLDER.search(environ[name]) for name in ("FAL_KEY_ID", "FAL_KEY_SECRET")):
+            return None, f"{source} still holds a placeholder"
+    if not given and (file := environ.get("FAL_KEY_FILE", "")):
+        if PLACEHOLDER.search(file):
+            return None, "FAL_KEY_FILE still holds a placeholder"
+        source = "the file named by FAL_KEY_FILE"
+        try:
+            given = Path(file).expanduser().read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise NotConfiguredError(
+                f"the key file {file[:120]!r} cannot be read", hint="correct FAL_KEY_FILE"
+            ) from None
+    given = given.strip()
+    if not given:
+        return None, ""
+    if PLACEHOLDER.search(given):
+        return None, f"{source} still holds a placeholder"
+    if not KEY.match(given):
+        raise NotConfiguredError(
+            f"{source} does not look like a fal key",
+            hint="a key reads id:secret, from fal's dashboard; unset it to use the emulator",
+        )
+    return SecretStr(given), ""

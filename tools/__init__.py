@@ -1,0 +1,1 @@
+"""What may be asked: one file per tool, no protocol, no network."""
