@@ -1,1 +1,185 @@
 """`CatalogIndex`: the shipped cards by id, read one at a time by offset."""
+
+import json
+import re
+import sys
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from catalog.card import ModelCard
+from catalog.errors import UnknownModelError
+
+SNAPSHOT = Path(__file__).resolve().parent / "snapshot"
+
+# Parsed cards kept at hand; a card is about 5 KB once parsed.
+MOST_PARSED = 64
+LONGEST_CHAIN = 8
+
+# What people paste in front of an id.
+_PREFIXES = re.compile(
+    r"^(?:https?://)?(?:www\.)?"
+    r"(?:fal\.ai/models/|(?:queue\.|ws\.)?fal\.run/|rest\.fal\.ai/|fal\.ai/)",
+    re.IGNORECASE,
+)
+_SUFFIXES = re.compile(r"(?:/(?:api|playground|llms\.txt|examples))?/*(?:[?#].*)?$", re.IGNORECASE)
+_PARTS = re.compile(r"\d+(?:\.\d+)*|[a-z]+")
+
+
+class CatalogIndex:
+    """The shipped catalog. Opening reads nothing; each part is read when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._parsed: dict[str, ModelCard] = {}
+
+    @classmethod
+    def open(cls, folder: Path | None = None) -> "CatalogIndex":
+        """Return the catalog in *folder*, by default the one that is shipped. Nothing is read."""
+        return cls(folder or SNAPSHOT)
+
+    @cached_property
+    def ids(self) -> Sequence[str]:
+        """Every endpoint id, sorted."""
+        text = (self.folder / "ids.txt").read_text(encoding="utf-8")
+        return tuple(text.split("\n")[:-1])
+
+    @property
+    def as_of(self) -> str:
+        """The day (``YYYY-MM-DD``) of the list of endpoints that the snapshot was made from."""
+        return cast("str", self._facets["as_of"])
+
+    def get(self, endpoint_id: str) -> ModelCard:
+        """Return the card of *endpoint_id*, in any case and in any form people paste.
+
+        Raises:
+            UnknownModelError: the catalog holds no such endpoint; it names up to three nearest.
+        """
+        card = self.find(endpoint_id)
+        if card is None:
+            raise UnknownModelError(endpoint_id, nearest=self.nearest(endpoint_id))
+        return card
+
+    def find(self, endpoint_id: str) -> ModelCard | None:
+        """Return the card of *endpoint_id*, or None; see `get`."""
+        wanted = plain_id(endpoint_id)
+        place = self._place(wanted)
+        if place is None:
+            place = self._lower.get(wanted.lower())
+        return None if place is None else self._card(place)
+
+    def cards(self) -> Iterator[ModelCard]:
+        """Yield every card, sorted by id. Slow: it parses the whole catalog."""
+        with (self.folder / "cards.jsonl").open(encoding="utf-8") as lines:
+            for line in lines:
+                yield ModelCard.from_record(json.loads(line))
+
+    def of_category(self, category: str) -> tuple[str, ...]:
+        """Return the ids of *category*, fittest first: in use before retired, then by rank.
+
+        An unknown category has none.
+        """
+        places = cast("dict[str, list[int]]", self._facets["by_category"]).get(category, [])
+        return tuple(self.ids[place] for place in places)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Every category that has cards, sorted."""
+        return tuple(cast("dict[str, list[int]]", self._facets["by_category"]))
+
+    def successor(self, card: ModelCard) -> ModelCard | None:
+        """Return what to use instead of *card*, or None where it is current or nothing follows.
+
+        The chain of ``replaced_by`` is followed to its end; a deprecated card without one is
+        followed by the newest active card of its family and category.
+        """
+        current, seen = card, {card.endpoint_id}
+        while current.replaced_by and len(seen) < LONGEST_CHAIN:
+            following = self.find(current.replaced_by)
+            if following is None or following.endpoint_id in seen:
+                break
+            seen.add(following.endpoint_id)
+            current = following
+        if current is not card:
+            return current
+        if card.status != "deprecated":
+            return None
+        newest = cast("dict[str, int]", self._facets["newest"])
+        place = newest.get(f"{card.family} {card.category}")
+        return None if place is None else self._card(place)
+
+    def nearest(self, endpoint_id: str, count: int = 3) -> tuple[str, ...]:
+        """Return up to *count* ids that a misremembered *endpoint_id* may mean, best first.
+
+        Wrong owners, missing parts and typing errors are borne; an id that resembles nothing
+        has none.
+        """
+        return nearest_ids(plain_id(endpoint_id)[:200], self.ids, count)
+
+    @cached_property
+    def _facets(self) -> dict[str, Any]:
+        return cast(
+            "dict[str, Any]",
+            json.loads((self.folder / "facets.json").read_text(encoding="utf-8")),
+        )
+
+    @cached_property
+    def _lower(self) -> dict[str, int]:
+        return {endpoint_id.lower(): place for place, endpoint_id in enumerate(self.ids)}
+
+    @cached_property
+    def _offsets(self) -> "array[int]":
+        offsets = array("I", (self.folder / "offsets.bin").read_bytes())
+        if sys.byteorder == "big":
+            offsets.byteswap()
+        return offsets
+
+    def _place(self, endpoint_id: str) -> int | None:
+        place = bisect_left(self.ids, endpoint_id)
+        found = place < len(self.ids) and self.ids[place] == endpoint_id
+        return place if found else None
+
+    def _card(self, place: int) -> ModelCard:
+        endpoint_id = self.ids[place]
+        card = self._parsed.pop(endpoint_id, None)
+        if card is None:
+            start, end = self._offsets[place], self._offsets[place + 1]
+            with (self.folder / "cards.jsonl").open("rb") as lines:
+                lines.seek(start)
+                card = ModelCard.from_record(json.loads(lines.read(end - start)))
+        self._parsed[endpoint_id] = card  # last is most recently used
+        while len(self._parsed) > MOST_PARSED:
+            self._parsed.pop(next(iter(self._parsed)), None)
+        return card
+
+
+def plain_id(text: str) -> str:
+    """Return the bare endpoint id in *text*: blanks, slashes, hosts and page suffixes removed."""
+    bare = _PREFIXES.sub("", text.strip().strip("`'\"<>"))
+    return _SUFFIXES.sub("", bare).strip("/ ")
+
+
+def nearest_ids(wanted: str, ids: Sequence[str], count: int) -> tuple[str, ...]:
+    """Return up to *count* of *ids* that resemble *wanted*, best first."""
+    parts, grams = _resemblance(wanted)
+    if not grams:
+        return ()
+    scored: list[tuple[float, int, str]] = []
+    for endpoint_id in ids:
+        other_parts, other_grams = _resemblance(endpoint_id)
+        alike = 2 * len(grams & other_grams) / (len(grams) + len(other_grams))
+        if alike < 0.3:
+            continue
+        shared = 2 * len(parts & other_parts) / (len(parts) + len(other_parts))
+        scored.append((-(alike + shared), len(endpoint_id), endpoint_id))
+    return tuple(endpoint_id for _, _, endpoint_id in sorted(scored)[:count])
+
+
+def _resemblance(endpoint_id: str) -> tuple[set[str], set[str]]:
+    lowered = endpoint_id.lower().removeprefix("fal-ai/")
+    parts = set(_PARTS.findall(lowered)) or {lowered}
+    run = "".join(_PARTS.findall(lowered))
+    return parts, {run[at : at + 3] for at in range(max(len(run) - 2, 0))}
