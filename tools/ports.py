@@ -315,7 +315,7 @@ class Media(Protocol):
         """Return what a model should see of *given*: at most *size* pixels, *frames* for video."""
         ...
 
-    def folder(self, save_to: str) -> Path | None:
+    async def folder(self, save_to: str) -> Path | None:
         """Return the folder that *save_to* names, None for the default.
 
         Raises:

@@ -25,11 +25,15 @@ class Result(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a tool says: the structured result (None for tools that show pixels), text, pictures."""
+    """What a tool says: the structured result (None for tools that show pixels), text, pictures.
+
+    *is_error* marks an answer that reports a failure, such as a job that ended without its media.
+    """
 
     result: Result | None
     text: str
     pictures: Sequence[Picture] = ()
+    is_error: bool = False
 
 
 A = TypeVar("A", bound=Arguments)

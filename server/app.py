@@ -1,0 +1,205 @@
+"""The MCP room: a server whose tools are the values of `TOOLS`, in their order."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from inspect import Parameter, Signature
+from typing import Annotated, Any, cast
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool as SDKTool
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolResult,
+    GetPromptResult,
+    InputRequiredResult,
+    PromptArgument,
+    PromptMessage,
+    TextContent,
+    ToolAnnotations,
+)
+from mcp.types import Prompt as SDKPrompt
+from pydantic import ValidationError
+
+from catalog.errors import ActionableError
+from prompts.library import PROMPTS, PromptText
+from server.calls import answer, explain, failure, unknown_names
+from tools.ports import Call, Rooms
+from tools.tool import AnyTool
+
+INSTRUCTIONS = """\
+falkit finds, prices and runs fal.ai models and brings the files home. Order: search_models, \
+describe_model, then generate (or edit for media that exists); job_status for what still runs.
+- Give model inputs in `arguments`, the main text in `prompt`. Wrong arguments are refused before \
+anything is paid, with what would be right.
+- Media can be a path, an https URL, or a job id (JOB, or JOB/2 for its second output).
+- Waits end after 45 s at most; the job runs on. Call job_status, never submit again: that pays twice.
+- A state `held` waits for a person; say so and how to approve.
+- Ask for estimate_cost before anything long, large or repeated.
+- view_media shows you pictures, videos and sounds; look before you describe a result.
+"""
+BACKENDS = {
+    "cloud": "Backend: fal's cloud; runs cost money.",
+    "emulator": "Backend: the embedded emulator (no key is set). Media are marked local previews, "
+    "not a model's output; amounts are simulated.",
+}
+
+
+class StrictServer(MCPServer[None]):
+    """The SDK's server, where unknown names are refused and failures read as words."""
+
+    def __init__(self, rooms: Rooms, tools: Sequence[AnyTool]) -> None:
+        super().__init__(
+            "falkit",
+            title="falkit",
+            version=version("falkit"),
+            instructions=f"{INSTRUCTIONS}{BACKENDS[rooms.backend]}",
+            tools=[as_sdk_tool(tool, rooms) for tool in tools],
+            subscriptions=False,
+            log_level="WARNING",
+        )
+        self.values = {tool.name: tool for tool in tools}
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Return the answer of the tool called *name*.
+
+        Raises:
+            MCPError: there is no such tool.
+        """
+        tool = self.values.get(name)
+        if tool is None:
+            raise MCPError(code=INVALID_PARAMS, message=f"unknown tool {name[:80]!r}")
+        if problem := unknown_names(tool, arguments):
+            return failure(problem)
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as problem:
+            if isinstance(problem.__cause__, ValidationError):
+                return failure(explain(problem.__cause__))
+            raise
+
+    async def list_prompts(self) -> list[SDKPrompt]:
+        """Return the prompts in the order of `PROMPTS`."""
+        return [
+            SDKPrompt(
+                name=prompt.name,
+                title=prompt.title,
+                description=prompt.description,
+                arguments=[
+                    PromptArgument(
+                        name=gap.name, description=gap.description, required=gap.required
+                    )
+                    for gap in prompt.gaps
+                ],
+            )
+            for prompt in PROMPTS.values()
+        ]
+
+    async def get_prompt(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        context: Context[Any, Any] | None = None,
+    ) -> GetPromptResult:
+        """Return the prompt called *name* with its gaps filled.
+
+        Raises:
+            MCPError: there is no such prompt, or a gap is missing or unknown.
+        """
+        prompt: PromptText | None = PROMPTS.get(name)
+        if prompt is None:
+            known = ", ".join(PROMPTS)
+            raise MCPError(
+                code=INVALID_PARAMS, message=f"unknown prompt {name[:80]!r} (there are {known})"
+            )
+        try:
+            text = prompt.filled(arguments or {})
+        except ActionableError as problem:
+            raise MCPError(code=INVALID_PARAMS, message=str(problem)) from problem
+        message = PromptMessage(role="user", content=TextContent(type="text", text=text))
+        return GetPromptResult(description=prompt.description, messages=[message])
+
+
+def as_sdk_tool(tool: AnyTool, rooms: Rooms) -> SDKTool:
+    """Return *tool* as the SDK holds it: a function whose signature is the tool's arguments.
+
+    A function rather than ready schemas, so that the SDK unpacks JSON that hosts send as text, and
+    fills `Resolve` parameters.
+    """
+
+    async def run(ctx: Context[Any, Any], **given: object) -> CallToolResult:
+        async def progress(fraction: float, words: str) -> None:
+            await ctx.report_progress(fraction, 1.0, words)
+
+        arguments = tool.arguments.model_construct(**given)
+        return await answer(tool, arguments, Call(rooms, progress, asked_by=_client_name(ctx)))
+
+    context = Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=Context[Any, Any])
+    own = [
+        Parameter(
+            name,
+            Parameter.KEYWORD_ONLY,
+            annotation=Annotated[field.annotation, field],
+            default=Parameter.empty if field.is_required() else field.default,
+        )
+        for name, field in tool.arguments.model_fields.items()
+    ]
+    returns = CallToolResult if tool.result is None else Annotated[CallToolResult, tool.result]
+    signature = Signature([context, *own], return_annotation=returns)
+    setattr(run, "__signature__", signature)  # noqa: B010  # functions have no such attribute to a type checker
+    run.__annotations__ = {p.name: p.annotation for p in [context, *own]} | {"return": returns}
+    made = SDKTool.from_function(
+        run,
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        annotations=ToolAnnotations(
+            read_only_hint=tool.reads_only,
+            destructive_hint=tool.destroys,
+            idempotent_hint=tool.reads_only,
+            open_world_hint=tool.open_world,
+        ),
+    )
+    made.parameters = {**lean(made.parameters), "additionalProperties": False}
+    made.fn_metadata.output_schema = lean(made.fn_metadata.output_schema)
+    return made
+
+
+def _client_name(ctx: Context[Any, Any]) -> str:
+    """Return the name under which the host introduced itself, or nothing."""
+    params = getattr(ctx.session, "client_params", None)
+    info = getattr(params, "client_info", None)
+    return str(getattr(info, "name", ""))[:80]
+
+
+# Words of a JSON Schema that cost bytes and tell a model nothing: titles are the names again, and
+# bounds stand in the descriptions, since some hosts drop the keywords.
+_NOISE = ("title", "minimum", "maximum", "maxItems", "minItems")
+
+
+def lean(node: Any) -> Any:  # noqa: ANN401  # any JSON
+    """Return the JSON Schema *node* without automatic titles, empty defaults and descriptions."""
+    if isinstance(node, list):
+        return [lean(item) for item in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    kept: dict[str, Any] = {}
+    for key, value in cast("dict[str, Any]", node).items():
+        if key in ("properties", "$defs"):
+            kept[key] = {name: lean(schema) for name, schema in value.items()}
+        elif key in _NOISE and not isinstance(value, dict):
+            continue
+        elif key == "default" and value in ("", [], {}, False, 0, None):
+            continue
+        else:
+            kept[key] = lean(value)
+    return kept
+
+
+def build_server(rooms: Rooms, tools: Sequence[AnyTool]) -> StrictServer:
+    """Return the server that lends *rooms* to *tools*."""
+    return StrictServer(rooms, tools)

@@ -1,0 +1,115 @@
+"""From a tool's answer, or its failure, to the words a host reads."""
+
+import base64
+import difflib
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
+from pydantic import ValidationError
+
+from catalog.errors import ActionableError
+from tools.ports import Call
+from tools.tool import AnyTool, Arguments
+
+log = logging.getLogger("falkit.calls")
+
+# Promise 6: no ordinary result exceeds 10 KB of text.
+TEXT_BYTES = 10_000
+VALUE_SHOWN = 60
+
+
+async def answer(tool: AnyTool, arguments: Arguments, call: Call) -> CallToolResult:
+    """Return what a host shows of *tool*'s answer; every failure becomes words here.
+
+    A failure that the caller can mend names the value, the rule and the next step. One of ours is
+    logged under an incident number, and the number is all that is told.
+    """
+    try:
+        told = await tool.run(call, arguments)
+    except ActionableError as problem:
+        return failure(str(problem))
+    except Exception:
+        incident = secrets.token_hex(3)
+        log.exception("incident %s in %s", incident, tool.name)
+        return failure(
+            f"{tool.name} failed through a fault of falkit, incident {incident}; "
+            "the details are in the server's log (nothing more was sent)"
+        )
+    content: list[ContentBlock] = [TextContent(type="text", text=_cut(told.text))]
+    content += [
+        ImageContent(
+            type="image",
+            data=base64.b64encode(picture.data).decode(),
+            mime_type=picture.media_type,
+        )
+        for picture in told.pictures
+    ]
+    structured = (
+        told.result.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        if told.result is not None
+        else None
+    )
+    return CallToolResult(
+        content=content, structured_content=structured, is_error=told.is_error or None
+    )
+
+
+def failure(words: str) -> CallToolResult:
+    """Return *words* as a tool's error."""
+    return CallToolResult(content=[TextContent(type="text", text=_cut(words))], is_error=True)
+
+
+def _cut(text: str) -> str:
+    """Return *text* within `TEXT_BYTES`, saying what was cut."""
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= TEXT_BYTES:
+        return text
+    kept = encoded[: TEXT_BYTES - 60].decode("utf-8", "ignore")
+    return f"{kept}\n… {len(encoded) - len(kept.encode()):,} bytes cut"
+
+
+def unknown_names(tool: AnyTool, arguments: Mapping[str, object]) -> str:
+    """Return a sentence on arguments that *tool* does not take, or nothing.
+
+    An argument of the model itself belongs into ``arguments``; that is said where it applies.
+    """
+    known = list(tool.arguments.model_fields)
+    strangers = [name for name in arguments if name not in known]
+    if not strangers:
+        return ""
+    name = strangers[0]
+    near = difflib.get_close_matches(name, known, 1, 0.75)
+    if near:
+        advice = f"did you mean {near[0]!r}?"
+    elif "arguments" in known:
+        advice = "an input of the model goes into 'arguments'"
+    else:
+        advice = f"it takes {', '.join(known)}"
+    return f"{tool.name} has no argument {name[:80]!r} ({advice})"
+
+
+def explain(problem: ValidationError) -> str:
+    """Return what is wrong with a tool's arguments: the name, the value, the rule."""
+    told: list[str] = []
+    for error in problem.errors(include_url=False)[:6]:
+        name = ".".join(str(part) for part in error["loc"]) or "arguments"
+        if error["type"] == "missing":
+            told.append(f"{name} is missing")
+        else:
+            told.append(f"{name} is {_shown(error['input'])}: {_plain(error['msg'])}")
+    return "; ".join(told) + " (nothing was sent)"
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401  # any JSON
+    text = repr(value)
+    if len(text) <= VALUE_SHOWN:
+        return text
+    return f"{text[:VALUE_SHOWN]}… ({len(text):,} characters)"
+
+
+def _plain(message: str) -> str:
+    words = message.removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"it should be {words}" if words != message else message[:1].lower() + message[1:]

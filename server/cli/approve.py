@@ -1,0 +1,51 @@
+"""`falkit approve`: a person reads what would run and what it costs, and says yes or no."""
+
+import json
+
+import anyio
+
+from catalog.index import CatalogIndex
+from server.rooms import open_annexe
+from server.settings import Settings
+from tools.ports import Job
+
+# How long to wait for the submit after a yes, in seconds.
+SUBMIT_WAIT = 10.0
+
+
+async def approve_job(settings: Settings, job_id: str) -> None:
+    """Show the held job, ask, and mark it approved; it is submitted at once.
+
+    Raises:
+        UnknownJobError: there is no such job.
+    """
+    async with open_annexe(settings, CatalogIndex.open()) as rooms:
+        job = await rooms.jobs.find(job_id)
+        if job.state != "held":
+            print(f"{job.job_id} is {job.state}, not held; nothing to approve")
+            return
+        print(described(job))
+        answer = await anyio.to_thread.run_sync(input, "Run it? Type yes to approve: ")
+        if answer.strip().lower() != "yes":
+            print("not approved; the job stays held (cancel_job drops it)")
+            return
+        approved = await rooms.approve(job.job_id)
+        if approved.state == "approved":
+            approved = await rooms.jobs.wait(job.job_id, SUBMIT_WAIT)
+        print(f"{approved.job_id} is {approved.state}")
+
+
+def described(job: Job) -> str:
+    """Return what *job* would run and cost, whole: it is what the person says yes to."""
+    price = "unknown"
+    if job.estimate_high is not None:
+        low, high = job.estimate_low, job.estimate_high
+        price = f"${high:f}" if low in (None, high) else f"${low:f} to ${high:f}"
+    arguments = json.dumps(dict(job.arguments), indent=2, ensure_ascii=False)
+    return (
+        f"job       {job.job_id}\nmodel     {job.endpoint_id}\nbackend   {job.backend}\n"
+        f"price     {price}\nasked by  {job.asked_by or 'not said'}\narguments {arguments}\n"
+        f"{job.note}"
+    )
+
+

@@ -1,0 +1,103 @@
+"""The commands that a person types."""
+
+import os
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from catalog.errors import ActionableError
+from catalog.index import CatalogIndex
+from server.cli import fail
+from server.settings import Settings
+
+app = typer.Typer(
+    name="falkit",
+    help="fal.ai for an AI assistant. `falkit serve` is what an assistant starts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def person(argv: list[str]) -> None:
+    """Run the command that *argv* names; a failure a person can mend is one line."""
+    try:
+        app(argv, standalone_mode=True)
+    except ActionableError as problem:
+        fail(str(problem), 1)
+    except KeyboardInterrupt:
+        fail("interrupted; jobs run on, `falkit keep` brings their files home", 130)
+
+
+@app.callback(invoke_without_command=True)
+def main(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Give an AI assistant the whole of fal.ai."""
+    if show_version:
+        print(f"falkit {version('falkit')}")
+        raise typer.Exit
+
+
+@app.command("serve", help="Serve MCP on stdin and stdout; `falkit serve --help` has more.")
+def serve() -> None:
+    """Stand in the help; the front door takes `serve` before it comes here."""
+    from server.cli.serve import serving
+
+    serving([])()
+
+
+@app.command(help="Run the main job against the emulator with a real MCP client.")
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the files go.")] = Path("demo-output"),
+) -> None:
+    """Play the demonstration."""
+    from server.cli.demo import play
+
+    anyio.run(play, folder)
+
+
+@app.command(help="Serve the embedded fal-compatible platform on a loopback port.")
+def emulate(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8900,
+    speed: Annotated[float, typer.Option(min=0, max=1000, help="1 as usual, 0 no waiting.")] = 1.0,
+) -> None:
+    """Serve the emulator until it is interrupted."""
+    settings = Settings.read({**os.environ, "FALKIT_BACKEND": "emulator"})
+    anyio.run(_emulate, settings, port, speed)
+
+
+async def _emulate(settings: Settings, port: int, speed: float) -> None:
+    from server.emulator.platform import open_emulator
+    from server.emulator.serve import exports, serve
+
+    folder = settings.home / "emulator"
+    async with open_emulator(folder, CatalogIndex.open(), speed=speed) as platform:
+        print(exports(port), flush=True)
+        await serve(platform, port)
+
+
+@app.command(help="Approve a held job, after showing what it would run and cost.")
+def approve(
+    job_id: Annotated[str, typer.Argument(help="The held job.")],
+) -> None:
+    """Let a person say yes to a held job."""
+    from server.cli.approve import approve_job
+
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        fail("approval is a person's word: run it in a terminal", 2)
+    anyio.run(approve_job, Settings.read(os.environ), job_id)
+
+
+@app.command(help="Follow unfinished jobs and bring their files home, without an assistant.")
+def keep(
+    once: Annotated[bool, typer.Option("--once", help="Leave when nothing is unfinished.")] = False,
+) -> None:
+    """Follow what is unfinished until it is home."""
+    from server.cli.keep import keep_jobs
+
+    anyio.run(keep_jobs, Settings.read(os.environ), once)

@@ -1,0 +1,239 @@
+"""Open what a running server lends to its tools, late, and close it in reverse."""
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from catalog.errors import ActionableError
+from catalog.index import CatalogIndex
+from catalog.media import MediaKind
+from server.settings import Settings
+from tools.ports import (
+    Cancelled,
+    GivenMedia,
+    Intent,
+    Job,
+    JobPage,
+    JobQuery,
+    Jobs,
+    Media,
+    Output,
+    Picture,
+    Placed,
+    Progress,
+    Rooms,
+    View,
+)
+
+log = logging.getLogger("falkit.rooms")
+
+# How often a process without open jobs looks whether another one left work behind, in seconds.
+LOOK_EVERY = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The rooms that cost time to open: jobs and media on one backend.
+
+    *approve* is for the command line alone: no tool reaches it.
+    """
+
+    jobs: Jobs
+    media: Media
+    approve: Callable[[str], Awaitable[Job]]
+
+
+@asynccontextmanager
+async def open_rooms(settings: Settings) -> AsyncGenerator[Rooms]:
+    """Yield what a server lends to its tools; nothing heavy is imported before it is asked for.
+
+    Work that an earlier process left behind is taken up in the background.
+    """
+    catalog = CatalogIndex.open()
+    annexe = Annexe(settings, catalog)
+    async with anyio.create_task_group() as group:
+        group.start_soon(annexe.keep_open)
+        group.start_soon(annexe.watch_for_work)
+        try:
+            yield Rooms(
+                catalog=catalog,
+                jobs=LateJobs(annexe),
+                media=LateMedia(annexe),
+                backend=settings.backend,
+                previews=settings.previews,
+            )
+        finally:
+            annexe.close()
+            with anyio.CancelScope(shield=True), anyio.move_on_after(5):
+                await annexe.closed.wait()
+            group.cancel_scope.cancel()
+
+
+class Annexe:
+    """The late part of the house: opened by whoever needs it first, held open by one task.
+
+    One task opens and closes, since task groups must end where they began.
+    """
+
+    def __init__(self, settings: Settings, catalog: CatalogIndex) -> None:
+        self.settings = settings
+        self.catalog = catalog
+        self.closed = anyio.Event()
+        self._wanted = anyio.Event()
+        self._answered = anyio.Event()
+        self._closing = anyio.Event()
+        self._opened: Opened | None = None
+        self._problem: ActionableError | None = None
+
+    async def opened(self) -> Opened:
+        """Return the open rooms, opening them if need be.
+
+        Raises:
+            ActionableError: they cannot be opened; the next call tries again.
+        """
+        if self._opened is None:
+            answered = self._answered
+            self._wanted.set()
+            await answered.wait()
+        if self._opened is None:
+            raise self._problem or ActionableError("falkit is shutting down")
+        return self._opened
+
+    def close(self) -> None:
+        """Let the rooms be closed in reverse; `closed` is set when they are."""
+        self._closing.set()
+        self._wanted.set()
+
+    async def keep_open(self) -> None:
+        """Open the rooms when they are wanted and hold them open to the end."""
+        try:
+            while not self._closing.is_set():
+                await self._wanted.wait()
+                if self._closing.is_set():
+                    return
+                try:
+                    async with open_annexe(self.settings, self.catalog) as self._opened:
+                        self._answered.set()
+                        await self._closing.wait()
+                except ActionableError as problem:
+                    self._problem = problem
+                    self._wanted = anyio.Event()
+                    answered, self._answered = self._answered, anyio.Event()
+                    answered.set()
+                finally:
+                    self._opened = None
+        finally:
+            self._answered.set()
+            self.closed.set()
+
+    async def watch_for_work(self) -> None:
+        """Open the rooms when the journal holds work that no process is doing."""
+        journal = self.settings.home / "journal.db"
+        seen: tuple[int, int] | None = None
+        while self._opened is None and not self._closing.is_set():
+            await anyio.sleep(LOOK_EVERY)
+            mark = _mark(journal)
+            if mark == (0, 0) or mark == seen or self._opened is not None:
+                continue
+            from server.jobs.store import has_unfinished
+
+            try:
+                if await anyio.to_thread.run_sync(has_unfinished, journal):
+                    await self.opened()
+                seen = mark
+            except ActionableError as problem:
+                seen = mark
+                log.warning("the journal cannot be read: %s", problem)
+
+
+def _mark(journal: Path) -> tuple[int, int]:
+    """Return when the journal and its log were last written, zeros where there is none."""
+    marks = [0, 0]
+    for place, suffix in enumerate(("", "-wal")):
+        try:
+            marks[place] = journal.with_name(journal.name + suffix).stat().st_mtime_ns
+        except OSError:
+            continue
+    return marks[0], marks[1]
+
+
+@asynccontextmanager
+async def open_annexe(settings: Settings, catalog: CatalogIndex) -> AsyncGenerator[Opened]:
+    """Yield jobs and media on the backend that *settings* name, cloud or emulator."""
+    import httpx
+    from pydantic import SecretStr
+
+    from server.fal.client import FalClient
+    from server.jobs.intake import MediaDesk
+    from server.jobs.service import open_jobs
+    from server.media.roots import Roots
+
+    async with AsyncExitStack() as stack:
+        transport: httpx.AsyncBaseTransport | None = None
+        key = settings.key
+        if settings.backend == "emulator":
+            from server.emulator.platform import open_emulator
+            from server.emulator.transport import StreamingASGITransport
+
+            app = await stack.enter_async_context(
+                open_emulator(settings.home / "emulator", catalog, speed=settings.emulator_speed)
+            )
+            transport = await stack.enter_async_context(StreamingASGITransport(app))
+            key = SecretStr("emulator:local")
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(transport=transport, trust_env=transport is None)
+        )
+        client = FalClient(http, settings.hosts, key)
+        jobs = await stack.enter_async_context(open_jobs(settings, client, catalog))
+        yield Opened(jobs, MediaDesk(settings, Roots(settings), client, jobs), jobs.approve)
+
+
+class LateJobs:
+    """The `Jobs` port, opened at its first use."""
+
+    def __init__(self, annexe: Annexe) -> None:
+        self._annexe = annexe
+
+    async def start(self, intent: Intent) -> Job:
+        return await (await self._annexe.opened()).jobs.start(intent)
+
+    async def wait(self, job_id: str, seconds: float, progress: Progress | None = None) -> Job:
+        return await (await self._annexe.opened()).jobs.wait(job_id, seconds, progress)
+
+    async def find(self, job_id: str) -> Job:
+        return await (await self._annexe.opened()).jobs.find(job_id)
+
+    async def deliver(self, job_id: str) -> None:
+        await (await self._annexe.opened()).jobs.deliver(job_id)
+
+    async def list(self, query: JobQuery) -> JobPage:
+        return await (await self._annexe.opened()).jobs.list(query)
+
+    async def cancel(self, job_id: str) -> Cancelled:
+        return await (await self._annexe.opened()).jobs.cancel(job_id)
+
+
+class LateMedia:
+    """The `Media` port, opened at its first use."""
+
+    def __init__(self, annexe: Annexe) -> None:
+        self._annexe = annexe
+
+    async def look(self, reference: str, kind: MediaKind | None = None) -> GivenMedia:
+        return await (await self._annexe.opened()).media.look(reference, kind)
+
+    async def place(self, given: GivenMedia) -> Placed:
+        return await (await self._annexe.opened()).media.place(given)
+
+    async def preview(self, output: Output) -> Picture | None:
+        return await (await self._annexe.opened()).media.preview(output)
+
+    async def view(self, given: GivenMedia, *, frames: int, size: int) -> View:
+        return await (await self._annexe.opened()).media.view(given, frames=frames, size=size)
+
+    async def folder(self, save_to: str) -> Path | None:
+        return await (await self._annexe.opened()).media.folder(save_to)

@@ -1,0 +1,50 @@
+"""Cancel a job on fal, and say whether it was in time and whether it cost."""
+
+from pydantic import Field
+
+from tools.job_view import JobView, job_words
+from tools.ports import Call
+from tools.tool import Answer, Arguments, Tool
+
+
+class CancelArguments(Arguments):
+    """Which job."""
+
+    job_id: str = Field(description="The job's id")
+
+
+class CancelledView(JobView):
+    """The job, and what the cancellation did; charged is absent when not known."""
+
+    cancelled: bool = False
+    charged: bool | None = None
+
+
+async def cancel_job(call: Call, arguments: CancelArguments) -> Answer:
+    """Cancel the job; one that is already over stays as it is."""
+    outcome = await call.rooms.jobs.cancel(arguments.job_id)
+    view = JobView.of(outcome.job)
+    charged = {True: "charged", False: "not charged", None: "not known whether charged"}
+    said = "cancelled" if outcome.cancelled else "not cancelled: it was too late"
+    if outcome.job.is_settled:
+        await call.rooms.jobs.deliver(outcome.job.job_id)
+    shown = CancelledView(
+        **view.model_dump(), cancelled=outcome.cancelled, charged=outcome.charged
+    )
+    return Answer(shown, f"{said}; {charged[outcome.charged]}\n{job_words(view)}")
+
+
+CANCEL_JOB = Tool(
+    name="cancel_job",
+    title="Cancel a job",
+    description=(
+        "Cancel a job on fal; says whether it was in time and whether it cost. "
+        'Example: {"job_id":"01k9x2m4q7a"}'
+    ),
+    toolset="follow",
+    arguments=CancelArguments,
+    result=CancelledView,
+    run=cancel_job,
+    reads_only=False,
+    destroys=True,
+)

@@ -1,0 +1,118 @@
+"""Say what exact arguments would cost, before anything is paid."""
+
+from typing import Any
+
+from pydantic import Field
+
+from catalog.errors import ActionableError
+from catalog.pricing import Estimate, estimate
+from catalog.schema import check
+from tools.making import facts_of
+from tools.ports import Call
+from tools.tool import Answer, Arguments, Result, Tool
+
+
+class EstimateArguments(Arguments):
+    """What would be run, and how often."""
+
+    endpoint_id: str = Field(default="", description="One endpoint id")
+    endpoint_ids: list[str] = Field(
+        default=[], description="Or up to 8, to compare the same work side by side"
+    )
+    arguments: dict[str, Any] = Field(
+        default={}, description="The model's arguments, as for generate"
+    )
+    runs: int = Field(default=1, ge=1, le=10_000, description="How many runs, default 1")
+
+
+class Quote(Result):
+    """The price of one endpoint for the given work, in US dollars."""
+
+    endpoint_id: str
+    kind: str
+    low: float | None = None
+    high: float | None = None
+    formula: str = ""
+    assumptions: list[str] = []
+    source: str = ""
+    as_of: str = ""
+
+
+class Quotes(Quote):
+    """One quote, or with several endpoints all of them in `estimates`."""
+
+    endpoint_id: str = ""
+    kind: str = ""
+    estimates: list[Quote] = []
+
+
+async def estimate_cost(call: Call, arguments: EstimateArguments) -> Answer:
+    """Return dollars for exact arguments: exact, a range, or unknown; never a guess."""
+    ids = list(dict.fromkeys([*filter(None, [arguments.endpoint_id]), *arguments.endpoint_ids]))
+    if not 1 <= len(ids) <= 8:
+        raise ActionableError(
+            f"{len(ids)} endpoints to price", hint="give endpoint_id, or endpoint_ids with 1 to 8"
+        )
+    quotes = [await _quote(call, endpoint_id, arguments, len(ids) > 1) for endpoint_id in ids]
+    words = "\n".join(_words(quote, arguments.runs) for quote in quotes)
+    if len(quotes) == 1:
+        return Answer(Quotes(**quotes[0].model_dump()), words)
+    return Answer(Quotes(estimates=quotes), words)
+
+
+async def _quote(
+    call: Call, endpoint_id: str, arguments: EstimateArguments, comparing: bool
+) -> Quote:
+    try:
+        card = call.rooms.catalog.get(endpoint_id)
+        checked = check(card, arguments.arguments)
+        _, facts = await facts_of(call.rooms, checked)
+        made = estimate(card, checked.arguments, facts, arguments.runs)
+    except ActionableError as problem:
+        if not comparing:
+            raise
+        return Quote(endpoint_id=endpoint_id, kind="unknown", formula=str(problem)[:200])
+    return _as_quote(card.endpoint_id, made)
+
+
+def _as_quote(endpoint_id: str, made: Estimate) -> Quote:
+    return Quote(
+        endpoint_id=endpoint_id,
+        kind=made.kind,
+        low=None if made.low is None else float(made.low),
+        high=None if made.high is None else float(made.high),
+        formula=made.formula,
+        assumptions=list(made.assumptions)[:6],
+        source=made.source,
+        as_of=made.as_of,
+    )
+
+
+def _words(quote: Quote, runs: int) -> str:
+    match quote.kind:
+        case "exact":
+            price = f"${quote.low:g}"
+        case "range":
+            price = f"${quote.low:g} to ${quote.high:g}"
+        case _:
+            price = "price unknown"
+    times = f" for {runs} runs" if runs > 1 else ""
+    assumed = f"; assumed: {', '.join(quote.assumptions)}" if quote.assumptions else ""
+    source = f" [{quote.source}, {quote.as_of}]" if quote.source else ""
+    return f"{quote.endpoint_id}: {price}{times} ({quote.formula}){assumed}{source}"
+
+
+ESTIMATE_COST = Tool(
+    name="estimate_cost",
+    title="Estimate cost",
+    description=(
+        "Dollars for exact arguments, on one model or several side by side. Free. "
+        'Example: {"endpoint_id":"fal-ai/flux/dev","arguments":{"prompt":"a cat","num_images":4}}'
+    ),
+    toolset="discover",
+    arguments=EstimateArguments,
+    result=Quotes,
+    run=estimate_cost,
+    reads_only=True,
+    open_world=False,
+)

@@ -1,0 +1,84 @@
+"""Run a model and bring its files home."""
+
+from typing import Any
+
+from pydantic import Field
+
+from catalog.choose import choose
+from catalog.errors import ActionableError
+from tools.job_view import JobView
+from tools.making import MakeArguments, Order, make, merged, usable
+from tools.ports import Call
+from tools.tool import Answer, Tool
+
+
+class GenerateArguments(MakeArguments):
+    """Which model, and what it is asked."""
+
+    endpoint_id: str = Field(default="", description="Endpoint id; or give task or from_job")
+    prompt: str = Field(default="", description="What to make, for the model's main text input")
+    arguments: dict[str, Any] = Field(
+        default={},
+        description="The model's other inputs, as describe_model lists them. Media: a path, https "
+        "URL, data URI, or an earlier job: JOB, or JOB/2 for its second output",
+    )
+    task: str = Field(
+        default="", description="Instead of endpoint_id: a category, such as text-to-image"
+    )
+    prefer: str = Field(default="", description="With task: popular (default), cheap, fast, newest")
+    from_job: str = Field(default="", description="Repeat this job, changed by what is given here")
+
+
+async def generate(call: Call, arguments: GenerateArguments) -> Answer:
+    """Check, price and run a model; answer with the job as it stands after the wait."""
+    return await make(call, await _order(call, arguments), arguments)
+
+
+async def _order(call: Call, given: GenerateArguments) -> Order:
+    catalog = call.rooms.catalog
+    named = [name for name in ("endpoint_id", "task", "from_job") if getattr(given, name)]
+    if not named:
+        raise ActionableError(
+            "no model named", hint="give endpoint_id (search_models finds one), task or from_job"
+        )
+    if given.task and len(named) > 1:
+        raise ActionableError(
+            f"task and {' and '.join(name for name in named if name != 'task')} both given",
+            hint="task chooses a model; leave it out when one is named",
+        )
+    if given.prefer and not given.task:
+        raise ActionableError("prefer is given without task", hint="give task, or drop prefer")
+    if given.task:
+        choice = choose(catalog, given.task, given.prefer)
+        note = f"chose {choice.card.endpoint_id}: {choice.why}"
+        return Order(choice.card, given.arguments, given.prompt, (note,))
+    if given.from_job:
+        job = await call.rooms.jobs.find(given.from_job)
+        card = usable(catalog, given.endpoint_id or job.endpoint_id)
+        kept = dict(job.arguments)
+        if given.prompt and card.text_field is not None:
+            kept.pop(card.text_field, None)
+        return Order(
+            card,
+            merged(kept, given.arguments),
+            given.prompt,
+            (f"from job {job.job_id}",),
+            parents=(job.job_id,),
+        )
+    return Order(usable(catalog, given.endpoint_id), given.arguments, given.prompt)
+
+
+GENERATE = Tool(
+    name="generate",
+    title="Generate media",
+    description=(
+        "Run a model: arguments and price are checked first, the files are saved, and the job id "
+        "can be media for the next call. Costs money with a key. "
+        'Example: {"endpoint_id":"fal-ai/flux/dev","prompt":"a red fox","arguments":{"seed":7}}'
+    ),
+    toolset="make",
+    arguments=GenerateArguments,
+    result=JobView,
+    run=generate,
+    reads_only=False,
+)

@@ -1,0 +1,26 @@
+"""`TOOLS`: every tool, in the order in which a caller would need them."""
+
+from tools.cancel_job import CANCEL_JOB
+from tools.describe_model import DESCRIBE_MODEL
+from tools.edit import EDIT
+from tools.estimate_cost import ESTIMATE_COST
+from tools.generate import GENERATE
+from tools.job_status import JOB_STATUS
+from tools.list_jobs import LIST_JOBS
+from tools.search_models import SEARCH_MODELS
+from tools.tool import AnyTool
+from tools.upload_file import UPLOAD_FILE
+from tools.view_media import VIEW_MEDIA
+
+TOOLS: tuple[AnyTool, ...] = (
+    SEARCH_MODELS,
+    DESCRIBE_MODEL,
+    ESTIMATE_COST,
+    GENERATE,
+    EDIT,
+    UPLOAD_FILE,
+    JOB_STATUS,
+    VIEW_MEDIA,
+    LIST_JOBS,
+    CANCEL_JOB,
+)

@@ -1,0 +1,42 @@
+"""Where a job stands, and its files when it is done."""
+
+from pydantic import Field
+
+from tools.job_view import JobView, job_answer
+from tools.ports import Call
+from tools.tool import Answer, Arguments, Tool
+
+
+class StatusArguments(Arguments):
+    """Which job, and how long to wait for it."""
+
+    job_id: str = Field(description="The job's id")
+    wait_seconds: float = Field(
+        default=30, ge=0, le=45, description="Seconds to wait, 0 to 45, default 30; the job runs on"
+    )
+    logs: bool = Field(default=False, description="Add the last lines of the model's log")
+
+
+async def job_status(call: Call, arguments: StatusArguments) -> Answer:
+    """Return the job when it is settled, or as it stands after the wait."""
+    job = await call.rooms.jobs.wait(arguments.job_id, arguments.wait_seconds, call.progress)
+    if job.is_settled:
+        await call.rooms.jobs.deliver(job.job_id)
+    return await job_answer(
+        call.rooms.media, job, logs=arguments.logs, preview=call.rooms.previews
+    )
+
+
+JOB_STATUS = Tool(
+    name="job_status",
+    title="Job status",
+    description=(
+        "Wait for a job and get its outputs, files and cost. "
+        'Example: {"job_id":"01k9x2m4q7a","wait_seconds":45}'
+    ),
+    toolset="follow",
+    arguments=StatusArguments,
+    result=JobView,
+    run=job_status,
+    reads_only=True,
+)

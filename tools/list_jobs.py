@@ -1,0 +1,141 @@
+"""What was made, newest first."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from catalog.errors import ActionableError
+from tools.job_view import cost_view
+from tools.ports import Call, Job, JobQuery
+from tools.tool import Answer, Arguments, Result, Tool
+
+State = Literal[
+    "", "planned", "held", "approved", "queued", "running", "done", "failed", "cancelled",
+    "unconfirmed",
+]  # fmt: skip
+PROMPT_SHOWN = 80
+
+
+class ListArguments(Arguments):
+    """Which jobs; every given filter must hold."""
+
+    state: State = Field(default="", description="Only jobs in this state")
+    endpoint_id: str = Field(default="", description="Only jobs of this model")
+    text: str = Field(default="", description="Words in prompt, arguments or tags")
+    tag: str = Field(default="", description="Only jobs with this tag")
+    since: str = Field(default="", description="ISO date or time, or an age such as 2h, 3d")
+    related_to: str = Field(default="", description="Jobs this job was made from, or led to")
+    limit: int = Field(default=10, ge=1, le=50, description="Jobs, 1 to 50, default 10")
+    cursor: str = Field(default="", description="`next_cursor` of the page before")
+
+
+class JobRow(Result):
+    """One job in short."""
+
+    job_id: str
+    state: str
+    endpoint_id: str
+    created: str
+    prompt: str = ""
+    files: list[str] = []
+    dollars: float | None = None
+    backend: str = ""
+    tags: list[str] = []
+    parents: list[str] = []
+
+
+class JobList(Result):
+    """Jobs, newest first."""
+
+    jobs: list[JobRow]
+    next_cursor: str = ""
+
+
+async def list_jobs(call: Call, arguments: ListArguments) -> Answer:
+    """Return the jobs of this house that fit."""
+    page = await call.rooms.jobs.list(
+        JobQuery(
+            state=arguments.state,
+            endpoint_id=arguments.endpoint_id.strip(),
+            text=arguments.text.strip(),
+            tag=arguments.tag.strip(),
+            since=since(arguments.since),
+            related_to=arguments.related_to.strip(),
+            limit=arguments.limit,
+            cursor=arguments.cursor,
+        )
+    )
+    listed = JobList(jobs=[_row(job) for job in page.jobs], next_cursor=page.next_cursor)
+    lines = [_words(row) for row in listed.jobs] or ["no jobs fit"]
+    if listed.next_cursor:
+        lines.append(f"older ones with cursor={listed.next_cursor}")
+    return Answer(listed, "\n".join(lines))
+
+
+def since(given: str) -> datetime | None:
+    """Return the instant that *given* names: ISO, or an age such as ``90m``, ``2h``, ``3d``.
+
+    Raises:
+        ActionableError: it is neither.
+    """
+    text = given.strip()
+    if not text:
+        return None
+    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    try:
+        if text[:-1].isdigit() and text[-1] in units:
+            return datetime.now(UTC) - timedelta(**{units[text[-1]]: int(text[:-1])})
+        instant = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise ActionableError(
+            f"since {text[:40]!r} is not a time", hint="such as 2026-11-24, or an age such as 2h, 3d"
+        ) from None
+    return instant if instant.tzinfo else instant.astimezone()
+
+
+def _row(job: Job) -> JobRow:
+    text = next(
+        (value for value in job.arguments.values() if isinstance(value, str) and " " in value), ""
+    )
+    prompt = job.arguments.get("prompt") or text
+    cost = cost_view(job)
+    return JobRow(
+        job_id=job.job_id,
+        state=job.state,
+        endpoint_id=job.endpoint_id,
+        created=job.created.astimezone().isoformat(timespec="seconds"),
+        prompt=prompt[:PROMPT_SHOWN] if isinstance(prompt, str) else "",
+        files=[output.path for output in job.outputs if output.path][:4],
+        dollars=cost.dollars if cost else None,
+        backend=job.backend,
+        tags=list(job.tags),
+        parents=list(job.parents),
+    )
+
+
+def _words(row: JobRow) -> str:
+    parts = [row.job_id, row.state, row.endpoint_id, row.created]
+    if row.dollars is not None:
+        parts.append(f"${row.dollars:g}")
+    if row.prompt:
+        parts.append(repr(row.prompt))
+    if row.parents:
+        parts.append(f"from {', '.join(row.parents)}")
+    return " | ".join([*parts, *row.files])
+
+
+LIST_JOBS = Tool(
+    name="list_jobs",
+    title="List jobs",
+    description=(
+        "What was made, newest first, also by other assistants on this machine. "
+        'Example: {"text":"fox","since":"2d"}'
+    ),
+    toolset="follow",
+    arguments=ListArguments,
+    result=JobList,
+    run=list_jobs,
+    reads_only=True,
+    open_world=False,
+)

@@ -1,0 +1,164 @@
+"""The way from a caller's words to a job: model, arguments, media, price, start, wait."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from catalog.card import ModelCard
+from catalog.errors import ActionableError
+from catalog.index import CatalogIndex
+from catalog.media import MediaFacts
+from catalog.pricing import estimate
+from catalog.schema import Checked, MediaUse, check, with_media
+from tools.job_view import job_answer
+from tools.ports import Call, GivenMedia, Intent, Rooms
+from tools.tool import Answer, Arguments
+
+MediaPath = tuple[str | int, ...]
+
+
+class MakeArguments(Arguments):
+    """What every tool that makes something takes."""
+
+    wait_seconds: float = Field(
+        default=30, ge=0, le=45, description="Seconds to wait, 0 to 45, default 30; the job runs on"
+    )
+    max_dollars: float = Field(
+        default=0, ge=0, description="Refuse above this many dollars; 0 for the person's own limits"
+    )
+    save_to: str = Field(default="", description="Folder for the files; default the media folder")
+    tags: list[str] = Field(default=[], max_length=10, description="Words to find it by")
+    again: bool = Field(default=False, description="Make another although the same call was made")
+    webhook_url: str = Field(default="", description="URL that fal calls at the end")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A model and the arguments for it, not yet checked.
+
+    *notes* are told to the caller: what was chosen and why.
+    """
+
+    card: ModelCard
+    arguments: Mapping[str, object]
+    prompt: str = ""
+    notes: tuple[str, ...] = ()
+    parents: tuple[str, ...] = field(default=())
+
+
+def usable(catalog: CatalogIndex, endpoint_id: str) -> ModelCard:
+    """Return the card of *endpoint_id* if it can be run today.
+
+    Raises:
+        UnknownModelError: no such endpoint.
+        ActionableError: it is retired; the successor is named.
+    """
+    card = catalog.get(endpoint_id)
+    if card.status == "deprecated" or card.seed_only:
+        successor = catalog.successor(card)
+        hint = (
+            f"use {successor.endpoint_id}"
+            if successor is not None and successor.endpoint_id != card.endpoint_id
+            else f"search_models finds another for {card.category}"
+        )
+        raise ActionableError(f"{card.endpoint_id!r} is retired; nothing was sent", hint=hint)
+    return card
+
+
+async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:
+    """Check, price and start *order*, wait for it as long as the caller allows, and show it.
+
+    Raises:
+        ActionableError: something does not fit; nothing was sent, nothing charged.
+    """
+    folder = await call.rooms.media.folder(arguments.save_to)
+    webhook_url = _checked_webhook(arguments.webhook_url)
+    checked = check(order.card, order.arguments, prompt=order.prompt)
+    given, facts = await facts_of(call.rooms, checked)
+    price = estimate(order.card, checked.arguments, facts)
+    urls = await _placed(call, checked.media, given)
+    intent = Intent(
+        endpoint_id=order.card.endpoint_id,
+        arguments=with_media(checked.arguments, urls),
+        identity=with_media(
+            checked.arguments, {path: media.identity for path, media in given.items()}
+        ),
+        low=price.low,
+        high=price.high,
+        max_dollars=Decimal(str(arguments.max_dollars)) if arguments.max_dollars else None,
+        parents=_parents(order, given),
+        tags=tuple(dict.fromkeys(tag.strip()[:40] for tag in arguments.tags if tag.strip())),
+        again=arguments.again,
+        webhook_url=webhook_url,
+        save_to=folder,
+        asked_by=call.asked_by,
+    )
+    started = await call.rooms.jobs.start(intent)
+    job = await call.rooms.jobs.wait(started.job_id, arguments.wait_seconds, call.progress)
+    notes = (*order.notes, *checked.repairs)
+    if started.repeated:
+        notes = (*notes, "this call was made before: here is that job; again=true makes another")
+    if job.is_settled:
+        await call.rooms.jobs.deliver(job.job_id)
+    return await job_answer(call.rooms.media, job, notes, preview=call.rooms.previews)
+
+
+async def facts_of(
+    rooms: Rooms, checked: Checked
+) -> tuple[dict[MediaPath, GivenMedia], dict[MediaPath, MediaFacts]]:
+    """Return the media named in *checked* by path, and what is known of each; nothing is sent.
+
+    Raises:
+        MediaError: one of them is missing, out of bounds or of the wrong kind; the argument is
+            named.
+    """
+    given: dict[MediaPath, GivenMedia] = {}
+    for use in checked.media:
+        try:
+            given[use.path] = await rooms.media.look(use.value, use.kind)
+        except ActionableError as problem:
+            problem.message = f"{_spelled(use.path)}: {problem.message}"
+            raise
+    facts = {path: media.facts for path, media in given.items() if media.facts is not None}
+    return given, facts
+
+
+async def _placed(
+    call: Call, uses: tuple[MediaUse, ...], given: Mapping[MediaPath, GivenMedia]
+) -> dict[MediaPath, str]:
+    urls: dict[MediaPath, str] = {}
+    for use in uses:
+        media = given[use.path]
+        if media.path is not None:
+            await call.progress(0.0, f"uploading {Path(media.path).name}"[:200])
+        urls[use.path] = (await call.rooms.media.place(media)).url
+    return urls
+
+
+def _parents(order: Order, given: Mapping[MediaPath, GivenMedia]) -> tuple[str, ...]:
+    used = [media.parent for media in given.values() if media.parent]
+    return tuple(dict.fromkeys([*order.parents, *used]))
+
+
+def _checked_webhook(url: str) -> str:
+    if url and not url.startswith("https://"):
+        raise ActionableError(
+            f"webhook_url {url[:80]!r} is not an https address",
+            hint="fal calls public https addresses only; leave it empty and use job_status",
+        )
+    return url
+
+
+def _spelled(path: MediaPath) -> str:
+    words = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return words.lstrip(".")
+
+
+def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *first* with the values of *second* on top; a None removes one."""
+    both = {**first, **second}
+    return {name: value for name, value in both.items() if value is not None}

@@ -1,0 +1,133 @@
+"""Find models for a need in plain words."""
+
+import json
+from decimal import Decimal
+
+from pydantic import Field
+
+from catalog.search import Hit, SearchRequest, search
+from tools.ports import Call
+from tools.tool import Answer, Arguments, Result, Tool
+
+# An answer of eight hits fits this many bytes of JSON (design section 7).
+MOST_BYTES = 2000
+
+
+class SearchArguments(Arguments):
+    """What is needed, and what it may cost."""
+
+    query: str = Field(
+        default="", description="The need in plain words, any language, or a model's name"
+    )
+    category: str = Field(
+        default="", description="fal category, such as text-to-image, image-to-video"
+    )
+    media_in: list[str] = Field(
+        default=[], description="Media it must take: image, video, audio, 3d"
+    )
+    media_out: list[str] = Field(default=[], description="Media it must return")
+    features: list[str] = Field(
+        default=[],
+        description="Words such as sound, mask, reference images, end frame, seed, negative prompt, "
+        "lora, streaming, 1080p, 4k, commercial",
+    )
+    max_dollars: float = Field(
+        default=0, ge=0, description="Most dollars for `for_work`; 0 for no limit"
+    )
+    for_work: str = Field(
+        default="", description='Work the limit is for, such as "10 seconds at 1080p"'
+    )
+    limit: int = Field(default=8, ge=1, le=20, description="Hits, 1 to 20, default 8")
+    cursor: str = Field(default="", description="`next_cursor` of the page before")
+
+
+class ModelHit(Result):
+    """One model that may serve."""
+
+    endpoint_id: str
+    title: str
+    category: str
+    summary: str
+    price: str
+    why: str
+
+
+class FoundModels(Result):
+    """Models, best first."""
+
+    models: list[ModelHit]
+    low_confidence: bool = False
+    guides: list[str] = []
+    next_cursor: str = ""
+
+
+async def search_models(call: Call, arguments: SearchArguments) -> Answer:
+    """Return the models that fit the need best, with price and the reason they matched."""
+    request = SearchRequest(
+        query=arguments.query,
+        category=arguments.category,
+        media_in=tuple(arguments.media_in),
+        media_out=tuple(arguments.media_out),
+        features=tuple(arguments.features),
+        max_dollars=Decimal(str(arguments.max_dollars)) if arguments.max_dollars else None,
+        for_work=arguments.for_work,
+        limit=arguments.limit,
+        cursor=arguments.cursor,
+    )
+    answer = search(call.rooms.catalog, request)
+    found = FoundModels(
+        models=_fitted(answer.hits),
+        low_confidence=answer.low_confidence,
+        guides=list(answer.guides),
+        next_cursor=answer.next_cursor,
+    )
+    lines = [f"{model.endpoint_id} | {model.price} | {model.why}" for model in found.models]
+    if not lines:
+        lines = ["no model fits; say the need in other words, or drop a filter"]
+    elif found.low_confidence:
+        lines.insert(0, "low confidence: perhaps nothing here does this")
+    if found.guides:
+        lines.append(f"guides: {', '.join(found.guides)}")
+    if found.next_cursor:
+        lines.append(f"more with cursor={found.next_cursor}")
+    return Answer(found, "\n".join(lines))
+
+
+def _fitted(hits: tuple[Hit, ...]) -> list[ModelHit]:
+    """Return *hits* with their words cut so that eight of them fit `MOST_BYTES`."""
+    most = MOST_BYTES * max(len(hits), 8) // 8
+    for words in (120, 90, 70, 55, 40, 25):
+        models = [
+            ModelHit(
+                endpoint_id=hit.endpoint_id,
+                title=hit.title[:48],
+                category=hit.category,
+                summary=_cut(f"{hit.step}: {hit.summary}" if hit.step else hit.summary, words),
+                price=_cut(hit.price, max(words // 2, 24)),
+                why=_cut(hit.why, max(words // 2, 24)),
+            )
+            for hit in hits
+        ]
+        if len(json.dumps([model.model_dump() for model in models])) <= most:
+            break
+    return models
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip(" ,;") + "…"
+
+
+SEARCH_MODELS = Tool(
+    name="search_models",
+    title="Search models",
+    description=(
+        "Rank fal.ai models for a need, with price and reason. Begin here. "
+        'Example: {"query":"animate a photo with sound","max_dollars":0.5,"for_work":"5 seconds"}'
+    ),
+    toolset="discover",
+    arguments=SearchArguments,
+    result=FoundModels,
+    run=search_models,
+    reads_only=True,
+    open_world=False,
+)
