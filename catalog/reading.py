@@ -1,0 +1,321 @@
+"""Read values along a JSON Schema: what fits, what was repaired, what is wrong, what is media."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from catalog.convert import (
+    MISFIT,
+    converted,
+    fits,
+    is_list,
+    is_object,
+    matching_choice,
+    number_rule,
+    type_words,
+    types_of,
+    unsendable,
+)
+from catalog.errors import Problem
+from catalog.nearest import nearest_name, nearest_value, quantity_of
+from catalog.saying import listed, named, shown
+
+Path = tuple[str | int, ...]
+
+# Schemas may refer to themselves; nothing real is nested deeper.
+_DEEPEST = 40
+# Beyond this many wrong names nobody reads on, and looking for kin costs time.
+_NEAREST_SOUGHT = 20
+# Input names that take media where no schema says so.
+_MEDIA_NAME = re.compile(r"(?:^|_)(image|video|audio|mask|frame|file)(?:_data)?_urls?$")
+_MEDIA_KIN = {"mask": "image", "frame": "image"}
+
+
+@dataclass(frozen=True, slots=True)
+class MediaUse:
+    """One media reference found in arguments: where it stands, what it must be, and its text.
+
+    *kind* is the schema's word (image, video, audio, 3d, archive, weights, file); *value* is as
+    given: a path, URL, data URI or earlier job.
+    """
+
+    path: Path
+    kind: str
+    value: str
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """Return *path* as people write it: ``loras[0].scale``."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += f".{named(step)}" if text else named(step)
+    return text
+
+
+def resolved(root: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what *schema* refers to inside *root*, empty where the reference leads nowhere.
+
+    Some of fal's documents hold references to parts that they do not have (observed 2025).
+    """
+    for _ in range(_DEEPEST):
+        ref = schema.get("$ref")
+        if ref is None:
+            return schema
+        place: Any = root
+        for step in str(ref).removeprefix("#/").split("/"):
+            place = (
+                cast("Mapping[str, Any]", place).get(step) if isinstance(place, Mapping) else None
+            )
+        if not isinstance(place, Mapping):
+            return {}
+        schema = cast("Mapping[str, Any]", place)
+    return {}
+
+
+def _last_name(path: Path) -> str:
+    return next((step for step in reversed(path) if isinstance(step, str)), "")
+
+
+def takes_null(root: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
+    """Tell whether *schema* names null among what it takes."""
+    schema = resolved(root, schema)
+    branches: Sequence[Mapping[str, Any]] = schema.get("anyOf") or schema.get("oneOf") or ()
+    return "null" in types_of(schema) or any(takes_null(root, branch) for branch in branches)
+
+
+def _is_kin(schema: Mapping[str, Any], value: object) -> bool:
+    """Tell whether *value* is of a type that *schema* names, whatever else is wrong with it."""
+    if isinstance(value, str) and value.lstrip()[:1] == "{":
+        return isinstance(converted(schema, value), dict)
+    return any(fits(name, value) for name in types_of(schema))
+
+
+def _as_file_object(schema: Mapping[str, Any], text: str) -> dict[str, object]:
+    """Return the file object that *text* stands for where *schema* wants one around its URL."""
+    known: Mapping[str, Mapping[str, Any]] = schema.get("properties") or {}
+    holders = [name for name, inner in known.items() if "x-media" in inner]
+    required = set(cast("Sequence[str]", schema.get("required") or ()))
+    alone = len(holders) == 1 and required <= set(holders) and text.strip()
+    return {holders[0]: text} if alone else {}
+
+
+@dataclass(slots=True)
+class Reader:
+    """One reading of values along a schema; what it finds stands in its lists."""
+
+    root: Mapping[str, Any]
+    problems: list[Problem] = field(default_factory=list[Problem])
+    repairs: list[str] = field(default_factory=list[str])
+    media: list[MediaUse] = field(default_factory=list[MediaUse])
+
+    def refuse(self, path: Path, value: object, rule: str, nearest: object = None) -> None:
+        near = "" if nearest is None else listed([nearest])
+        self.problems.append(Problem(dotted(path), shown(value), rule, near))
+
+    def repair(self, path: Path, value: object, now: object) -> None:
+        self.repairs.append(f"{dotted(path)}: {shown(value)} read as {shown(now)}")
+
+    def read(self, schema: Mapping[str, Any], value: object, path: Path) -> object:
+        """Return *value* as *schema* takes it; a misfit is noted and returned as it is."""
+        schema = resolved(self.root, schema)
+        if not schema or len(path) > _DEEPEST:
+            return self.pass_on(value, path)
+        if parts := schema.get("allOf"):
+            for part in parts:
+                value = self.read(part, value, path)
+        if branches := schema.get("anyOf") or schema.get("oneOf"):
+            return self._bounded(schema, self._read_union(branches, value, path), path)
+        if value is None and "null" in types_of(schema):
+            return None
+        if "x-media" in schema and "string" in types_of(schema):
+            return self._read_media(schema, value, path)
+        choices = schema.get("enum", [schema["const"]] if "const" in schema else None)
+        if choices is not None:
+            return self._read_choice(choices, value, path)
+        if not types_of(schema):
+            return self._bounded(schema, self.pass_on(value, path), path)
+        return self._read_typed(schema, value, path)
+
+    def pass_on(self, value: object, path: Path) -> object:
+        """Return *value* as it is; only media that its name betrays and unsendable values show."""
+        if problem := unsendable(value):
+            self.refuse(path, value, problem)
+        kind = _MEDIA_NAME.search(_last_name(path))
+        if kind and is_list(value):
+            for index, entry in enumerate(value):
+                self._guess(entry, (*path, index), kind[1])
+        elif kind:
+            self._guess(value, path, kind[1])
+        return value
+
+    def _guess(self, value: object, path: Path, word: str) -> None:
+        if isinstance(value, str) and value:
+            self.media.append(MediaUse(path, _MEDIA_KIN.get(word, word), value))
+
+    def _unlisted(self, value: object, path: Path) -> object:
+        """Return the one value of a list where a single value is wanted."""
+        if not is_list(value) or len(value) != 1:
+            return value
+        self.repairs.append(f"{dotted(path)}: the one value taken out of its list")
+        return value[0]
+
+    def _read_typed(self, schema: Mapping[str, Any], value: object, path: Path) -> object:
+        name = _last_name(path)
+        seconds = "duration" in name or "second" in name
+        if "array" not in types_of(schema):
+            value = self._unlisted(value, path)
+        now = converted(schema, value, seconds=seconds)
+        if now is MISFIT and "array" in types_of(schema) and value is not None:
+            return self._read_lone(schema, value, path)
+        if now is MISFIT and isinstance(value, str) and (wrapped := _as_file_object(schema, value)):
+            self.repairs.append(f"{dotted(path)}: the text put into its object")
+            now = value = wrapped
+        if now is MISFIT:
+            self.refuse(path, value, f"must be {type_words(schema)}")
+            return value
+        if now is not value:
+            self.repair(path, value, now)
+        if is_object(now):
+            return self._read_object(schema, now, path)
+        if is_list(now):
+            return self._read_array(schema, now, path)
+        if isinstance(now, str | float) and (problem := unsendable(now)):
+            self.refuse(path, now, problem)
+            return now
+        return self._bounded(schema, now, path)
+
+    def _read_lone(self, schema: Mapping[str, Any], value: object, path: Path) -> object:
+        """Read a single value where a list is wanted: it becomes the list's one entry."""
+        trial = Reader(self.root)
+        entries = trial.read(schema, [value], path)
+        if trial.problems and not is_object(value):
+            self.refuse(path, value, f"must be {type_words(schema)}")
+            return value
+        self.repairs.append(f"{dotted(path)}: one value put into a list")
+        self.adopt(trial)
+        return entries
+
+    def _read_media(self, schema: Mapping[str, Any], value: object, path: Path) -> object:
+        value = self._unlisted(value, path)
+        if is_object(value) and isinstance(url := value.get("url"), str) and url:
+            self.repairs.append(f"{dotted(path)}: the url taken out of its object")
+            value = url
+        if not isinstance(value, str) or not value.strip():
+            self.refuse(path, value, f"must be {type_words(schema)}")
+        elif problem := unsendable(value):
+            self.refuse(path, value, problem)
+        else:
+            self.media.append(MediaUse(path, str(schema["x-media"]), value))
+        return value
+
+    def _read_choice(self, choices: Sequence[object], value: object, path: Path) -> object:
+        value = self._unlisted(value, path)
+        now = matching_choice(value, choices)
+        if now is MISFIT:
+            self.refuse(path, value, f"is one of {listed(choices)}", nearest_value(value, choices))
+            return value
+        if now is not value:
+            self.repair(path, value, now)
+        return now
+
+    def _read_object(
+        self, schema: Mapping[str, Any], value: Mapping[str, object], path: Path
+    ) -> dict[str, object]:
+        known: Mapping[str, Mapping[str, Any]] = schema.get("properties") or {}
+        others: object = schema.get("additionalProperties", not known)
+        required = cast("Sequence[str]", schema.get("required") or ())
+        result: dict[str, object] = {}
+        for name, entry in value.items():
+            inner = known.get(name)
+            if inner is None:
+                inner = cast("Mapping[str, Any]", others) if isinstance(others, Mapping) else None
+            if inner is not None:
+                if entry is None and name not in required and not takes_null(self.root, inner):
+                    self.repairs.append(f"{dotted((*path, name))}: null dropped")
+                    continue
+                result[name] = self.read(inner, entry, (*path, name))
+            elif others is False:
+                self.unknown((*path, name), f"is not a field of {dotted(path)}", known)
+            else:
+                result[name] = self.pass_on(entry, (*path, name))
+        for name in required:
+            if name not in value:
+                self.missing(known.get(name, {}), (*path, name))
+        return result
+
+    def _read_array(
+        self, schema: Mapping[str, Any], value: Sequence[object], path: Path
+    ) -> list[object]:
+        items: Mapping[str, Any] = schema.get("items") or {}
+        entries = [self.read(items, entry, (*path, index)) for index, entry in enumerate(value)]
+        low, high = schema.get("minItems", 0), schema.get("maxItems")
+        if len(entries) < low or (high is not None and len(entries) > high):
+            span = f"at least {low}" if high is None else f"{low} to {high}"
+            self.refuse(path, value, f"takes {span} entries, {len(entries)} were given")
+        if schema.get("uniqueItems") and len({repr(entry) for entry in entries}) < len(entries):
+            self.refuse(path, value, "must not hold the same entry twice")
+        return entries
+
+    def _read_union(
+        self, branches: Sequence[Mapping[str, Any]], value: object, path: Path
+    ) -> object:
+        best: tuple[tuple[bool, int, int], Reader, object] | None = None
+        for branch in branches:
+            trial = Reader(self.root)
+            now = trial.read(branch, value, path)
+            kin = not trial.problems or _is_kin(resolved(self.root, branch), value)
+            rank = (not kin, len(trial.problems), len(trial.repairs))
+            if best is None or rank < best[0]:
+                best = rank, trial, now
+            if rank == (False, 0, 0):
+                break
+        if best is None:
+            return self.pass_on(value, path)
+        rank, trial, now = best
+        if rank[0]:
+            words = "; or ".join(type_words(resolved(self.root, branch)) for branch in branches)
+            self.refuse(path, value, f"must be {words}")
+            return value
+        self.adopt(trial)
+        return now
+
+    def _bounded(self, schema: Mapping[str, Any], value: object, path: Path) -> object:
+        """Note where a number or text lies outside the bounds of *schema*."""
+        if isinstance(value, str):
+            self._bounded_text(schema, value, path)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            rule, nearest = number_rule(schema, value)
+            if rule:
+                self.refuse(path, value, rule, nearest)
+        return value
+
+    def _bounded_text(self, schema: Mapping[str, Any], value: str, path: Path) -> None:
+        if span := schema.get("x-range-seconds"):
+            quantity = quantity_of(value)
+            if quantity and not span[0] <= quantity[0] <= span[1]:
+                self.refuse(path, value, f"is {span[0]} to {span[1]} seconds")
+        low, high = schema.get("minLength", 0), schema.get("maxLength")
+        if len(value) < low:
+            rule = "must not be empty" if low == 1 else f"takes at least {low} characters"
+            self.refuse(path, value, rule)
+        elif high is not None and len(value) > high:
+            rule = f"takes at most {high} characters, {len(value)} were given"
+            self.refuse(path, value, rule)
+
+    def unknown(self, path: Path, rule: str, names: Mapping[str, object]) -> None:
+        sought = len(self.problems) < _NEAREST_SOUGHT and isinstance(path[-1], str)
+        near = nearest_name(str(path[-1]), names.keys()) if sought else ""
+        self.problems.append(Problem(dotted(path), "", rule, near))
+
+    def missing(self, schema: Mapping[str, Any], path: Path) -> None:
+        words = type_words(resolved(self.root, schema)) if schema else "a value"
+        self.problems.append(Problem(dotted(path), "", f"is required: {words}"))
+
+    def adopt(self, other: "Reader") -> None:
+        self.problems += other.problems
+        self.repairs += other.repairs
+        self.media += other.media
