@@ -1,0 +1,19 @@
+"""Who makes a file: its kind, its name in the output and what was given decide."""
+
+from collections.abc import Callable, Sequence
+
+from server.emulator.runners.request import Request
+from server.emulator.work import Made
+
+At = tuple[str, ...]
+Maker = Callable[[Request], Sequence[Made]]
+
+
+def maker(kind: str, at: At, request: Request) -> tuple[str, Maker]:
+    """Return the maker of the file of *kind* at *at*, and a key by which its result is shared."""
+    del at
+    from server.emulator.runners import pictures
+
+    if request.media("image"):
+        pass
+    return f"{kind}s", pictures.draw_all

@@ -1,0 +1,43 @@
+"""Which maker makes what: the kind of file and its name in the output lead to a drawn, sung or built one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from server.emulator.runners.request import Request
+from server.emulator.work import Made
+
+At = tuple[str, ...]
+
+
+class Makers:
+    """The files of one request, each made once, when it is first asked for."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._made: dict[str, Sequence[Made]] = {}
+
+    def one(self, kind: str, at: At) -> Made:
+        """The file of *kind* that stands at *at* in the output."""
+        return self._all(kind, at)[0]
+
+    def many(self, kind: str, at: At) -> list[Made]:
+        """The files of *kind* in the list at *at*."""
+        return list(self._all(kind, at))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The facts of the first file made, such as its width or duration."""
+        return next((dict(files[0].facts) for files in self._made.values() if files), {})
+
+    @property
+    def files(self) -> list[Made]:
+        """All files made so far."""
+        return [file for files in self._made.values() for file in files]
+
+    def _all(self, kind: str, at: At) -> Sequence[Made]:
+        from server.emulator.runners.choice import maker
+
+        key, make = maker(kind, at, self.request)
+        if key not in self._made:
+            self._made[key] = make(self.request)
+        return self._made[key]
