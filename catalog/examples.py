@@ -1,0 +1,128 @@
+"""Values that show how an input is used, and that fit its schema."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from catalog.card import TEXT_FIELDS, ModelCard
+from catalog.convert import number_rule, types_of
+from catalog.reading import resolved
+
+_MEDIA = {
+    "image": "photo.jpg",
+    "video": "clip.mp4",
+    "audio": "speech.mp3",
+    "3d": "model.glb",
+    "archive": "images.zip",
+    "weights": "style.safetensors",
+    "file": "file.bin",
+}
+_SPEECH = "Good morning. The train to the coast leaves at nine, and the sea is calm today."
+_SPOKEN = ("text-to-speech", "speech-to-speech", "audio-to-audio")
+_TEXTS = {
+    "text-to-audio": "calm piano with soft rain in the background",
+    "text-to-video": "a red fox walks through fresh snow, slow push in, morning light",
+    "image-to-video": "the camera moves in slowly while leaves drift past",
+    "audio-to-video": "a friendly presenter speaks to the camera",
+    "image-to-image": "make it golden hour and keep everything else",
+    "video-to-video": "turn the scene into a watercolour painting",
+    "video-to-audio": "footsteps on gravel, light wind",
+    "vision": "What is in this picture?",
+    "llm": "Name three colours of autumn.",
+    "text-to-3d": "a small wooden boat with a red sail",
+    "image-to-3d": "a small wooden boat with a red sail",
+}
+_LYRICS = "[verse]\nMorning comes slowly over the bay\nGulls and a bell, then the fog rolls away"
+_PICTURE = "a red fox in fresh snow, soft morning light"
+# Numbers without bounds or default that would make no sense as 1.
+_NUMBERS = {"width": 1024, "height": 1024, "frame_index": 0, "x": 100, "y": 100, "steps": 1000}
+
+
+def main_text(card: ModelCard) -> str:
+    """Return a main text that suits what *card* does."""
+    speaks = {"voice", "voice_id", "voices"} & set(card.properties) or card.category in _SPOKEN
+    if speaks and "video" not in card.category:
+        return _SPEECH
+    return _TEXTS.get(card.category, _PICTURE)
+
+
+def example_value(card: ModelCard, schema: Mapping[str, Any], name: str, depth: int = 0) -> object:
+    """Return a value for the input *name* that fits *schema*; nested required fields are filled."""
+    schema = resolved(card.input_schema, schema)
+    if name not in TEXT_FIELDS and schema.get("default") not in (None, "", [], {}):
+        return schema["default"]
+    if branches := schema.get("anyOf") or schema.get("oneOf"):
+        inner = [resolved(card.input_schema, branch) for branch in branches]
+        best = next((branch for branch in inner if "enum" in branch), inner[0])
+        return example_value(card, best, name, depth)
+    if kind := schema.get("x-media"):
+        file = "mask.png" if "mask" in name and kind == "image" else _MEDIA.get(kind, "file.bin")
+        return f"https://example.com/{file}"
+    named = schema.get("enum") or schema.get("examples") or [schema.get("const")]
+    return _by_type(card, schema, name, depth) if named[0] is None else named[0]
+
+
+def _by_type(card: ModelCard, schema: Mapping[str, Any], name: str, depth: int) -> object:
+    kinds = types_of(schema)
+    if "array" in kinds:
+        count = max(1, schema.get("minItems", 1))
+        items: Mapping[str, Any] = schema.get("items") or {"type": "string"}
+        return [example_value(card, items, name, depth + 1) for _ in range(count)]
+    if "object" in kinds:
+        return _object(card, schema, depth)
+    if "integer" in kinds or "number" in kinds:
+        return _number(schema, name)
+    if "boolean" in kinds:
+        return True
+    if span := schema.get("x-range-seconds"):
+        return str(math.ceil(span[0]))
+    return _text(card, schema, name)
+
+
+def _object(card: ModelCard, schema: Mapping[str, Any], depth: int) -> dict[str, object]:
+    known: Mapping[str, Mapping[str, Any]] = schema.get("properties") or {}
+    names = (
+        cast("Sequence[str]", schema.get("required") or ())
+        or [name for name, inner in known.items() if "x-media" in inner]
+        or [name for name in known if name not in ("default",)][:2]
+    )
+    if depth > 6:
+        return {}
+    return {name: example_value(card, known.get(name, {}), name, depth + 1) for name in names}
+
+
+def _number(schema: Mapping[str, Any], name: str) -> float:
+    whole = "integer" in types_of(schema)
+    start: float = _NUMBERS.get(name, 1)
+    if low := schema.get("minimum"):
+        start = max(start, low)
+    above = schema.get("exclusiveMinimum")
+    if above is not None and start <= above:
+        start = above + 1
+    high = schema.get("maximum")
+    if high is not None and start > high:
+        start = high
+    step = schema.get("multipleOf")
+    if step and number_rule(schema, start)[0]:
+        start = math.ceil(start / step) * step
+    return int(start) if whole else start
+
+
+def _text(card: ModelCard, schema: Mapping[str, Any], name: str) -> str:
+    text = name.replace("_", " ")
+    if name in ("lyrics", "lyrics_prompt"):
+        text = _LYRICS
+    elif name in TEXT_FIELDS or "prompt" in name:
+        text = main_text(card)
+    elif name == "path":
+        text = "https://example.com/style.safetensors"
+    elif "color" in name or "colour" in name:
+        text = "#ffffff"
+    elif "language" in name:
+        text = "en"
+    elif name.endswith("url"):
+        text = "https://example.com/file.bin"
+    least, most = schema.get("minLength", 0), schema.get("maxLength")
+    while len(text) < least:
+        text = f"{text} {text}"
+    return text if most is None else text[:most]
