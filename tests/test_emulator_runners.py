@@ -1,4 +1,4 @@
-"""What the runners make opens, follows the arguments, is honest about itself, and is the same twice."""
+"""What the runners make opens, follows the arguments and says what it is."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -9,7 +9,7 @@ Report = Callable[[float, str], None]
 
 
 def run(task: Task, report: Report) -> dict[str, Any]:
-    """Return the output of *task*, shaped as the card's output schema says, `Made` where files stand.
+    """Return the output of *task*, shaped by the card's output schema, `Made` where files stand.
 
     Synchronous and busy: it belongs in a worker process. *report* hears the share that is done
     (0 to 1) and a line for the log. The same task gives the same bytes.

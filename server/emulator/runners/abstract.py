@@ -3,7 +3,7 @@
 import math
 import random
 
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
 
 from server.emulator.runners.canvas import (
     Layer,
@@ -11,9 +11,11 @@ from server.emulator.runners.canvas import (
     Size,
     blurred,
     gradient,
+    mapped,
     mask,
     painted,
     polygons,
+    resized,
 )
 from server.emulator.runners.palette import Palette, mix, shade, turned
 from server.emulator.runners.words import Colour, Wishes
@@ -27,7 +29,7 @@ def layers(wishes: Wishes, colours: Palette, chance: random.Random, size: Size) 
         colours.accent,
         colours.light,
         colours.water,
-        turned(colours.accent, 0.08),
+        turned(colours.accent, -0.04),
     ]
     form = chance.choice((_ribbons, _circles, _arcs))
     return [_lights(inks, chance, size), *form(inks, chance, size)]
@@ -41,9 +43,7 @@ def _lights(inks: list[Colour], chance: random.Random, size: Size) -> Layer:
         x, y = chance.uniform(-0.1, 1.1) * small[0], chance.uniform(-0.1, 1.1) * small[1]
         reach = chance.uniform(0.15, 0.4) * max(small)
         pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill=chance.choice(inks))
-    return Layer(
-        blurred(sheet, max(small) * 0.09).resize(size, Image.Resampling.BICUBIC).convert("RGBA")
-    )
+    return Layer(resized(blurred(sheet, max(small) * 0.09), size).convert("RGBA"))
 
 
 def _ribbons(inks: list[Colour], chance: random.Random, size: Size) -> list[Layer]:
@@ -77,7 +77,7 @@ def _ribbons(inks: list[Colour], chance: random.Random, size: Size) -> list[Laye
         )
         found.append(
             Layer(
-                painted(shadow.point([value // 4 for value in range(256)]), (8, 8, 24)),
+                painted(mapped(shadow, lambda value: value / 4), (8, 8, 24)),
                 drift=0.02 + 0.1 * share,
                 bob=0.01,
             )
@@ -85,7 +85,7 @@ def _ribbons(inks: list[Colour], chance: random.Random, size: Size) -> list[Laye
         found.append(
             Layer(
                 painted(
-                    polygons(size, [body]).point([round(value * 0.93) for value in range(256)]),
+                    mapped(polygons(size, [body]), lambda value: value * 0.93),
                     fill,
                 ),
                 drift=0.02 + 0.1 * share,
@@ -113,7 +113,7 @@ def _circles(inks: list[Colour], chance: random.Random, size: Size) -> list[Laye
         )
         found.append(
             Layer(
-                painted(shadow.point([value // 3 for value in range(256)]), (8, 8, 24)),
+                painted(mapped(shadow, lambda value: value / 3), (8, 8, 24)),
                 drift=0.02 * place,
                 bob=0.012,
             )
@@ -131,9 +131,7 @@ def _circles(inks: list[Colour], chance: random.Random, size: Size) -> list[Laye
         found.append(
             Layer(
                 painted(
-                    disc.point(
-                        [round(value * chance.choice((1, 1, 0.75))) for value in range(256)]
-                    ),
+                    mapped(disc, _faded if chance.random() < 0.3 else float),
                     fill,
                 ),
                 drift=0.02 * place,
@@ -143,23 +141,21 @@ def _circles(inks: list[Colour], chance: random.Random, size: Size) -> list[Laye
     return found
 
 
+def _faded(value: float) -> float:
+    return value * 0.75
+
+
 def _arcs(inks: list[Colour], chance: random.Random, size: Size) -> list[Layer]:
     side = min(size) / chance.choice((3, 4, 5))
     columns, rows = math.ceil(size[0] / side), math.ceil(size[1] / side)
     found: list[Layer] = []
     for ink in (inks[3], inks[4], inks[1], inks[6]):
-        pieces: list[tuple[float, float, int, int]] = []
-        for column in range(columns):
-            for row in range(rows):
-                if chance.random() < 0.3:
-                    pieces.append(
-                        (
-                            column * side,
-                            row * side,
-                            chance.choice((0, 90, 180, 270)),
-                            chance.choice((0, 0, 1, 2)),
-                        )
-                    )
+        places = [(column * side, row * side) for column in range(columns) for row in range(rows)]
+        pieces = [
+            (*at, chance.choice((0, 90, 180, 270)), chance.choice((0, 0, 1, 2)))
+            for at in places
+            if chance.random() < 0.3
+        ]
 
         def draw(
             pen: ImageDraw.ImageDraw,

@@ -1,5 +1,6 @@
-"""Strokes that all pictures share: gradients, glows, noise, smooth-edged shapes, and layers of them."""
+"""Strokes that all pictures share: gradients, glows, noise, smooth shapes, and layers of them."""
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,8 +41,9 @@ def flat(layers: Sequence[Layer]) -> Image.Image:
 def gradient(size: Size, stops: Sequence[tuple[float, Colour]]) -> Image.Image:
     """An RGB picture that runs from top to bottom through *stops* (place from 0 to 1, colour)."""
     column = Image.new("RGB", (1, 128))
-    column.putdata([_between(stops, row / 127) for row in range(128)])
-    return column.resize(size, Image.Resampling.BICUBIC)
+    for row in range(128):
+        column.putpixel((0, row), _between(stops, row / 127))
+    return resized(column, size)
 
 
 def _between(stops: Sequence[tuple[float, Colour]], place: float) -> Colour:
@@ -60,20 +62,17 @@ def _between(stops: Sequence[tuple[float, Colour]], place: float) -> Colour:
 
 
 def glow(size: Size, centre: tuple[float, float], radius: float, strength: int) -> Image.Image:
-    """A soft round light as an alpha mask: *strength* (0 to 255) at *centre*, none at *radius* pixels."""
+    """A soft round light as an alpha mask: *strength* (0 to 255) at *centre*, none at *radius*."""
     side = max(2, round(radius * 2))
-    light = ImageChops.invert(Image.radial_gradient("L")).point(_cubed(strength))
-    mask = Image.new("L", size, 0)
-    mask.paste(
-        light.resize((side, side), Image.Resampling.BICUBIC),
-        (round(centre[0] - radius), round(centre[1] - radius)),
+    # The gradient is dark at the rim of its inner circle only to 76, since it reaches the corners.
+    light = mapped(
+        ImageChops.invert(Image.radial_gradient("L")),
+        lambda value: strength * max(0.0, (value - 76) / 179) ** 2.2,
     )
+    mask = Image.new("L", size, 0)
+    corner = (round(centre[0] - radius), round(centre[1] - radius))
+    mask.paste(resized(light, (side, side)), corner)
     return mask
-
-
-def _cubed(strength: int) -> list[int]:
-    # The radial gradient of Pillow reaches 255 at the corners, so its rim (at the edge) is at 75 or so when inverted.
-    return [round(strength * max(0.0, (value - 76) / 179) ** 2.2) for value in range(256)]
 
 
 def noise(size: Size, chance: random.Random, cells: int, octaves: int = 3) -> Image.Image:
@@ -84,16 +83,15 @@ def noise(size: Size, chance: random.Random, cells: int, octaves: int = 3) -> Im
         columns = across * 2**octave
         rows = max(2, round(columns * size[1] / size[0]))
         fine = Image.frombytes("L", (columns, rows), chance.randbytes(columns * rows))
-        fine = fine.resize(size, Image.Resampling.BICUBIC)
+        fine = resized(fine, size)
         whole = fine if whole is None else Image.blend(whole, fine, 0.5 / (octave + 0.5) * 0.7)
     return cast("Image.Image", whole)
 
 
 def grain(picture: Image.Image, chance: random.Random, amount: int = 4) -> Image.Image:
-    """*picture* (RGB) with a fine grain of at most *amount* levels, which hides steps in gradients."""
-    tile = Image.frombytes("L", (256, 256), chance.randbytes(65_536)).point(
-        [round(value / 255 * amount) for value in range(256)]
-    )
+    """*picture* (RGB) with a fine grain of *amount* levels, which hides steps in gradients."""
+    rough = Image.frombytes("L", (256, 256), chance.randbytes(65_536))
+    tile = mapped(rough, lambda value: value / 255 * amount)
     sheet = Image.new("L", picture.size)
     for left in range(0, picture.width, 256):
         for top in range(0, picture.height, 256):
@@ -106,6 +104,12 @@ def mask(size: Size, pen: Pen) -> Image.Image:
     fine = Image.new("L", (size[0] * 2, size[1] * 2), 0)
     pen(ImageDraw.Draw(fine), 2.0)
     return fine.reduce(2)
+
+
+def circle(centre: Point, radius: float) -> list[Point]:
+    """The outline of a circle, in pixels."""
+    steps = [step / 72 * math.tau for step in range(72)]
+    return [(centre[0] + radius * math.cos(t), centre[1] + radius * math.sin(t)) for t in steps]
 
 
 def polygons(size: Size, shapes: Sequence[Sequence[Point]]) -> Image.Image:
@@ -127,6 +131,23 @@ def polygons(size: Size, shapes: Sequence[Sequence[Point]]) -> Image.Image:
     return whole
 
 
+def resized(
+    picture: Image.Image,
+    size: Size,
+    how: Image.Resampling = Image.Resampling.BICUBIC,
+    box: tuple[float, float, float, float] | None = None,
+) -> Image.Image:
+    """*picture*, or what of it lies in *box* (left, top, right, bottom), at *size*."""
+    # Pillow's annotations name numpy, which is not installed here.
+    return picture.resize(size, how, box)  # pyright: ignore[reportUnknownMemberType]
+
+
+def mapped(picture: Image.Image, curve: Callable[[float], float]) -> Image.Image:
+    """*picture* with each value of each channel replaced by what *curve* makes of it, 0 to 255."""
+    table = [min(255, max(0, round(curve(value)))) for value in range(256)]
+    return picture.point(table * len(picture.getbands()))  # pyright: ignore[reportUnknownMemberType]
+
+
 def painted(shape: Image.Image, fill: Colour | Image.Image) -> Image.Image:
     """An RGBA sheet that shows *fill* (a colour or an RGB picture) through the mask *shape*."""
     sheet = fill.copy() if isinstance(fill, Image.Image) else Image.new("RGB", shape.size, fill)
@@ -135,14 +156,10 @@ def painted(shape: Image.Image, fill: Colour | Image.Image) -> Image.Image:
 
 
 def blurred(picture: Image.Image, radius: float) -> Image.Image:
-    """*picture* softened by *radius* pixels; wide radii are worked out small, which is as good and fast."""
+    """*picture* softened by *radius* pixels; wide radii are worked out small, as good and fast."""
     if radius <= 3:
         return picture.filter(ImageFilter.GaussianBlur(radius))
     factor = max(1, int(radius / 2))
-    small = picture.resize(
-        (max(1, picture.width // factor), max(1, picture.height // factor)),
-        Image.Resampling.BILINEAR,
-    )
-    return small.filter(ImageFilter.GaussianBlur(radius / factor)).resize(
-        picture.size, Image.Resampling.BICUBIC
-    )
+    size = (max(1, picture.width // factor), max(1, picture.height // factor))
+    small = resized(picture, size, Image.Resampling.BILINEAR)
+    return resized(small.filter(ImageFilter.GaussianBlur(radius / factor)), picture.size)

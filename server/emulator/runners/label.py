@@ -10,7 +10,7 @@ TEXTS = ("falkit local preview", "local preview", "preview", "falkit")
 def label(
     size: tuple[int, int], within: Box | None = None
 ) -> tuple[Image.Image, tuple[int, int]] | None:
-    """Return the label as an RGBA picture and its place in a picture of *size*; None where none fits.
+    """Return the label (RGBA) and its place in a picture of *size*; None where none fits.
 
     It lies in the lower right corner of *within* (left, top, right, bottom), by default of all.
     """

@@ -1,10 +1,12 @@
-"""Which maker makes what: the kind of file and its name in the output lead to a drawn, sung or built one."""
+"""The files of one request, each made when it is first asked for."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from server.emulator.runners.request import Request
 from server.emulator.work import Made
+
+_NONE: dict[str, Any] = {}
 
 At = tuple[str, ...]
 
@@ -27,7 +29,7 @@ class Makers:
     @property
     def facts(self) -> dict[str, Any]:
         """The facts of the first file made, such as its width or duration."""
-        return next((dict(files[0].facts) for files in self._made.values() if files), {})
+        return next((files[0].facts for files in self._made.values() if files), _NONE)
 
     @property
     def files(self) -> list[Made]:

@@ -1,131 +1,33 @@
-"""Things that stand in a picture, as a few shapes each in a square of one by one, feet on the ground."""
+"""Things that stand in a picture, such as a cat or a boat, drawn in any colours."""
 
-from collections.abc import Sequence
-from typing import Literal
+from functools import cache
+from pathlib import Path
+from typing import cast
 
 from PIL import Image, ImageDraw
 
-from server.emulator.runners.palette import shade
-from server.emulator.runners.words import Colour
+from server.emulator.runners.palette import Colour, shade
 
-Ink = Literal["body", "dark", "light", "accent", "white", "black", "skin"]
-Shape = tuple[Literal["oval", "box", "poly", "line", "arc"], Ink, tuple[float, ...]]
+Shape = tuple[str, str, tuple[float, ...]]
 
-# Numbers: oval and box are left, top, right, bottom; poly is x, y, x, y …; line ends in its width;
-# arc is a box with start and end degrees and a width.
-MOTIFS: dict[str, tuple[Shape, ...]] = {
-    "cat": (
-        ("arc", "body", (0.58, 0.34, 0.98, 0.96, 300, 90, 0.07)),
-        ("oval", "body", (0.26, 0.42, 0.78, 1.0)), ("oval", "body", (0.2, 0.12, 0.66, 0.56)),
-        ("poly", "body", (0.22, 0.3, 0.22, 0.02, 0.42, 0.17)), ("poly", "body", (0.64, 0.3, 0.65, 0.02, 0.45, 0.17)),
-        ("poly", "accent", (0.255, 0.22, 0.25, 0.09, 0.35, 0.17)), ("poly", "accent", (0.61, 0.22, 0.62, 0.09, 0.51, 0.17)),
-        ("oval", "light", (0.34, 0.6, 0.62, 0.98)), ("oval", "white", (0.28, 0.26, 0.4, 0.39)), ("oval", "white", (0.46, 0.26, 0.58, 0.39)),
-        ("oval", "black", (0.32, 0.27, 0.375, 0.385)), ("oval", "black", (0.5, 0.27, 0.555, 0.385)),
-        ("poly", "accent", (0.4, 0.41, 0.46, 0.41, 0.43, 0.45)),
-        ("line", "light", (0.2, 0.42, 0.36, 0.44, 0.008)), ("line", "light", (0.5, 0.44, 0.66, 0.42, 0.008)),
-        ("oval", "dark", (0.3, 0.93, 0.46, 1.0)), ("oval", "dark", (0.5, 0.93, 0.66, 1.0)),
-    ),
-    "dog": (
-        ("arc", "body", (0.66, 0.4, 0.96, 0.8, 250, 60, 0.06)),
-        ("oval", "body", (0.26, 0.44, 0.8, 0.94)), ("box", "body", (0.3, 0.75, 0.4, 1.0)), ("box", "body", (0.64, 0.75, 0.74, 1.0)),
-        ("oval", "body", (0.12, 0.12, 0.56, 0.54)), ("oval", "dark", (0.4, 0.12, 0.58, 0.5)), ("oval", "dark", (0.08, 0.14, 0.22, 0.46)),
-        ("oval", "light", (0.14, 0.32, 0.42, 0.54)), ("oval", "black", (0.2, 0.33, 0.31, 0.41)),
-        ("oval", "white", (0.2, 0.2, 0.29, 0.31)), ("oval", "white", (0.34, 0.2, 0.43, 0.31)),
-        ("oval", "black", (0.225, 0.225, 0.28, 0.3)), ("oval", "black", (0.36, 0.225, 0.415, 0.3)),
-        ("box", "accent", (0.27, 0.5, 0.54, 0.55)),
-    ),
-    "bird": (
-        ("oval", "body", (0.3, 0.36, 0.72, 0.66)), ("oval", "body", (0.14, 0.28, 0.4, 0.54)),
-        ("poly", "dark", (0.42, 0.48, 0.66, 0.06, 0.62, 0.5)), ("poly", "body", (0.66, 0.5, 0.98, 0.42, 0.7, 0.6)),
-        ("poly", "accent", (0.16, 0.38, 0.02, 0.43, 0.17, 0.46)), ("oval", "white", (0.21, 0.34, 0.29, 0.42)), ("oval", "black", (0.225, 0.355, 0.28, 0.41)),
-        ("oval", "light", (0.34, 0.5, 0.62, 0.64)), ("line", "dark", (0.46, 0.64, 0.44, 0.8, 0.02)), ("line", "dark", (0.56, 0.64, 0.55, 0.8, 0.02)),
-    ),
-    "boat": (
-        ("line", "dark", (0.5, 0.06, 0.5, 0.76, 0.02)), ("poly", "white", (0.52, 0.1, 0.9, 0.7, 0.52, 0.7)),
-        ("poly", "light", (0.48, 0.16, 0.48, 0.7, 0.16, 0.7)), ("poly", "accent", (0.5, 0.02, 0.64, 0.06, 0.5, 0.1)),
-        ("poly", "body", (0.08, 0.74, 0.94, 0.74, 0.8, 0.96, 0.24, 0.96)), ("poly", "dark", (0.16, 0.86, 0.88, 0.86, 0.8, 0.96, 0.24, 0.96)),
-    ),
-    "house": (
-        ("box", "dark", (0.68, 0.14, 0.78, 0.4)), ("box", "body", (0.18, 0.46, 0.84, 1.0)), ("poly", "accent", (0.08, 0.5, 0.51, 0.12, 0.94, 0.5)),
-        ("box", "dark", (0.44, 0.68, 0.6, 1.0)), ("box", "light", (0.25, 0.58, 0.38, 0.74)), ("box", "light", (0.66, 0.58, 0.78, 0.74)),
-        ("line", "dark", (0.315, 0.58, 0.315, 0.74, 0.012)), ("line", "dark", (0.72, 0.58, 0.72, 0.74, 0.012)), ("oval", "light", (0.46, 0.3, 0.56, 0.4)),
-    ),
-    "tree": (
-        ("poly", "dark", (0.45, 0.5, 0.56, 0.5, 0.6, 1.0, 0.4, 1.0)), ("oval", "body", (0.08, 0.24, 0.56, 0.7)), ("oval", "body", (0.44, 0.22, 0.94, 0.68)),
-        ("oval", "body", (0.22, 0.02, 0.8, 0.52)), ("oval", "light", (0.3, 0.08, 0.6, 0.34)), ("oval", "light", (0.18, 0.32, 0.36, 0.5)),
-    ),
-    "flower": (
-        ("line", "dark", (0.5, 0.46, 0.52, 1.0, 0.035)), ("poly", "dark", (0.51, 0.84, 0.78, 0.66, 0.7, 0.82)), ("poly", "dark", (0.52, 0.92, 0.26, 0.74, 0.34, 0.9)),
-        ("oval", "body", (0.38, 0.0, 0.62, 0.3)), ("oval", "body", (0.38, 0.36, 0.62, 0.66)), ("oval", "body", (0.17, 0.21, 0.47, 0.45)), ("oval", "body", (0.53, 0.21, 0.83, 0.45)),
-        ("oval", "light", (0.23, 0.06, 0.47, 0.3)), ("oval", "light", (0.53, 0.06, 0.77, 0.3)), ("oval", "light", (0.23, 0.36, 0.47, 0.6)), ("oval", "light", (0.53, 0.36, 0.77, 0.6)),
-        ("oval", "accent", (0.38, 0.21, 0.62, 0.45)),
-    ),
-    "person": (
-        ("oval", "dark", (0.27, 0.04, 0.73, 0.6)), ("poly", "body", (0.06, 1.0, 0.16, 0.76, 0.4, 0.67, 0.6, 0.67, 0.84, 0.76, 0.94, 1.0)),
-        ("poly", "skin", (0.42, 0.5, 0.58, 0.5, 0.6, 0.7, 0.5, 0.78, 0.4, 0.7)), ("oval", "skin", (0.32, 0.12, 0.68, 0.6)),
-        ("poly", "dark", (0.31, 0.34, 0.34, 0.12, 0.5, 0.05, 0.66, 0.12, 0.69, 0.34, 0.6, 0.2, 0.44, 0.19)),
-        ("oval", "white", (0.395, 0.34, 0.465, 0.385)), ("oval", "white", (0.535, 0.34, 0.605, 0.385)), ("oval", "black", (0.415, 0.34, 0.447, 0.385)), ("oval", "black", (0.553, 0.34, 0.585, 0.385)),
-        ("line", "dark", (0.39, 0.31, 0.47, 0.305, 0.012)), ("line", "dark", (0.53, 0.305, 0.61, 0.31, 0.012)), ("arc", "accent", (0.44, 0.42, 0.56, 0.51, 20, 160, 0.014)),
-    ),
-    "car": (
-        ("poly", "body", (0.2, 0.62, 0.32, 0.42, 0.68, 0.42, 0.82, 0.62)), ("poly", "light", (0.26, 0.6, 0.35, 0.46, 0.49, 0.46, 0.49, 0.6)), ("poly", "light", (0.52, 0.6, 0.52, 0.46, 0.66, 0.46, 0.75, 0.6)),
-        ("poly", "body", (0.03, 0.88, 0.03, 0.68, 0.16, 0.6, 0.86, 0.6, 0.97, 0.7, 0.97, 0.88)), ("oval", "white", (0.91, 0.66, 0.975, 0.74)), ("box", "accent", (0.03, 0.68, 0.07, 0.74)),
-        ("oval", "black", (0.14, 0.74, 0.36, 0.98)), ("oval", "black", (0.64, 0.74, 0.86, 0.98)), ("oval", "light", (0.2, 0.805, 0.3, 0.915)), ("oval", "light", (0.7, 0.805, 0.8, 0.915)),
-    ),
-    "rocket": (
-        ("poly", "accent", (0.4, 0.76, 0.6, 0.76, 0.5, 1.0)), ("poly", "dark", (0.36, 0.5, 0.2, 0.78, 0.38, 0.72)), ("poly", "dark", (0.64, 0.5, 0.8, 0.78, 0.62, 0.72)),
-        ("poly", "body", (0.5, 0.0, 0.6, 0.12, 0.66, 0.32, 0.65, 0.58, 0.6, 0.78, 0.4, 0.78, 0.35, 0.58, 0.34, 0.32, 0.4, 0.12)),
-        ("poly", "dark", (0.5, 0.0, 0.6, 0.12, 0.62, 0.18, 0.38, 0.18, 0.4, 0.12)), ("oval", "light", (0.41, 0.28, 0.59, 0.46)), ("oval", "dark", (0.44, 0.31, 0.56, 0.43)),
-    ),
-    "robot": (
-        ("line", "dark", (0.5, 0.02, 0.5, 0.14, 0.02)), ("oval", "accent", (0.46, 0.0, 0.54, 0.07)), ("box", "body", (0.28, 0.12, 0.72, 0.46)), ("box", "body", (0.22, 0.5, 0.78, 0.86)),
-        ("oval", "accent", (0.35, 0.22, 0.46, 0.33)), ("oval", "accent", (0.54, 0.22, 0.65, 0.33)), ("line", "dark", (0.38, 0.39, 0.62, 0.39, 0.018)),
-        ("box", "dark", (0.1, 0.52, 0.19, 0.8)), ("box", "dark", (0.81, 0.52, 0.9, 0.8)), ("box", "dark", (0.3, 0.88, 0.44, 1.0)), ("box", "dark", (0.56, 0.88, 0.7, 1.0)), ("box", "light", (0.34, 0.58, 0.66, 0.76)), ("oval", "accent", (0.46, 0.63, 0.54, 0.71)),
-    ),
-    "bottle": (
-        ("box", "dark", (0.43, 0.02, 0.57, 0.16)), ("box", "accent", (0.45, 0.16, 0.55, 0.23)), ("poly", "body", (0.45, 0.22, 0.55, 0.22, 0.7, 0.36, 0.7, 1.0, 0.3, 1.0, 0.3, 0.36)),
-        ("poly", "light", (0.34, 0.4, 0.39, 0.36, 0.39, 0.96, 0.34, 0.96)), ("box", "white", (0.42, 0.54, 0.66, 0.8)), ("line", "dark", (0.46, 0.62, 0.62, 0.62, 0.012)), ("line", "dark", (0.46, 0.68, 0.58, 0.68, 0.012)),
-    ),
-    "cup": (
-        ("arc", "dark", (0.62, 0.5, 0.94, 0.84, 260, 100, 0.06)), ("poly", "body", (0.16, 0.46, 0.76, 0.46, 0.7, 0.92, 0.6, 1.0, 0.32, 1.0, 0.22, 0.92)), ("oval", "light", (0.16, 0.4, 0.76, 0.54)), ("oval", "dark", (0.2, 0.42, 0.72, 0.53)),
-        ("arc", "white", (0.3, 0.1, 0.42, 0.36, 90, 270, 0.022)), ("arc", "white", (0.44, 0.04, 0.56, 0.32, 270, 90, 0.022)), ("poly", "light", (0.24, 0.58, 0.3, 0.58, 0.34, 0.92, 0.29, 0.9)),
-    ),
-    "fruit": (
-        ("oval", "body", (0.1, 0.26, 0.62, 0.98)), ("oval", "body", (0.38, 0.26, 0.9, 0.98)), ("line", "dark", (0.5, 0.34, 0.56, 0.06, 0.035)), ("poly", "accent", (0.55, 0.18, 0.72, 0.02, 0.86, 0.08, 0.72, 0.2)), ("oval", "light", (0.2, 0.38, 0.36, 0.62)),
-    ),
-    "heart": (
-        ("oval", "body", (0.04, 0.12, 0.54, 0.6)), ("oval", "body", (0.46, 0.12, 0.96, 0.6)), ("poly", "body", (0.075, 0.46, 0.5, 0.3, 0.925, 0.46, 0.5, 0.96)), ("oval", "light", (0.14, 0.2, 0.32, 0.38)),
-    ),
-    "balloon": (
-        ("oval", "body", (0.14, 0.0, 0.86, 0.7)), ("poly", "body", (0.2, 0.5, 0.8, 0.5, 0.6, 0.78, 0.4, 0.78)), ("oval", "accent", (0.34, 0.0, 0.66, 0.7)), ("poly", "accent", (0.34, 0.45, 0.66, 0.45, 0.54, 0.78, 0.46, 0.78)),
-        ("oval", "light", (0.22, 0.12, 0.34, 0.4)), ("line", "dark", (0.41, 0.78, 0.43, 0.88, 0.01)), ("line", "dark", (0.59, 0.78, 0.57, 0.88, 0.01)), ("box", "dark", (0.42, 0.87, 0.58, 1.0)),
-    ),
-    "fish": (
-        ("poly", "accent", (0.68, 0.5, 0.98, 0.26, 0.9, 0.5, 0.98, 0.74)), ("oval", "body", (0.06, 0.28, 0.78, 0.72)), ("poly", "dark", (0.34, 0.32, 0.5, 0.14, 0.58, 0.34)), ("poly", "dark", (0.4, 0.5, 0.56, 0.44, 0.54, 0.6)),
-        ("oval", "light", (0.16, 0.52, 0.56, 0.7)), ("oval", "white", (0.15, 0.38, 0.25, 0.48)), ("oval", "black", (0.175, 0.4, 0.235, 0.465)),
-    ),
-    "lighthouse": (
-        ("poly", "dark", (0.2, 1.0, 0.3, 0.88, 0.7, 0.88, 0.8, 1.0)), ("poly", "white", (0.4, 0.24, 0.6, 0.24, 0.66, 0.9, 0.34, 0.9)), ("poly", "body", (0.39, 0.36, 0.61, 0.36, 0.625, 0.5, 0.375, 0.5)), ("poly", "body", (0.365, 0.62, 0.635, 0.62, 0.65, 0.76, 0.35, 0.76)),
-        ("box", "light", (0.42, 0.13, 0.58, 0.24)), ("poly", "body", (0.38, 0.13, 0.5, 0.02, 0.62, 0.13)), ("line", "dark", (0.36, 0.245, 0.64, 0.245, 0.02)), ("box", "dark", (0.47, 0.8, 0.54, 0.9)),
-    ),
-    "castle": (
-        ("box", "dark", (0.24, 0.5, 0.76, 1.0)), ("box", "body", (0.08, 0.34, 0.28, 1.0)), ("box", "body", (0.72, 0.34, 0.92, 1.0)), ("box", "body", (0.38, 0.22, 0.62, 1.0)), ("poly", "accent", (0.05, 0.36, 0.18, 0.12, 0.31, 0.36)), ("poly", "accent", (0.69, 0.36, 0.82, 0.12, 0.95, 0.36)), ("poly", "accent", (0.35, 0.24, 0.5, 0.0, 0.65, 0.24)),
-        ("oval", "light", (0.46, 0.34, 0.54, 0.46)), ("box", "black", (0.44, 0.8, 0.56, 1.0)), ("oval", "black", (0.44, 0.72, 0.56, 0.88)), ("box", "light", (0.15, 0.48, 0.21, 0.58)), ("box", "light", (0.79, 0.48, 0.85, 0.58)),
-    ),
-    "butterfly": (
-        ("oval", "body", (0.04, 0.1, 0.48, 0.54)), ("oval", "body", (0.52, 0.1, 0.96, 0.54)), ("oval", "accent", (0.16, 0.46, 0.48, 0.84)), ("oval", "accent", (0.52, 0.46, 0.84, 0.84)), ("oval", "light", (0.12, 0.18, 0.36, 0.42)), ("oval", "light", (0.64, 0.18, 0.88, 0.42)),
-        ("oval", "black", (0.46, 0.2, 0.54, 0.8)), ("arc", "black", (0.3, 0.02, 0.5, 0.4, 270, 360, 0.012)), ("arc", "black", (0.5, 0.02, 0.7, 0.4, 180, 270, 0.012)),
-    ),
-    "mushroom": (
-        ("poly", "white", (0.4, 0.46, 0.6, 0.46, 0.66, 1.0, 0.34, 1.0)), ("oval", "body", (0.08, 0.06, 0.92, 0.72)), ("box", "white", (0.08, 0.5, 0.92, 0.5)), ("oval", "light", (0.14, 0.42, 0.86, 0.62)), ("oval", "white", (0.24, 0.2, 0.38, 0.32)), ("oval", "white", (0.5, 0.12, 0.64, 0.24)), ("oval", "white", (0.68, 0.28, 0.8, 0.38)), ("oval", "white", (0.42, 0.32, 0.52, 0.4)),
-    ),
-    "horse": (
-        ("oval", "body", (0.28, 0.38, 0.82, 0.68)), ("poly", "body", (0.28, 0.5, 0.16, 0.16, 0.3, 0.12, 0.46, 0.42)), ("oval", "body", (0.02, 0.12, 0.32, 0.3)), ("poly", "dark", (0.2, 0.1, 0.28, 0.04, 0.46, 0.36, 0.36, 0.36)), ("poly", "dark", (0.78, 0.42, 0.96, 0.5, 0.92, 0.8, 0.84, 0.54)),
-        ("box", "body", (0.32, 0.6, 0.39, 1.0)), ("box", "body", (0.44, 0.6, 0.5, 1.0)), ("box", "body", (0.64, 0.6, 0.7, 1.0)), ("box", "body", (0.74, 0.58, 0.81, 1.0)), ("oval", "black", (0.14, 0.16, 0.18, 0.2)), ("poly", "body", (0.2, 0.12, 0.23, 0.02, 0.28, 0.11)),
-    ),
-}  # fmt: skip
 AFLOAT = frozenset({"boat"})
 ALOFT = frozenset({"bird", "balloon", "butterfly", "rocket", "heart", "fish"})
+
+
+@cache
+def shapes() -> dict[str, list[Shape]]:
+    """All things by name, each as its shapes from back to front."""
+    found: dict[str, list[Shape]] = {}
+    name = ""
+    text = (Path(__file__).parent / "motifs.txt").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line.startswith("  "):
+            form, ink, *numbers = line.split()
+            found[name].append((form, ink, tuple(float(number) for number in numbers)))
+        elif not line.startswith("#"):
+            name = line
+            found[name] = []
+    return found
 
 
 def motif(name: str, side: int, body: Colour, accent: Colour) -> Image.Image:
@@ -134,26 +36,33 @@ def motif(name: str, side: int, body: Colour, accent: Colour) -> Image.Image:
     large = side * fine
     sheet = Image.new("RGBA", (large, large), (*body, 0))
     pen = ImageDraw.Draw(sheet)
-    inks: dict[Ink, Colour] = {
-        "body": body, "dark": shade(body, -0.45), "light": shade(body, 0.45), "accent": accent,
-        "white": (250, 250, 246), "black": (24, 22, 28), "skin": (232, 190, 160),
-    }  # fmt: skip
-    for form, ink, numbers in MOTIFS[name]:
-        _draw(pen, form, inks[ink], [number * large for number in numbers], numbers)
+    inks: dict[str, Colour] = {
+        "body": body,
+        "dark": shade(body, -0.45),
+        "light": shade(body, 0.45),
+        "accent": accent,
+        "white": (250, 250, 246),
+        "black": (24, 22, 28),
+        "skin": (232, 190, 160),
+    }
+    for form, ink, numbers in shapes()[name]:
+        _draw(pen, (form, ink, numbers), inks[ink], large)
     return sheet.reduce(fine) if fine > 1 else sheet
 
 
-def _draw(
-    pen: ImageDraw.ImageDraw, form: str, ink: Colour, at: list[float], raw: Sequence[float]
-) -> None:
+def _draw(pen: ImageDraw.ImageDraw, shape: Shape, ink: Colour, side: int) -> None:
+    form, _, numbers = shape
+    at = [number * side for number in numbers]
+    box = cast("tuple[float, float, float, float]", tuple(at[:4]))
     match form:
         case "oval":
-            pen.ellipse(at, fill=ink)
+            pen.ellipse(box, fill=ink)
         case "box":
-            pen.rounded_rectangle(at, radius=min(at[2] - at[0], at[3] - at[1]) * 0.12, fill=ink)
+            radius = min(box[2] - box[0], box[3] - box[1]) * 0.12
+            pen.rounded_rectangle(box, radius=radius, fill=ink)
         case "poly":
             pen.polygon(at, fill=ink)
         case "line":
-            pen.line(at[:4], fill=ink, width=max(1, round(at[4])))
+            pen.line(box, fill=ink, width=max(1, round(at[4])))
         case _:
-            pen.arc(at[:4], raw[4], raw[5], fill=ink, width=max(1, round(at[6])))
+            pen.arc(box, numbers[4], numbers[5], fill=ink, width=max(1, round(at[6])))

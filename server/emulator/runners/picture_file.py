@@ -1,4 +1,4 @@
-"""Pictures as files: written with a note that they are local previews, and read as the arguments give them."""
+"""Pictures as files: written with a note that they are local previews, read as they are given."""
 
 from pathlib import Path
 
@@ -20,11 +20,13 @@ _FORMATS = {
     "avif": ".avif",
 }
 _XMP = (
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    '<rdf:Description xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmlns:dc="http://purl.org/dc/elements/1.1/" '
-    'Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia">'
-    '<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{note}</rdf:li></rdf:Alt></dc:description>'
-    "</rdf:Description></rdf:RDF></x:xmpmeta>"
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" '
+    'xmlns:dc="http://purl.org/dc/elements/1.1/" Iptc4xmpExt:DigitalSourceType='
+    '"http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicMedia">'
+    '<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{note}</rdf:li></rdf:Alt>'
+    "</dc:description></rdf:Description></rdf:RDF></x:xmpmeta>"
 )
 
 
@@ -40,7 +42,7 @@ def picture_format(request: Request, *, default: str = "") -> str:
 
 
 def keep(picture: Image.Image, request: Request, stem: str = "image", form: str = "") -> Made:
-    """Write *picture* in *form* (by default as the request asks) and return it; alpha turns JPEG into PNG."""
+    """Write *picture* in *form*, by default the asked one; with transparency JPEG becomes PNG."""
     form = form or picture_format(request)
     if picture.mode in ("RGBA", "LA") and form in ("jpeg", "bmp"):
         form = "png"
@@ -79,7 +81,7 @@ def opened(given: Given) -> Image.Image:
                 raise RunnerError(
                     422,
                     "image_too_large",
-                    f"the given picture has {found.width} x {found.height} pixels, too many for a local preview",
+                    f"{found.width} x {found.height} pixels are too many for a local preview",
                     loc=given.at,
                     ctx={"max_width": 8944, "max_height": 8944},
                 )

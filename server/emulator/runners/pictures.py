@@ -5,7 +5,7 @@ import random
 from PIL import Image, ImageDraw, ImageFont
 
 from server.emulator.runners import abstract, retouch, scene
-from server.emulator.runners.canvas import Layer, Size, flat, grain
+from server.emulator.runners.canvas import Layer, Size, flat, grain, resized
 from server.emulator.runners.label import stamped
 from server.emulator.runners.palette import palette
 from server.emulator.runners.picture_file import keep
@@ -54,12 +54,13 @@ def drawn(text: str, size: Size, chance: random.Random) -> Image.Image:
     """Return an RGB picture of *size* that shows what *text* asks for, without a label."""
     wished = wishes(text)
     inner = _inner(size)
-    picture = grain(flat(sheets(wished, chance, inner)), chance)
+    picture = flat(sheets(wished, chance, inner))
     for style, change in retouch.STYLES.items():
-        if style in wished.styles and not (style == "neon"):
+        if style in wished.styles and style != "neon":
             picture = change(picture)
+    picture = grain(picture, chance)
     if inner != size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
+        picture = resized(picture, size, Image.Resampling.LANCZOS)
     if wished.caption:
         _write(picture, wished.caption)
     return picture

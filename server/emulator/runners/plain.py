@@ -11,18 +11,20 @@ Schema = Mapping[str, Any]
 At = tuple[str, ...]
 Value = Callable[["Plain"], Any]
 
-# Optional values that come along; other optional ones stay away, as they often do on fal.
-_WELCOME = frozenset(
-    "seed prompt description timings has_nsfw_concepts chunks text output lyrics tags actual_prompt expanded_prompt "
-    "revised_prompt usage finish_reason partial metadata scores boxes words language_code duration objects "
-    "structured_prompt aesthetics lighting short_description style_medium artistic_style context "
-    "background_setting photographic_characteristics edit_instruction generated_text bbox path span summary draft_id "
-    "rig_task_id filenames".split()
+# Optional values that stay away, as they often do on fal; all others come along.
+_UNUSUAL = (
+    "error",
+    "moderation",
+    "debug",
+    "lora_url",
+    "reasoning",
+    "think",
+    "failed",
+    "sdp",
+    "type",
 )
-# Prose names its own maker; these echo what was asked.
-_ECHOES = frozenset(
-    "prompt actual_prompt revised_prompt expanded_prompt reformat_prompt text_style_prompt".split()
-)
+# These echo what was asked; other prose has its own maker.
+_ECHOES = ("prompt", "actual_prompt", "revised_prompt", "expanded_prompt", "text_style_prompt")
 _TELLING = ("llm", "vision", "text-to-json")
 
 
@@ -37,7 +39,7 @@ class Plain:
         """Whether the optional value *name* comes along."""
         if name in ("boxes", "scores", "metadata"):
             return bool(self.request.flag(f"include_{name}"))
-        return name in _WELCOME or "default" in schema
+        return not any(part in name for part in _UNUSUAL)
 
     def listed(self, name: str, schema: Schema, at: At) -> list[Any]:
         """A list for *name*, as long as what it tells of."""
@@ -115,34 +117,29 @@ class Plain:
             )
         return int(value) if schema.get("type") == "integer" else round(value, 4)
 
-    def _fitted(self, value: Any, schema: Schema, at: At) -> Any:  # noqa: ANN401  # JSON
+    def _fitted(self, value: object, schema: Schema, at: At) -> Any:  # noqa: ANN401  # JSON
         """*value*, or where its type is not the asked one, the nearest value of that type."""
         match schema.get("type"):
             case "string":
                 return value if isinstance(value, str) else str(value)
             case "integer" if isinstance(value, (int, float)):
                 return int(value)
-            case "object" if not isinstance(value, dict):
-                return self._object(schema, at)
-            case "array" if not isinstance(value, (list, tuple)):
-                return []
+            case "array":
+                return cast("list[Any]", value) if isinstance(value, list) else []
             case "object":
-                held = cast("dict[str, Any]", value)
-                rules = cast("Mapping[str, Schema]", schema.get("properties", {}))
-                missing = [name for name in schema.get("required", ()) if name not in held]
-                whole = (
-                    held
-                    if not rules
-                    else {name: part for name, part in held.items() if name in rules}
-                )
-                return {
-                    **whole,
-                    **{
-                        name: self.value(name, rules.get(name, {}), (*at, name)) for name in missing
-                    },
-                }
+                if not isinstance(value, dict):
+                    return self._object(schema, at)
+                return self._completed(cast("dict[str, Any]", value), schema, at)
             case _:
                 return value
+
+    def _completed(self, held: dict[str, Any], schema: Schema, at: At) -> dict[str, Any]:
+        """*held* without what *schema* does not know, and with what it requires."""
+        rules = cast("Mapping[str, Schema]", schema.get("properties", {}))
+        known = {name: part for name, part in held.items() if not rules or name in rules}
+        missing = [name for name in schema.get("required", ()) if name not in held]
+        told = {name: self.value(name, rules.get(name, {}), (*at, name)) for name in missing}
+        return {**known, **told}
 
 
 def _tokens(plain: Plain) -> int:

@@ -11,6 +11,8 @@ from typing import Any, cast
 from catalog.card import TEXT_FIELDS, ModelCard
 from server.emulator.work import RunnerError, Task
 
+_OPENED = ("image", "video", "audio", "3d", "archive")
+_ADDRESSES = ("http://", "https://", "data:", "file:")
 _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)")
 
 Place = tuple[str | int, ...]
@@ -24,9 +26,16 @@ _KIND_BY_SUFFIX = {
     ".safetensors": "weights",
 }
 _KIND_BY_WORD = (
-    ("video", "video"), ("audio", "audio"), ("voice", "audio"), ("image", "image"), ("mask", "image"),
-    ("frame", "image"), ("photo", "image"), ("mesh", "3d"), ("model", "3d"),
-)  # fmt: skip
+    ("video", "video"),
+    ("audio", "audio"),
+    ("voice", "audio"),
+    ("image", "image"),
+    ("mask", "image"),
+    ("frame", "image"),
+    ("photo", "image"),
+    ("mesh", "3d"),
+    ("model", "3d"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +90,18 @@ class Request:
             if value in self.task.inputs:
                 file = self.task.inputs[value]
                 yield Given(at, kind or _kind_of(at, file), file)
-            elif kind and value.startswith(("http://", "https://", "data:", "file:")):
+            elif kind in _OPENED and value.startswith(_ADDRESSES):
                 raise RunnerError(
                     422, "file_download_error", f"could not download {value[:200]!r}", loc=at
                 )
         elif isinstance(value, dict):
             for name, part in cast("dict[str, object]", value).items():
-                inner = _look(schema, "properties") or {}
-                yield from self._media(
-                    (*at, name), part, cast("Mapping[str, Any]", inner).get(name, {})
-                )
+                inner = cast("Mapping[str, Any]", _look(schema, "properties") or {})
+                yield from self._media((*at, name), part, inner.get(name, {}))
         elif isinstance(value, list):
-            items = _look(schema, "items") or {}
+            items = cast("Mapping[str, Any]", _look(schema, "items") or {})
             for place, part in enumerate(cast("list[object]", value)):
-                yield from self._media((*at, place), part, cast("Mapping[str, Any]", items))
+                yield from self._media((*at, place), part, items)
 
     def media(self, kind: str) -> tuple[Given, ...]:
         """The given media of *kind* that are not masks."""
@@ -102,7 +109,7 @@ class Request:
 
     @cached_property
     def text(self) -> str:
-        """The main text of the request, with the shots of a multi-shot prompt; empty without one."""
+        """The main text of the request, or of all shots of a multi-shot prompt, or nothing."""
         parts = [self.arguments.get(name) for name in TEXT_FIELDS if name in self.arguments]
         words = [part for part in parts if isinstance(part, str) and part.strip()][:1]
         for name in (

@@ -3,9 +3,9 @@
 import random
 from collections.abc import Callable
 
-from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from server.emulator.runners.canvas import blurred
+from server.emulator.runners.canvas import blurred, gradient, mapped, mask, resized
 from server.emulator.runners.palette import shade
 from server.emulator.runners.words import Colour
 
@@ -14,9 +14,8 @@ Retouch = Callable[[Image.Image], Image.Image]
 
 def tinted(picture: Image.Image, colour: Colour, share: float = 0.6) -> Image.Image:
     """*picture* with its greys running from dark to light *colour*, mixed in by *share*."""
-    toned = ImageOps.colorize(
-        picture.convert("L"), shade(colour, -0.85), shade(colour, 0.75), mid=colour
-    )
+    grey = picture.convert("L")
+    toned = ImageOps.colorize(grey, shade(colour, -0.85), shade(colour, 0.75), mid=colour)
     return Image.blend(picture, toned, share)
 
 
@@ -27,18 +26,18 @@ def mono(picture: Image.Image) -> Image.Image:
 
 def sepia(picture: Image.Image) -> Image.Image:
     """Brown and cream, as old prints."""
-    return ImageOps.colorize(
-        ImageOps.autocontrast(picture.convert("L"), cutoff=1),
-        (38, 22, 12),
-        (255, 240, 210),
-        mid=(160, 118, 76),
-    )
+    grey = ImageOps.autocontrast(picture.convert("L"), cutoff=1)
+    return ImageOps.colorize(grey, (38, 22, 12), (255, 240, 210), mid=(160, 118, 76))
 
 
 def balanced(picture: Image.Image, red: float, green: float, blue: float) -> Image.Image:
     """*picture* with its channels multiplied."""
-    table = [min(255, round(value * part)) for part in (red, green, blue) for value in range(256)]
-    return picture.point(table)
+    parts = zip(picture.split(), (red, green, blue), strict=True)
+    return Image.merge("RGB", [_times(channel, part) for channel, part in parts])
+
+
+def _times(channel: Image.Image, part: float) -> Image.Image:
+    return mapped(channel, lambda value: value * part)
 
 
 def warmer(picture: Image.Image) -> Image.Image:
@@ -53,44 +52,36 @@ def cooler(picture: Image.Image) -> Image.Image:
 
 def brighter(picture: Image.Image) -> Image.Image:
     """Lifted, mostly in the middle."""
-    return picture.point([round(255 * (value / 255) ** 0.72) for value in range(256)] * 3)
+    return mapped(picture, lambda value: 255 * (value / 255) ** 0.72)
 
 
 def darker(picture: Image.Image) -> Image.Image:
     """Lowered, mostly in the middle."""
-    return picture.point([round(255 * (value / 255) ** 1.5) for value in range(256)] * 3)
+    return mapped(picture, lambda value: 255 * (value / 255) ** 1.5)
 
 
 def night(picture: Image.Image) -> Image.Image:
     """Dark and blue, with the brightest parts left glowing."""
     dark = balanced(ImageEnhance.Color(darker(picture)).enhance(0.55), 0.38, 0.46, 0.8)
-    lights = picture.convert("L").point(
-        [0 if value < 205 else (value - 205) * 4 for value in range(256)]
-    )
+    lights = mapped(picture.convert("L"), lambda value: (value - 205) * 4)
     return Image.composite(balanced(picture, 1.0, 0.88, 0.6), dark, lights)
 
 
 def sunset(picture: Image.Image) -> Image.Image:
     """Evening light from above."""
-    from server.emulator.runners.canvas import gradient
-
     light = gradient(picture.size, [(0, (120, 60, 130)), (0.5, (255, 140, 84)), (1, (110, 56, 70))])
-    return Image.blend(
-        ImageChops.soft_light(balanced(picture, 1.08, 0.94, 0.8), light),
-        ImageChops.overlay(picture, light),
-        0.4,
-    )
+    soft = ImageChops.soft_light(balanced(picture, 1.08, 0.94, 0.8), light)
+    return Image.blend(soft, ImageChops.overlay(picture, light), 0.4)
 
 
 def poster(picture: Image.Image) -> Image.Image:
     """Flat colours with dark outlines, as in a cartoon."""
     smooth = picture
     for _ in range(2):
-        smooth = smooth.filter(ImageFilter.MedianFilter(5 if max(picture.size) > 700 else 3))
+        smooth = smooth.filter(ImageFilter.MedianFilter(3))
     flat = ImageEnhance.Color(ImageOps.posterize(smooth, 3)).enhance(1.5)
-    lines = ImageOps.invert(smooth.convert("L").filter(ImageFilter.FIND_EDGES)).point(
-        [0 if value < 205 else 255 for value in range(256)]
-    )
+    edges = smooth.convert("L").filter(ImageFilter.FIND_EDGES)
+    lines = mapped(edges, lambda value: 255 if value < 50 else 0)
     lines = lines.filter(ImageFilter.GaussianBlur(0.7))
     return ImageChops.multiply(flat, lines.convert("RGB"))
 
@@ -99,48 +90,37 @@ def sketch(picture: Image.Image) -> Image.Image:
     """Pencil on paper."""
     grey = ImageOps.autocontrast(picture.convert("L"))
     soft = blurred(ImageOps.invert(grey), max(4.0, max(picture.size) / 120))
-    table = [255 - value for value in range(256)]
-    dodge = ImageChops.add(grey, soft)
-    edges = ImageOps.invert(grey.filter(ImageFilter.CONTOUR).point(table)).point(
-        [round(255 * (value / 255) ** 1.4) for value in range(256)]
-    )
-    lines = ImageChops.multiply(
-        dodge.point([round(255 * (value / 255) ** 2.2) for value in range(256)]), edges
-    )
-    return ImageOps.colorize(lines, (44, 42, 48), (250, 247, 238))
+    dodge = mapped(ImageChops.add(grey, soft), lambda value: 255 * (value / 255) ** 2.2)
+    edges = mapped(grey.filter(ImageFilter.CONTOUR), lambda value: 255 * (value / 255) ** 1.4)
+    return ImageOps.colorize(ImageChops.multiply(dodge, edges), (44, 42, 48), (250, 247, 238))
 
 
 def paint(picture: Image.Image) -> Image.Image:
     """Broad soft strokes and richer colours."""
-    size = picture.size
-    factor = max(1, max(size) // 420)
-    small = picture.resize(
-        (max(1, size[0] // factor), max(1, size[1] // factor)), Image.Resampling.BOX
-    )
-    for _ in range(2):
-        small = small.filter(ImageFilter.ModeFilter(5))
+    factor = max(1.0, max(picture.size) / 360)
+    size = (max(1, round(picture.width / factor)), max(1, round(picture.height / factor)))
+    small = resized(picture, size, Image.Resampling.BOX).filter(ImageFilter.ModeFilter(5))
     small = small.filter(ImageFilter.SMOOTH_MORE)
-    return ImageEnhance.Color(small.resize(size, Image.Resampling.BICUBIC)).enhance(1.3)
+    return ImageEnhance.Color(resized(small, picture.size)).enhance(1.3)
 
 
 def pixel(picture: Image.Image) -> Image.Image:
     """Large square pixels in few colours."""
-    across = 96
-    down = max(1, round(across * picture.height / picture.width))
-    small = picture.resize((across, down), Image.Resampling.BOX).quantize(
-        24, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
-    )
-    return small.convert("RGB").resize(picture.size, Image.Resampling.NEAREST)
+    across = min(96, picture.width)
+    size = (across, max(1, round(across * picture.height / picture.width)))
+    small = resized(picture, size, Image.Resampling.BOX)
+    few = small.quantize(24, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).convert("RGB")
+    return resized(few, picture.size, Image.Resampling.NEAREST)
 
 
 def neon(picture: Image.Image) -> Image.Image:
     """Dark with glowing edges in magenta and cyan."""
-    edges = ImageOps.autocontrast(picture.convert("L").filter(ImageFilter.FIND_EDGES), cutoff=2)
-    glowing = ImageChops.screen(
-        ImageOps.colorize(edges, (0, 0, 0), (40, 226, 232)),
-        ImageOps.colorize(blurred(edges, 6), (0, 0, 0), (240, 40, 170)),
-    )
-    return ImageChops.screen(tinted(darker(darker(picture)), (90, 40, 160), 0.5), glowing)
+    edges = picture.convert("L").filter(ImageFilter.FIND_EDGES)
+    edges = ImageOps.autocontrast(edges, cutoff=2)
+    sharp = ImageOps.colorize(edges, (0, 0, 0), (40, 226, 232))
+    soft = ImageOps.colorize(blurred(edges, 6), (0, 0, 0), (240, 40, 170))
+    dark = tinted(darker(darker(picture)), (90, 40, 160), 0.5)
+    return ImageChops.screen(dark, ImageChops.screen(sharp, soft))
 
 
 def vivid(picture: Image.Image) -> Image.Image:
@@ -160,45 +140,34 @@ def softer(picture: Image.Image) -> Image.Image:
 
 def restored(picture: Image.Image) -> Image.Image:
     """Less noise, fuller contrast, clearer edges."""
-    return sharper(ImageOps.autocontrast(picture.filter(ImageFilter.MedianFilter(3)), cutoff=0.5))
+    calm = picture.filter(ImageFilter.MedianFilter(3))
+    return sharper(ImageOps.autocontrast(calm, cutoff=0.5))
 
 
 def coloured(picture: Image.Image) -> Image.Image:
-    """Plausible colours for a grey picture: blue above, green and skin below, by brightness and height."""
-    from server.emulator.runners.canvas import gradient
-
-    hues = gradient(
-        picture.size,
-        [(0, (120, 168, 222)), (0.45, (222, 186, 150)), (0.7, (150, 170, 104)), (1, (122, 96, 66))],
-    )
+    """Plausible colours for a grey picture: blue above, skin and green below."""
+    stops = [(0.0, (120, 168, 222)), (0.45, (222, 186, 150)), (0.7, (150, 170, 104))]
+    hues = gradient(picture.size, [*stops, (1.0, (122, 96, 66))])
     grey = ImageOps.autocontrast(picture.convert("L")).convert("RGB")
-    return ImageEnhance.Color(ImageChops.soft_light(ImageChops.overlay(grey, hues), hues)).enhance(
-        1.25
-    )
+    mixed = ImageChops.soft_light(ImageChops.overlay(grey, hues), hues)
+    return ImageEnhance.Color(mixed).enhance(1.25)
 
 
 def snowed(picture: Image.Image, chance: random.Random) -> Image.Image:
     """Whitened, with flakes falling."""
-    from server.emulator.runners.canvas import mask
-
     flakes = [(chance.random(), chance.random(), chance.random()) for _ in range(320)]
-    side = min(picture.size)
+    width, height = picture.size
 
-    def draw(pen: object, scale: float) -> None:
+    def draw(pen: ImageDraw.ImageDraw, scale: float) -> None:
         for x, y, near in flakes:
-            reach = side * (0.0015 + 0.006 * near**3) * scale
-            across, down = x * picture.width * scale, y * picture.height * scale
-            pen.ellipse(
-                (across - reach, down - reach, across + reach, down + reach),
-                fill=round(140 + 110 * near),
-            )  # type: ignore[attr-defined]
+            reach = min(width, height) * (0.0015 + 0.006 * near**3) * scale
+            across, down = x * width * scale, y * height * scale
+            box = (across - reach, down - reach, across + reach, down + reach)
+            pen.ellipse(box, fill=round(140 + 110 * near))
 
-    pale = Image.blend(
-        ImageEnhance.Color(picture).enhance(0.55),
-        Image.new("RGB", picture.size, (226, 236, 248)),
-        0.3,
-    )
-    pale.paste((255, 255, 255), (0, 0), mask(picture.size, draw))
+    white = Image.new("RGB", picture.size, (226, 236, 248))
+    pale = Image.blend(ImageEnhance.Color(picture).enhance(0.55), white, 0.3)
+    pale.paste((255, 255, 255), (0, 0, width, height), mask(picture.size, draw))
     return pale
 
 

@@ -1,4 +1,4 @@
-"""How large a picture or a video shall be, in pixels, from all the ways in which cards ask for it."""
+"""How large a picture or a video shall be, in pixels, however its card asks for it."""
 
 import math
 import re
@@ -38,7 +38,7 @@ _SIZE_FIELDS = (
     "aspect_ratio",
 )
 _RATIO_FIELDS = ("aspect_ratio", "resolution_mode", "ratio")
-_PIXELS = re.compile(r"^\s*(\d{2,5})\s*[x*×]\s*(\d{2,5})")
+_PIXELS = re.compile(r"^\s*(\d{2,5})\s*[x*]\s*(\d{2,5})")
 _RATIO = re.compile(r"^(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)$")
 _SIDES = {
     "0.5k": 512,
@@ -62,10 +62,10 @@ _SHORT_SIDES = {
 
 
 def picture_size(request: Request, source: Size | None = None) -> Size:
-    """Return the asked width and height; without an explicit wish that of *source*, else the card's default.
+    """Return the asked width and height, else those of *source*, else the card's default.
 
-    A value equal to the card's default counts as no wish where there is a source, since an edit follows
-    its input.
+    A value equal to the card's default counts as no wish where there is a source, since an edit
+    follows its input.
 
     Raises:
         RunnerError: the size is beyond 40 megapixels.
@@ -195,7 +195,8 @@ def _bounded(size: Size, pixels: int, request: Request) -> Size:
         raise RunnerError(
             422,
             "image_too_large",
-            f"{width} x {height} pixels are too many for a local preview (at most {pixels // 1_000_000} megapixels)",
+            f"{width} x {height} pixels are too many for a local preview, which has at most "
+            f"{pixels // 1_000_000} megapixels",
             loc=(field,),
             ctx={"max_width": side, "max_height": side},
         )
