@@ -192,10 +192,9 @@ def fitted(picture: Image.Image, longest: int) -> Image.Image:
 
 def resized(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
     """Return *picture* in exactly *size* (width, height), smoothly."""
-    made = picture.resize(  # pyright: ignore[reportUnknownMemberType]  # numpy, untyped here
+    return picture.resize(  # pyright: ignore[reportUnknownMemberType]  # numpy, untyped here
         size, Image.Resampling.LANCZOS, reducing_gap=3.0
     )
-    return made
 
 
 def encoded(picture: Image.Image, *, max_bytes: int) -> Picture:
