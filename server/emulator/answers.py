@@ -1,0 +1,148 @@
+"""What the platform says: bodies, headers and refusals in fal's shapes."""
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+KEY = re.compile(r"Key ([^\s:]+):(\S+)\Z")
+RETRYABLE = frozenset({429, 502, 503, 504})
+
+API_TYPES: Mapping[int, str] = {
+    400: "validation_error",
+    401: "authorization_error",
+    403: "authorization_error",
+    404: "not_found",
+    405: "validation_error",
+    409: "validation_error",
+    422: "validation_error",
+    429: "rate_limited",
+    500: "server_error",
+    501: "not_implemented",
+    503: "server_error",
+}
+
+
+class Refusal(Exception):  # noqa: N818  # it is an answer, not an error
+    """An answer other than the one that was hoped for, from any host but the platform API.
+
+    The body is ``{"detail": …}``, with the ``error_type`` of platform failures where one is given.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        error_type: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.error_type = error_type
+        self.headers = dict(headers or {})
+
+
+class ApiRefusal(Exception):  # noqa: N818  # it is an answer, not an error
+    """The platform API's error object, its type chosen by the status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def json_answer(
+    body: Any,  # noqa: ANN401  # JSON
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return a JSON answer."""
+    return JSONResponse(body, status, dict(headers or {}))
+
+
+def failure_headers(
+    status: int, error_type: str | None, *, user_timeout: bool = False
+) -> dict[str, str]:
+    """Return the headers that tell a client of what type a failure is and whether to try again.
+
+    Older pages call the hint ``X-Fal-Retryable``, newer ones ``X-Fal-Needs-Retry``: both are sent.
+    """
+    headers = {"x-fal-error-type": error_type} if error_type else {}
+    if user_timeout:
+        headers["x-fal-request-timeout-type"] = "user"
+    retry = status in RETRYABLE and not user_timeout
+    headers["x-fal-retryable"] = "true" if retry else "false"
+    if retry:
+        headers["x-fal-needs-retry"] = "1"
+    return headers
+
+
+def refusal_answer(_: Request, refusal: Exception) -> Response:
+    """Return the answer that *refusal* stands for."""
+    assert isinstance(refusal, Refusal)  # noqa: S101  # registered for this class alone
+    body = {"detail": refusal.detail}
+    headers = dict(refusal.headers)
+    if refusal.error_type:
+        body["error_type"] = refusal.error_type
+        headers = {**failure_headers(refusal.status, refusal.error_type), **headers}
+    return json_answer(body, refusal.status, headers)
+
+
+def api_refusal_answer(_: Request, refusal: Exception) -> Response:
+    """Return the platform API's error object for *refusal*."""
+    assert isinstance(refusal, ApiRefusal)  # noqa: S101  # registered for this class alone
+    request_id = str(uuid.uuid4())
+    error = {
+        "type": API_TYPES[refusal.status],
+        "message": refusal.message,
+        "request_id": request_id,
+    }
+    return json_answer({"error": error}, refusal.status, {"x-fal-request-id": request_id})
+
+
+def base_of(request: Request) -> str:
+    """Return scheme and host under which the caller reached us, such as ``http://127.0.0.1:80``."""
+    return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
+
+
+def has_key(request: Request) -> bool:
+    """Return whether the request carries a well-formed key; every such key is good here."""
+    return KEY.match(request.headers.get("authorization", "")) is not None
+
+
+async def json_body(request: Request) -> Any:  # noqa: ANN401  # JSON
+    """Return the body as JSON; an empty one is an empty object.
+
+    Raises:
+        Refusal: 400, the body is not JSON.
+    """
+    raw = await request.body()
+    try:
+        return json.loads(raw) if raw.strip() else {}
+    except ValueError:
+        raise Refusal(400, "Request body is not valid JSON", error_type="bad_request") from None
+
+
+class Stamp:
+    """Puts a request id on every answer that has none: clients look for it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = list(message.get("headers", ()))
+                if not any(name.lower() == b"x-fal-request-id" for name, _ in headers):
+                    headers.append((b"x-fal-request-id", str(uuid.uuid4()).encode()))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app(scope, receive, stamped)

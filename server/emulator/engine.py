@@ -1,0 +1,114 @@
+"""`Engine`: claims what may be worked on, keeps the leases alive, and ends what it claimed."""
+
+import logging
+import uuid
+
+import anyio
+
+from server.emulator.changes import Changes
+from server.emulator.rows import Row, Rows
+from server.emulator.runs import Ending, LostClaimError, Runs, broken
+from server.emulator.store import Store
+
+log = logging.getLogger("falkit.emulator")
+
+
+class Engine:
+    """The part of the work on a folder that this process does.
+
+    It sleeps until it is kicked, works as long as anything in the folder is unfinished, and sleeps
+    again. Any number of processes do the same over one folder; the leases keep them apart.
+    """
+
+    def __init__(self, store: Store, rows: Rows, runs: Runs, changes: Changes) -> None:
+        self.owner = str(uuid.uuid4())
+        self._store = store
+        self._rows = rows
+        self._runs = runs
+        self._changes = changes
+        self._held: dict[str, tuple[int, anyio.CancelScope]] = {}
+        self._kicked = anyio.Event()
+        self._beating = False
+
+    def kick(self) -> None:
+        """Look for work now."""
+        self._kicked.set()
+
+    async def work(self) -> None:
+        """Claim and carry out requests until cancelled; then give back what is held."""
+        try:
+            async with anyio.create_task_group() as tasks:
+                while True:
+                    self._kicked = anyio.Event()
+                    while row := await self._store.do(self._rows.claim, self.owner):
+                        scope = self._hold(row)
+                        tasks.start_soon(self._carry_out, row, scope)
+                        if not self._beating:
+                            self._beating = True
+                            tasks.start_soon(self._beat)
+                    await self._rest()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._store.do(self._rows.release, self.owner)
+
+    async def _rest(self) -> None:
+        """Sleep until kicked, or until something may be claimable again."""
+        seconds = await self._store.do(self._rows.next_look)
+        with anyio.move_on_after(float("inf") if seconds is None else seconds):
+            await self._kicked.wait()
+
+    async def _beat(self) -> None:
+        """Renew the leases while any is held, and drop the work whose claim was lost."""
+        try:
+            while self._held:
+                held = await self._store.do(self._rows.renew, self.owner)
+                for request_id, (fence, scope) in list(self._held.items()):
+                    if held.get(request_id) != fence:
+                        scope.cancel()
+                await anyio.sleep(self._rows.lease_seconds / 3)
+        finally:
+            self._beating = False
+
+    def drop(self, request_id: str) -> None:
+        """Stop working on a request that was just cancelled."""
+        if request_id in self._held:
+            self._held[request_id][1].cancel()
+        self._changes.tell(request_id)
+        self.kick()
+
+    def _hold(self, row: Row) -> anyio.CancelScope:
+        """Note down what was claimed; an older claim of ours on the same request is void."""
+        if row.request_id in self._held:
+            self._held[row.request_id][1].cancel()
+        scope = anyio.CancelScope()
+        self._held[row.request_id] = (row.fence, scope)
+        self._changes.tell(row.request_id)
+        return scope
+
+    async def _carry_out(self, row: Row, scope: anyio.CancelScope) -> None:
+        try:
+            with scope:
+                await self._finish(row, await self._ending(row))
+        except LostClaimError:
+            log.info("request %s went to another process", row.request_id)
+        finally:
+            if self._held.get(row.request_id) == (row.fence, scope):
+                del self._held[row.request_id]
+            self._changes.tell(row.request_id)
+            self.kick()
+
+    async def _ending(self, row: Row) -> Ending:
+        try:
+            return await self._runs.carry_out(row)
+        except LostClaimError:
+            raise
+        except Exception:  # the outermost loop: a mistake of ours ends one request, not the others
+            log.exception("request %s failed", row.request_id)
+            return Ending(broken(500, "internal_error", "Internal server error"))
+
+    async def _finish(self, row: Row, ending: Ending) -> None:
+        files = [file.as_row() for file in ending.files]
+        if not await self._store.do(self._rows.complete, row, ending.outcome, files):
+            for file in ending.files:
+                await self._store.do(self._runs.shelf.discard, file)
+            raise LostClaimError(row.request_id)

@@ -1,0 +1,115 @@
+"""`open_emulator`: fal's hosts as one ASGI app over a folder."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from catalog.index import CatalogIndex
+from server.emulator.answers import (
+    ApiRefusal,
+    Refusal,
+    Stamp,
+    api_refusal_answer,
+    refusal_answer,
+)
+from server.emulator.changes import Changes
+from server.emulator.controls import Controls
+from server.emulator.drawing import Drawers
+from server.emulator.engine import Engine
+from server.emulator.faults import FaultRows, Faults
+from server.emulator.pace import Pace
+from server.emulator.platform_api import PlatformApi, nothing_here
+from server.emulator.queue import Missing, Queue, missing_answer
+from server.emulator.rows import Rows
+from server.emulator.runs import Runs
+from server.emulator.shelf import Shelf
+from server.emulator.storage import Storage
+from server.emulator.store import Store
+
+MOST_WORKERS = 2
+EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+
+
+@asynccontextmanager
+async def open_emulator(
+    folder: Path,
+    catalog: CatalogIndex,
+    *,
+    speed: float = 1.0,
+    concurrency: int = 10,
+    lease_seconds: float = 3.0,
+) -> AsyncGenerator[ASGIApp]:
+    """Open the emulator whose state is *folder* and yield it as an ASGI app.
+
+    Each of fal's hosts is a path: ``/run``, ``/queue``, ``/rest``, ``/api/v1``, ``/cdn``, ``/fal``;
+    ``/_emulator`` turns faults and the clock. *speed* is that of the clock (0: no artificial
+    waiting). *concurrency* is how many requests may be under way at once in the folder,
+    *lease_seconds* after what silence another process takes a request over.
+
+    Any number of processes may have one folder open. Leaving stops what this one works on and puts
+    it back into the queue at once.
+    """
+    store = await anyio.to_thread.run_sync(_open_store, folder)
+    rows = Rows(store, lease_seconds=lease_seconds, concurrency=concurrency)
+    shelf, pace, faults = Shelf(folder, store), Pace(speed), FaultRows(store)
+    drawers = Drawers(folder, at_most=MOST_WORKERS)
+    failure: Exception | None = None
+    try:
+        async with anyio.create_task_group() as tasks:
+            changes = Changes(store, rows, tasks)
+            runs = Runs(folder, catalog, store, rows, shelf, drawers, pace)
+            engine = Engine(store, rows, runs, changes)
+            tasks.start_soon(engine.work)
+            queue = Queue(catalog, store, rows, changes, engine, pace)
+            controls = Controls(store, faults, pace)
+            app = _app(queue, Storage(folder, store, shelf), PlatformApi(catalog, store), controls)
+            try:
+                yield Faults(Stamp(app), store, faults)
+            except Exception as problem:  # else it would come out wrapped in a group
+                failure = problem
+            tasks.cancel_scope.cancel()
+    finally:
+        await drawers.aclose()
+        store.close()
+    if failure is not None:
+        raise failure
+
+
+def _open_store(folder: Path) -> Store:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Store(folder)
+
+
+def _app(queue: Queue, storage: Storage, api: PlatformApi, controls: Controls) -> Starlette:
+    return Starlette(
+        routes=[
+            Route("/queue/{path:path}", queue.on_queue, methods=EVERY_METHOD),
+            Route("/run/{path:path}", queue.on_run, methods=EVERY_METHOD),
+            Route("/rest/tokens/", storage.realtime_token, methods=["POST"]),
+            Route("/rest/tokens", storage.realtime_token, methods=["POST"]),
+            Route("/rest/tokens/realtime", storage.realtime_token_object, methods=["POST"]),
+            Route("/rest/storage/auth/token", storage.cdn_token, methods=["POST"]),
+            Route("/rest/storage/upload/initiate", storage.initiate, methods=["POST"]),
+            Route("/cdn/files/upload", storage.upload, methods=["POST"]),
+            Route("/cdn/upload/{file_id}/{name}", storage.put, methods=["PUT"]),
+            Route("/cdn/files/b/{file_id}/{name}", storage.download),
+            Route("/api/v1/models", api.models),
+            Route("/api/v1/models/pricing", api.pricing),
+            Route("/api/v1/models/requests/by-endpoint", api.requests),
+            Route("/api/v1/{path:path}", nothing_here, methods=EVERY_METHOD),
+            Route("/fal/api/openapi/queue/openapi.json", api.schema),
+            Route("/_emulator/faults", controls.on_faults, methods=["GET", "POST", "DELETE"]),
+            Route("/_emulator/clock", controls.on_clock, methods=["GET", "POST"]),
+            Route("/_emulator/counts", controls.on_counts),
+        ],
+        exception_handlers={
+            Missing: missing_answer,
+            Refusal: refusal_answer,
+            ApiRefusal: api_refusal_answer,
+        },
+    )

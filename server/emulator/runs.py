@@ -1,0 +1,238 @@
+"""`Runs`: carry out one claimed request, from its input to its outcome."""
+
+import base64
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from catalog.card import ModelCard
+from catalog.errors import UnpricedError
+from catalog.index import CatalogIndex
+from catalog.pricing import estimate
+from server.emulator.drawing import Drawers, Drawn, MadeFile, RunnerCrashedError, RunnerLostError
+from server.emulator.fitting import Wrong, fit
+from server.emulator.inputs import Inputs, named_media
+from server.emulator.pace import SLOW, Pace
+from server.emulator.rows import Outcome, Row, Rows
+from server.emulator.shelf import Lifecycle, Shelf, Shelved
+from server.emulator.store import Store
+from server.emulator.work import RunnerError, Task
+
+LONGEST_RUN = 3600.0  # the platform's own default limit of an app
+STEPS = 5  # how many lines of progress a request logs
+BAR = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """An outcome, and the files that come into being with it."""
+
+    outcome: Outcome
+    files: tuple[Shelved, ...] = ()
+
+
+class LostClaimError(Exception):
+    """Another process has this request now; what was made here is for nobody."""
+
+
+@dataclass(slots=True)
+class _Course:
+    """How far one drawing is: as its worker says, and words for it."""
+
+    share: float = 0.0
+    words: str = ""
+    moved: anyio.Event = field(default_factory=anyio.Event)
+
+    def report(self, share: float, words: str) -> None:
+        self.share = max(self.share, min(share, 1.0))
+        self.words = words
+        self.moved.set()
+        self.moved = anyio.Event()
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What carrying out a request needs."""
+
+    folder: Path
+    catalog: CatalogIndex
+    store: Store
+    rows: Rows
+    shelf: Shelf
+    drawers: Drawers
+    pace: Pace
+
+    async def carry_out(self, row: Row) -> Ending:
+        """Return how *row*, claimed by us, ends.
+
+        Raises:
+            LostClaimError: the claim went to somebody else meanwhile.
+        """
+        if "stuck" in row.faults:
+            await anyio.sleep_forever()
+        scratch = self.folder / "work" / f"{row.request_id}-{row.fence}"
+        await anyio.to_thread.run_sync(_make, scratch)
+        try:
+            with anyio.fail_after(LONGEST_RUN):
+                return await self._carry_out(row, scratch)
+        except RunnerError as refused:
+            return Ending(refusal(refused))
+        except RunnerCrashedError as crash:
+            return Ending(broken(500, "runner_server_error", f"The runner failed: {crash}"))
+        except RunnerLostError:
+            return Ending(broken(503, "runner_disconnected", "The runner disconnected"))
+        except TimeoutError:
+            return Ending(broken(504, "request_timeout", "The request ran too long"))
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(_remove, scratch)
+
+    async def _carry_out(self, row: Row, scratch: Path) -> Ending:
+        card = self.catalog.get(row.endpoint_id)
+        arguments, wrongs = fit(card, row.input)
+        if wrongs:
+            return Ending(unprocessable(wrongs))
+        if "moderation" in row.faults:
+            raise RunnerError(
+                422,
+                "content_policy_violation",
+                "The content could not be processed because it was flagged by a content checker.",
+                loc=(card.text_field,) if card.text_field else (),
+            )
+        inputs = Inputs(self.store, self.shelf)
+        found = await inputs.gather(named_media(card, arguments), scratch)
+        task = Task(
+            endpoint_id=card.endpoint_id,
+            arguments=arguments,
+            seed=seed_of(row.request_id, arguments),
+            inputs=found,
+            folder=scratch,
+        )
+        drawn = await self._draw(row, card, task)
+        lifecycle = Lifecycle.of(row.options.get("lifecycle"))
+        inline = arguments.get("sync_mode") is True
+        output, files = drawn.output, list[Shelved]()
+        for made in drawn.files:
+            if inline and made.media_type.startswith("image/"):
+                entry: Any = await anyio.to_thread.run_sync(_inline, made)
+            else:
+                file = await anyio.to_thread.run_sync(
+                    self.shelf.move_in, made.path, made.media_type, lifecycle
+                )
+                files.append(file)
+                entry = _file_object(file, made.facts)
+            output = _put(output, made.at, entry)
+        return Ending(Outcome(200, output, units=units_of(card, arguments)), tuple(files))
+
+    async def _draw(self, row: Row, card: ModelCard, task: Task) -> Drawn:
+        """Draw *task*, taking at least as long as the clock says, and log how it goes."""
+        seconds = self.pace.work(card.category, card.media_out)
+        if "slow" in row.faults:
+            seconds = row.faults["slow"] or (seconds or 1.0) * SLOW
+        course, drawn = _Course(), None
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._tell, row, course, seconds)
+                drawn = await self.drawers.draw(task, course.report)
+                course.report(1.0, "done")
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None  # one failed, which ended the other
+        assert drawn is not None  # noqa: S101  # else the group had raised
+        return drawn
+
+    async def _tell(self, row: Row, course: _Course, seconds: float) -> None:
+        """Log every step that both the clock and the drawing have reached."""
+        started = anyio.current_time()
+        for step in range(1, STEPS + 1):
+            share = step / STEPS
+            await anyio.sleep_until(started + seconds * share)
+            while course.share < share - 1e-9:
+                await course.moved.wait()
+            bar = ("█" * round(share * BAR)).ljust(BAR)
+            line = f"{share:4.0%}|{bar}| {course.words}".rstrip()
+            if not await self.store.do(self.rows.log, row.request_id, row.fence, line):
+                raise LostClaimError(row.request_id)
+
+
+def seed_of(request_id: str, arguments: Mapping[str, Any]) -> int:
+    """Return the seed that was asked for, else one that belongs to the request (0 to 2**31 - 1)."""
+    asked = arguments.get("seed")
+    if isinstance(asked, int) and not isinstance(asked, bool):
+        return asked
+    digest = hashlib.sha256(request_id.encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def units_of(card: ModelCard, arguments: Mapping[str, Any]) -> float:
+    """Return how many of its price's units a request is billed, 1 where that cannot be told."""
+    try:
+        units = estimate(card, arguments).units
+    except UnpricedError:
+        units = None
+    return 1.0 if units is None else float(units)
+
+
+def unprocessable(wrongs: Sequence[Wrong]) -> Outcome:
+    """Return the outcome of an input that the model refuses: nothing is billed."""
+    detail = [wrong.as_detail() for wrong in wrongs]
+    where = ".".join(str(step) for step in wrongs[0].loc)
+    words = f"{where}: {wrongs[0].message}" if where else wrongs[0].message
+    return Outcome(422, {"detail": detail}, words, wrongs[0].type)
+
+
+def refusal(refused: RunnerError) -> Outcome:
+    """Return the outcome of a request that a runner refuses, in the shape of model errors."""
+    wrong = Wrong(refused.loc, refused.message, refused.type, None, refused.ctx or None)
+    detail = wrong.as_detail()
+    return Outcome(refused.status, {"detail": [detail]}, refused.message, refused.type)
+
+
+def broken(status: int, error_type: str, words: str) -> Outcome:
+    """Return the outcome of a request that the platform failed, in the shape of request errors."""
+    return Outcome(status, {"detail": words, "error_type": error_type}, words, error_type)
+
+
+def _file_object(file: Shelved, facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "url": file.url,
+        "content_type": file.media_type,
+        "file_name": file.name,
+        "file_size": file.bytes,
+        **facts,
+    }
+
+
+def _inline(made: MadeFile) -> dict[str, Any]:
+    """Return a file object that carries the bytes themselves, as ``sync_mode`` asks."""
+    content = base64.b64encode(made.path.read_bytes()).decode()
+    return {
+        "url": f"data:{made.media_type};base64,{content}",
+        "content_type": made.media_type,
+        **made.facts,
+    }
+
+
+def _put(output: Any, at: Sequence[str | int], entry: Any) -> Any:  # noqa: ANN401  # JSON
+    """Return *output* with *entry* in the place *at*."""
+    if not at:
+        return entry
+    place: Any = output
+    for step in at[:-1]:
+        place = place[step]
+    place[at[-1]] = entry
+    return output
+
+
+def _make(folder: Path) -> None:
+    folder.parent.mkdir(mode=0o700, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,154 @@
+"""`serve`: the emulator on a loopback port, for any client on this machine."""
+
+import ipaddress
+import socket
+
+import anyio
+import uvicorn
+from anyio.abc import TaskStatus
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from server.emulator.faults import ConnectionDroppedError
+
+OPEN_STREAMS_SECONDS = 2  # how long open streams may delay the end
+
+
+async def serve(
+    app: ASGIApp,
+    port: int,
+    host: str = "127.0.0.1",
+    *,
+    task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve *app* over HTTP/1.1 on *port* (0: any free one) until cancelled or interrupted.
+
+    Started with ``await tasks.start(serve, app, 0)`` it returns the port once it listens.
+
+    Raises:
+        ValueError: *host* is not a loopback address.
+        OSError: the port is taken.
+    """
+    if not ipaddress.ip_address(host).is_loopback:
+        raise ValueError(f"the emulator listens on loopback only, not on {host}")
+    listener = _listener(host, port)
+    config = uvicorn.Config(
+        _OnlyLoopback(_Dropping(app)),
+        http="h11",
+        ws="none",
+        loop="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        timeout_graceful_shutdown=OPEN_STREAMS_SECONDS,
+    )
+    server = uvicorn.Server(config)
+    ended = anyio.Event()
+
+    async def run() -> None:
+        try:
+            # Cancelled in the middle it would leave its socket open; it is asked to end instead.
+            with anyio.CancelScope(shield=True):
+                await server.serve(sockets=[listener])
+        finally:
+            ended.set()
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            task_status.started(listener.getsockname()[1])
+            try:
+                await ended.wait()
+            finally:
+                server.should_exit = True
+    finally:
+        listener.close()
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def exports(port: int) -> str:
+    """Return in words and code how clients are pointed at the emulator on *port*."""
+    base = f"http://127.0.0.1:{port}"
+    return f"""\
+export FAL_KEY=emulator:local
+
+# Python: before the first call of fal-client
+import fal_client.client as fal
+fal.RUN_URL_FORMAT = "{base}/run/"
+fal.QUEUE_URL_FORMAT = "{base}/queue/"
+fal.REALTIME_URL_FORMAT = "ws://127.0.0.1:{port}/ws/"
+fal.REST_URL = "{base}/rest"
+fal.CDN_URL = "{base}/cdn"
+
+// JavaScript: @fal-ai/client has its hosts built in, a request middleware leads elsewhere
+const hosts = {{"fal.run": "run", "queue.fal.run": "queue", "rest.fal.ai": "rest",
+  "rest.alpha.fal.ai": "rest", "v3.fal.media": "cdn", "api.fal.ai": "api"}};
+fal.config({{
+  credentials: "emulator:local",
+  requestMiddleware: async (request) => {{
+    const url = new URL(request.url);
+    const place = hosts[url.hostname];
+    return place
+      ? {{...request, url: "{base}/" + place + url.pathname + url.search}}
+      : request;
+  }},
+}});
+"""
+
+
+class _OnlyLoopback:
+    """Refuses requests that name another host, which a page in a browser could bring about."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not _is_loopback(scope):
+            refusal = PlainTextResponse("This address is served to its own machine only", 421)
+            return await refusal(scope, receive, send)
+        return await self._app(scope, receive, send)
+
+
+def _is_loopback(scope: Scope) -> bool:
+    given = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    host = given.decode("latin-1")
+    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _Dropping:
+    """Breaks the connection where the app asks for it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except ConnectionDroppedError:
+            # ASGI has no word for this; uvicorn's `send` is a method of what holds the socket.
+            cycle = getattr(send, "__self__", None)
+            transport = getattr(cycle, "transport", None)
+            if transport is None:
+                raise
+            transport.close()
+            while (await receive())["type"] != "http.disconnect":
+                continue

@@ -1,0 +1,167 @@
+"""`Shelf`: the files of the emulator's CDN, on disk under their ids with a row each."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+from urllib.parse import quote, unquote, urlsplit
+
+from server.emulator.store import Store, count
+
+Access = Literal["allow", "forbid", "hide"]
+
+# In stored outputs a file's URL begins with this word; readers get their own base in its place.
+CDN = "emulator-cdn:"
+ON_SHELF = re.compile(r"/cdn/files/b/([0-9a-f]{8})/[^/?#]+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """How long a file lives, in seconds (None: for good), and who may read it."""
+
+    seconds: float | None = None
+    access: Access = "allow"
+
+    @classmethod
+    def of(cls, header: str | None) -> "Lifecycle":
+        """Return what an ``X-Fal-Object-Lifecycle-Preference`` header asks for.
+
+        What cannot be read counts as not given.
+        """
+        try:
+            given: Any = json.loads(header or "null")
+        except ValueError:
+            return cls()
+        if not isinstance(given, dict):
+            return cls()
+        wanted = cast("Mapping[str, Any]", given)
+        seconds = wanted.get("expiration_duration_seconds")
+        acl = wanted.get("initial_acl")
+        access = cast("Mapping[str, Any]", acl).get("default") if isinstance(acl, dict) else None
+        return cls(
+            # Nothing and zero mean no expiry (documented in the released client's source).
+            float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None,
+            access if access in ("allow", "forbid", "hide") else "allow",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """One file of the CDN. *bytes* is None until its content has arrived."""
+
+    file_id: str
+    name: str
+    media_type: str
+    bytes: int | None
+    created: float
+    expires: float | None
+    access: Access
+
+    @property
+    def url(self) -> str:
+        """The address with `CDN` in the place of a base."""
+        return f"{CDN}/files/b/{self.file_id}/{quote(self.name)}"
+
+    @property
+    def is_expired(self) -> bool:
+        return self.expires is not None and self.expires < time.time()
+
+    def as_row(self) -> tuple[Any, ...]:
+        """Return the columns of the table of files."""
+        return (
+            self.file_id, self.name, self.media_type, self.bytes, self.created, self.expires,
+            self.access,
+        )  # fmt: skip
+
+
+class Shelf:
+    """The files of one folder. Its methods are synchronous: `Store.do` or a thread runs them."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self._folder = folder / "files"
+        self._store = store
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+
+    def place(self, name: str, media_type: str, lifecycle: Lifecycle) -> Shelved:
+        """Return a new empty place; it is known to readers only once its row is written."""
+        name = safe_name(name)
+        while True:
+            file_id = secrets.token_hex(4)
+            try:
+                (self._folder / file_id).mkdir(mode=0o700)
+            except FileExistsError:
+                continue
+            break
+        now = time.time()
+        expires = None if lifecycle.seconds is None else now + lifecycle.seconds
+        return Shelved(file_id, name, media_type, None, now, expires, lifecycle.access)
+
+    def path(self, file: Shelved) -> Path:
+        """Return where the content of *file* lies, or will."""
+        return self._folder / file.file_id / file.name
+
+    def move_in(self, made: Path, media_type: str, lifecycle: Lifecycle) -> Shelved:
+        """Move a file that a runner made onto the shelf; its row is written by the caller."""
+        file = self.place(made.name, media_type, lifecycle)
+        target = self.path(file)
+        shutil.move(made, target)
+        target.chmod(0o600)
+        return replace(file, bytes=target.stat().st_size)
+
+    def announce(self, file: Shelved) -> None:
+        """Write the row of an upload that was promised and whose content is still to come."""
+        with self._store.writing() as db:
+            db.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", file.as_row())
+
+    def take_in(self, file: Shelved, arrived: Path, media_type: str) -> Shelved:
+        """Make *arrived* the content of *file* and write its row."""
+        size = arrived.stat().st_size
+        os.replace(arrived, self.path(file))  # noqa: PTH105  # atomic, over an earlier content
+        filled = replace(file, bytes=size, media_type=media_type or file.media_type)
+        with self._store.writing() as db:
+            db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", filled.as_row())
+            count(db, "uploads")
+        return filled
+
+    def find(self, file_id: str) -> Shelved | None:
+        """Return the file of that id, expired or not, or None."""
+        found = self._store.reading().execute("SELECT * FROM files WHERE id = ?", (file_id,))
+        row = found.fetchone()
+        return None if row is None else Shelved(*row)
+
+    def discard(self, file: Shelved) -> None:
+        """Take away the content of a place that never got its row."""
+        shutil.rmtree(self._folder / file.file_id, ignore_errors=True)
+
+
+def file_id_in(url: str) -> str | None:
+    """Return the id of the file that *url* names on this kind of CDN, under whatever base."""
+    found = ON_SHELF.search(urlsplit(url).path)
+    return found.group(1) if found else None
+
+
+def safe_name(name: str) -> str:
+    """Return the last part of *name* as a file name that every system takes, never empty."""
+    last = re.split(r"[\\/]", unquote(name))[-1]
+    last = re.sub(r'[\x00-\x1f\x7f<>:"|?*%#]+', "_", last).strip(". ")
+    stem, dot, suffix = last.rpartition(".")
+    if len(last.encode()) > 120:
+        last = f"{(stem or last)[:24]}{dot}{suffix[:10]}"
+    return last or "upload.bin"
+
+
+def with_base(value: Any, base: str) -> Any:  # noqa: ANN401  # JSON
+    """Return *value* with every shelf address in it moved under *base*, such as ``http://h/cdn``."""
+    if isinstance(value, str):
+        return base + value.removeprefix(CDN) if value.startswith(CDN) else value
+    if isinstance(value, list):
+        return [with_base(item, base) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {key: with_base(item, base) for key, item in cast("dict[str, Any]", value).items()}
+    return value

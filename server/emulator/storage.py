@@ -1,0 +1,173 @@
+"""`Storage`: tokens, uploads and downloads, as fal's support host and CDN answer them."""
+
+import hashlib
+import time
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from server.emulator.answers import Refusal, base_of, has_key, json_answer, json_body
+from server.emulator.shelf import Lifecycle, Shelf, Shelved, with_base
+from server.emulator.store import Store
+from server.emulator.tokens import issue, stands_for
+
+CDN_TOKEN_SECONDS = 30 * 60.0
+LONGEST_TOKEN_SECONDS = 30 * 86_400.0
+REALTIME_TOKEN_SECONDS = 120.0
+UPLOAD_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What the support host (`rest`) and the CDN need."""
+
+    folder: Path
+    store: Store
+    shelf: Shelf
+
+    async def cdn_token(self, request: Request) -> Response:
+        """Issue a token for writing to the CDN; its end carries ``+00:00``, which clients parse."""
+        _need_key(request)
+        wanted = _field(await json_body(request), "expiration_seconds")
+        seconds = float(wanted) if isinstance(wanted, int | float) else CDN_TOKEN_SECONDS
+        seconds = min(max(seconds, 1.0), LONGEST_TOKEN_SECONDS)
+        end = datetime.now(UTC) + timedelta(seconds=seconds)
+        return json_answer(
+            {
+                "token": issue(self.store.secret, "cdn", seconds),
+                "token_type": "Bearer",
+                "base_url": f"{base_of(request)}/cdn",
+                "expires_at": end.isoformat(),
+            }
+        )
+
+    async def realtime_token(self, request: Request) -> Response:
+        """Issue a token for realtime: a bare JSON string, which is what released clients read."""
+        return JSONResponse(await self._app_token(request, "token_expiration"))
+
+    async def realtime_token_object(self, request: Request) -> Response:
+        """Issue the same in the shape that newer documents show."""
+        return json_answer({"token": await self._app_token(request, "duration")})
+
+    async def _app_token(self, request: Request, field: str) -> str:
+        _need_key(request)
+        body = await json_body(request)
+        apps = _field(body, "allowed_apps")
+        if not isinstance(apps, list):
+            raise Refusal(422, "allowed_apps: a list of applications is needed")
+        wanted = _field(body, field)
+        seconds = float(wanted) if isinstance(wanted, int | float) else REALTIME_TOKEN_SECONDS
+        return issue(self.store.secret, f"apps {' '.join(map(str, apps))}", seconds)  # pyright: ignore[reportUnknownArgumentType]  # JSON
+
+    async def initiate(self, request: Request) -> Response:
+        """Promise a place for a file: where to put it, and where it can be read then."""
+        _need_key(request)
+        if request.query_params.get("storage_type", "gcs") not in ("gcs", "fal-cdn-v3"):
+            raise Refusal(400, "unknown storage_type", error_type="bad_request")
+        body = await json_body(request)
+        name = _field(body, "file_name") or "upload.bin"
+        media_type = _field(body, "content_type") or "application/octet-stream"
+        lifecycle = Lifecycle.of(_lifecycle_header(request))
+        file = await anyio.to_thread.run_sync(
+            self.shelf.place, str(name), str(media_type), lifecycle
+        )
+        await self.store.do(self.shelf.announce, file)
+        base = f"{base_of(request)}/cdn"
+        signature = issue(self.store.secret, f"put {file.file_id}", UPLOAD_SECONDS)
+        path = file.url.partition("/files/b/")[2]
+        return json_answer(
+            {
+                "upload_url": f"{base}/upload/{path}?signature={signature}",
+                "file_url": with_base(file.url, base),
+            }
+        )
+
+    async def put(self, request: Request) -> Response:
+        """Take in the content that was promised; the signature in the address is enough."""
+        file_id = request.path_params["file_id"]
+        signature = request.query_params.get("signature", "")
+        if stands_for(self.store.secret, signature) != f"put {file_id}":
+            raise Refusal(403, "The signature of this upload is wrong or has expired")
+        file = await self.store.do(self.shelf.find, file_id)
+        if file is None:
+            raise Refusal(404, "Not Found")
+        _, etag = await self._take_in(file, request)
+        return Response(status_code=200, headers={"etag": f'"{etag}"'})
+
+    async def upload(self, request: Request) -> Response:
+        """Take in a whole file in one request and say where it lies."""
+        self._need_cdn_token(request)
+        name = request.headers.get("x-fal-file-name", "") or "upload.bin"
+        media_type = request.headers.get("content-type", "") or "application/octet-stream"
+        lifecycle = Lifecycle.of(_lifecycle_header(request))
+        file = await anyio.to_thread.run_sync(self.shelf.place, name, media_type, lifecycle)
+        file, _ = await self._take_in(file, request)
+        return json_answer({"access_url": with_base(file.url, f"{base_of(request)}/cdn")})
+
+    async def download(self, request: Request) -> Response:
+        """Answer with a file or a part of it, as its access rule and lifetime allow."""
+        file = await self.store.do(self.shelf.find, request.path_params["file_id"])
+        if file is None or file.bytes is None or file.is_expired or file.access == "hide":
+            raise Refusal(404, "Not Found")
+        if file.name != request.path_params["name"]:
+            raise Refusal(404, "Not Found")
+        if file.access == "forbid":
+            raise Refusal(403, "Access to this file is forbidden")
+        return FileResponse(
+            self.shelf.path(file),
+            media_type=file.media_type,
+            headers={
+                "access-control-allow-origin": "*",
+                "cache-control": "public, max-age=31536000, immutable",
+                "x-content-type-options": "nosniff",
+            },
+        )
+
+    def _need_cdn_token(self, request: Request) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme != "Bearer" or stands_for(self.store.secret, token) != "cdn":
+            raise Refusal(401, "A CDN token is needed")
+
+    async def _take_in(self, file: Shelved, request: Request) -> tuple[Shelved, str]:
+        """Write the body of *request* as the content of *file*; return it with its MD5."""
+        arriving = self.folder / "files" / file.file_id / f".arriving-{time.time_ns()}"
+        try:
+            digest = await _write(request.stream(), arriving)
+            media_type = request.headers.get("content-type", "")
+            return await self.store.do(self.shelf.take_in, file, arriving, media_type), digest
+        except ClientDisconnect:
+            raise Refusal(499, "Client disconnected") from None
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.Path(arriving).unlink(missing_ok=True)
+
+
+async def _write(body: AsyncIterable[bytes], target: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    await anyio.Path(target).touch(0o600)
+    async with await anyio.open_file(target, "wb") as file:
+        async for piece in body:
+            digest.update(piece)
+            await file.write(piece)
+    return digest.hexdigest()
+
+
+def _lifecycle_header(request: Request) -> str | None:
+    headers = request.headers
+    return headers.get("x-fal-object-lifecycle-preference") or headers.get("x-fal-object-lifecycle")
+
+
+def _field(body: Any, name: str) -> Any:  # noqa: ANN401  # JSON
+    """Return a field of *body*, None where it is no object or has no such field."""
+    return body.get(name) if isinstance(body, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # JSON
+
+
+def _need_key(request: Request) -> None:
+    if not has_key(request):
+        raise Refusal(401, "Authentication is required to access this resource")
