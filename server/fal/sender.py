@@ -1,0 +1,367 @@
+"""Send requests with the key: to the configured fal origins, past no redirect, and nowhere else."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import httpx
+from httpx_sse import EventSource
+from pydantic import SecretStr
+
+from server.fal.problems import (
+    FalError,
+    NetworkError,
+    PlatformError,
+    Purpose,
+    UnauthorisedError,
+    asked_pause,
+    is_doubtful,
+    is_passing,
+    problem,
+    unreadable,
+)
+from server.fal.retry import RetryPolicy
+from server.fal.wire import Answer, UnreadableAnswerError
+from server.settings import Hosts
+
+# Seconds. A stream of states may be silent while a model works; fal's own client gives up a silent
+# one after 15 (its JavaScript) or never (its Python).
+PLAIN_TIMEOUT = httpx.Timeout(60, connect=10, pool=10)
+STREAM_TIMEOUT = httpx.Timeout(90, connect=10, pool=10)
+MOST_BYTES = 64 * 1024 * 1024  # of one JSON answer
+
+# fal's file host has two names (documented): uploads go to the first, files lie under the second.
+CDN_NAMES = ("https://v3.fal.media", "https://v3b.fal.media")
+
+# The request provably never left: no connection was made, or none was free.
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+_TROUBLES: tuple[tuple[type[httpx.HTTPError], str], ...] = (
+    (httpx.ConnectTimeout, "no connection within 10 seconds"),
+    (httpx.ConnectError, "no connection could be made"),
+    (httpx.ProxyError, "the proxy refused the connection"),
+    (httpx.PoolTimeout, "no connection was free"),
+    (httpx.UnsupportedProtocol, "the address cannot be used"),
+    (httpx.TimeoutException, "no answer in time"),
+    (httpx.DecodingError, "the answer cannot be decoded"),
+    (httpx.HTTPError, "the connection broke"),
+)
+
+T = TypeVar("T")
+Content = bytes | Callable[[], AsyncIterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request. *content* that streams is given as a function, so that it can be sent again.
+
+    *bearer* takes the place of the key, for the file host only, as ``scheme token``. *subject* is
+    what an error should name. *expects* are statuses of failure that the asker reads itself.
+    """
+
+    method: str
+    url: str
+    subject: str
+    params: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    content: Content | None = None
+    bearer: SecretStr | None = None
+    expects: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """No answer came. *sent* is False when the request provably never left."""
+
+    words: str
+    sent: bool
+
+
+class Sender:
+    """The only place that puts a credential on a request.
+
+    Everything that comes back is freed of the credentials before anyone reads it, so that a host
+    that echoes them cannot bring them into an error, a log or a result.
+    """
+
+    def __init__(
+        self, http: httpx.AsyncClient, hosts: Hosts, key: SecretStr | None, policy: RetryPolicy
+    ) -> None:
+        self.hosts = hosts
+        self.policy = policy
+        self._http = http
+        self._key = key
+        self._key_bases = tuple(map(httpx.URL, (hosts.run, hosts.queue, hosts.rest, hosts.api)))
+        cdn = CDN_NAMES if hosts.cdn in CDN_NAMES else (hosts.cdn,)
+        self._cdn_bases = tuple(map(httpx.URL, cdn))
+
+    async def once(self, ask: Ask) -> Answer | Trouble:
+        """Send *ask* once and return what came of it.
+
+        A redirect is an answer like any other: it is not followed.
+
+        Raises:
+            UnauthorisedError: no key, or not one of fal's addresses; nothing was sent.
+        """
+        response = await self._dispatch(self._request(ask, PLAIN_TIMEOUT))
+        return response if isinstance(response, Trouble) else await self._answer(response, ask)
+
+    async def read(
+        self, ask: Ask, understand: Callable[[Answer], T], purpose: Purpose = "other"
+    ) -> T:
+        """Send *ask*, which may be repeated, until *understand* can read the answer.
+
+        It is shown answers of success and those that *ask* expects. What it finds unreadable is
+        asked again, as is everything that may pass by itself. The caller bounds the total with a
+        cancel scope.
+
+        Raises:
+            FalError: the answer is one of failure, cannot be read, or none came.
+        """
+        pauses = self.policy.pauses()
+        while True:
+            answer = await self.once(ask)
+            failure: FalError
+            pause = None
+            if isinstance(answer, Trouble):
+                failure = _unanswered(ask, answer)
+            elif answer.ok or answer.flaw or answer.status in ask.expects:
+                try:
+                    return understand(answer)
+                except UnreadableAnswerError as error:
+                    why = str(error)
+                failure = unreadable(why, ask.subject, purpose)
+                if answer.flaw == "is too long":
+                    raise failure
+            else:
+                failure, pause = _refusal(answer, ask, purpose)
+            if not await pauses.again(pause, tries=self._tries(answer)):
+                raise failure
+
+    @asynccontextmanager
+    async def stream(self, ask: Ask) -> AsyncGenerator["Stream"]:
+        """Yield the answer to *ask* while it comes, opened with a few tries.
+
+        Raises:
+            FalError: the answer is one of failure, or none came.
+        """
+        pauses = self.policy.pauses()
+        while True:
+            response = await self._dispatch(self._request(ask, STREAM_TIMEOUT))
+            pause = None
+            if isinstance(response, Trouble):
+                failure: FalError = _unanswered(ask, response)
+                tries = self.policy.few
+            elif response.is_success:
+                break
+            else:
+                answer = await self._answer(response, ask)
+                failure, pause = _refusal(answer, ask, "other")
+                tries = min(self.policy.few, self._tries(answer))
+            if not await pauses.again(pause, tries=tries):
+                raise failure
+        try:
+            yield Stream(response, self._secrets(ask), ask.subject)
+        finally:
+            await response.aclose()
+
+    def is_cdn(self, url: str) -> bool:
+        """Say whether *url* lies on the configured file host, under either of its names."""
+        return is_under(url, self._cdn_bases)
+
+    async def _dispatch(self, request: httpx.Request) -> httpx.Response | Trouble:
+        try:
+            return await self._http.send(request, stream=True, follow_redirects=False)
+        except httpx.HTTPError as error:
+            return _trouble(error)
+
+    def _tries(self, answer: Answer | Trouble) -> int:
+        """Return how often a request that was answered so is sent in all."""
+        if isinstance(answer, Trouble) or answer.ok or answer.flaw or is_passing(answer):
+            return self.policy.tries
+        return self.policy.few if is_doubtful(answer) else 1
+
+    def _request(self, ask: Ask, timeout: httpx.Timeout) -> httpx.Request:
+        """Return *ask* with its credential, after looking where it goes."""
+        if self._key is None:
+            raise UnauthorisedError("no fal key is configured", hint="set FAL_KEY")
+        bases = self._cdn_bases if ask.bearer else self._key_bases
+        if not is_under(ask.url, bases):
+            raise UnauthorisedError(
+                f"{ask.subject}: a key is not sent to {shown(ask.url)!r}",
+                hint="only the configured fal addresses are given a key",
+            )
+        if ask.bearer:
+            authorization = ask.bearer.get_secret_value()
+        else:
+            authorization = f"Key {self._key.get_secret_value()}"
+        headers = {"Accept": "application/json", **ask.headers, "Authorization": authorization}
+        content = ask.content() if callable(ask.content) else ask.content
+        return self._http.build_request(
+            ask.method,
+            ask.url,
+            params=ask.params or None,
+            headers=headers,
+            content=content,
+            timeout=timeout,
+        )
+
+    def _secrets(self, ask: Ask) -> tuple[str, ...]:
+        """Return what must not come back: the key, its secret half, the token of this request."""
+        secrets: list[str] = []
+        if self._key:
+            key = self._key.get_secret_value()
+            secrets += [key, key.partition(":")[2]]
+        if ask.bearer:
+            secrets.append(ask.bearer.get_secret_value().partition(" ")[2])
+        return tuple(text for text in secrets if len(text) >= 8)
+
+    async def _answer(self, response: httpx.Response, ask: Ask) -> Answer:
+        """Read *response* to its end, to the cap, or to where it breaks, and close it."""
+        secrets = self._secrets(ask)
+        body = bytearray()
+        flaw = ""
+        try:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    flaw = "is too long"
+                    break
+        except httpx.HTTPError:
+            flaw = "broke off"
+        finally:
+            await response.aclose()
+        headers = {name: scrubbed(value, secrets) for name, value in response.headers.items()}
+        return Answer(response.status_code, headers, _scrubbed(bytes(body), secrets), flaw)
+
+
+class Stream:
+    """The events of an answer that comes bit by bit, free of credentials."""
+
+    def __init__(self, response: httpx.Response, secrets: tuple[str, ...], subject: str) -> None:
+        response.stream = _Capped(response.stream)
+        self._events = EventSource(response)
+        self._secrets = secrets
+        self._subject = subject
+
+    async def data(self) -> AsyncGenerator[str]:
+        """Yield the data of each event, until the platform ends the stream.
+
+        Raises:
+            NetworkError: the stream broke.
+            PlatformError: the answer is not a stream of events.
+        """
+        kind = self._events.response.headers.get("content-type", "")
+        if "text/event-stream" not in kind:
+            raise unreadable("the answer is not a stream of events", self._subject, "other")
+        broken: Trouble | None = None
+        events = self._events.aiter_sse()
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    if event.data:
+                        yield scrubbed(event.data, self._secrets)
+        except httpx.HTTPError as error:
+            broken = _trouble(error)
+        if broken:
+            raise NetworkError(f"{self._subject}: {broken.words}", charged=None)
+
+
+class _Capped(httpx.AsyncByteStream):
+    """A body that breaks when it grows beyond the cap."""
+
+    def __init__(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> None:
+        if not isinstance(stream, httpx.AsyncByteStream):
+            raise TypeError("an asynchronous client has asynchronous bodies")
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        length = 0
+        async for chunk in self._stream:
+            length += len(chunk)
+            if length > MOST_BYTES:
+                raise httpx.ReadError("the answer is too long")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def is_under(url: str, bases: tuple[httpx.URL, ...]) -> bool:
+    """Say whether *url* has the origin and begins with the path of one of *bases*.
+
+    Steps upward in the path and a user name in the address disqualify it.
+    """
+    try:
+        given = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    if given.userinfo or ".." in given.path.split("/"):
+        return False
+    for base in bases:
+        path = base.path.rstrip("/")
+        if _origin(given) == _origin(base) and (given.path + "/").startswith(f"{path}/"):
+            return True
+    return False
+
+
+def shown(url: str) -> str:
+    """Return *url* without user name, query and fragment, which may hold secrets."""
+    try:
+        given = httpx.URL(url)
+    except httpx.InvalidURL:
+        return url[:60]
+    port = f":{given.port}" if given.port else ""
+    return f"{given.scheme}://{given.host}{port}{given.path}"[:160]
+
+
+def redirected(answer: Answer, subject: str) -> PlatformError:
+    """Return the error of a redirect, which is never followed with a key."""
+    target = shown(answer.headers.get("location", ""))
+    return PlatformError(
+        f"{subject}: fal's address answered with a redirect to {target!r}",
+        hint="a key follows no redirect; correct the FALKIT_…_URL setting of that host",
+        retry_helps=False,
+    )
+
+
+def scrubbed(text: str, secrets: tuple[str, ...]) -> str:
+    """Return *text* without *secrets*."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
+
+
+def _scrubbed(body: bytes, secrets: tuple[str, ...]) -> bytes:
+    for secret in secrets:
+        if secret.encode() in body:
+            body = body.replace(secret.encode(), b"***")
+    return body
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Return scheme, host and port; the scheme's usual port counts as none."""
+    return url.scheme, url.host, url.port
+
+
+def _unanswered(ask: Ask, trouble: Trouble) -> NetworkError:
+    return NetworkError(f"{ask.subject}: {trouble.words}", charged=None)
+
+
+def _refusal(answer: Answer, ask: Ask, purpose: Purpose) -> tuple[FalError, float | None]:
+    """Return the error that *answer* means, and the pause in seconds it asks for."""
+    if 300 <= answer.status < 400:
+        return redirected(answer, ask.subject), None
+    return problem(answer, ask.subject, purpose), asked_pause(answer)
+
+
+def _trouble(error: httpx.HTTPError) -> Trouble:
+    """Return what *error* means; its own text is not repeated, it may hold a header."""
+    words = next(words for kind, words in _TROUBLES if isinstance(error, kind))
+    return Trouble(words, sent=not isinstance(error, _NEVER_SENT))
