@@ -6,8 +6,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Timer
-from typing import Any
+from typing import IO, Any
 
 HELLO: dict[str, object] = {
     "protocolVersion": "2025-06-18",
@@ -36,18 +37,20 @@ def speak(
     Input stays open until the last answer, since its end cancels calls. 20 seconds, then a kill.
     """
     results: list[dict[str, Any]] = []
-    with subprocess.Popen(
-        [str(part) for part in command],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        encoding="utf-8",
-    ) as process:
+    with (
+        TemporaryFile("w+", encoding="utf-8") as errors,
+        subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            encoding="utf-8",
+        ) as process,
+    ):
         assert process.stdin is not None
         assert process.stdout is not None
-        assert process.stderr is not None
         alarm = Timer(20, process.kill)
         alarm.start()
         try:
@@ -61,8 +64,13 @@ def speak(
                         results.append(answer.get("result") or answer)
                         break
                 else:
-                    raise AssertionError(process.stderr.read())
+                    raise AssertionError(_read(errors))
             process.stdin.close()
-            return Spoken(results, process.wait(), process.stderr.read())
+            return Spoken(results, process.wait(), _read(errors))
         finally:
             alarm.cancel()
+
+
+def _read(errors: IO[str]) -> str:
+    errors.seek(0)
+    return errors.read()

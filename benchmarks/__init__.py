@@ -1,0 +1,1 @@
+"""How fast and how small: programs that measure falkit beside a bare server of the same SDK."""
