@@ -13,7 +13,8 @@ log = logging.getLogger("falkit.media.copies")
 
 # A copy is used again only if a job that waits in a queue would still find it.
 MARGIN = timedelta(minutes=30)
-# fal states no end for most uploads. Its FAQ promises seven days (read 2026-10); an account may set less.
+# fal states no end for most uploads. Its FAQ promises seven days (read 2026-10), but an account may
+# set less.
 UNSTATED = timedelta(days=3)
 
 _TABLE = """
@@ -41,8 +42,8 @@ class Copy:
 class Copies:
     """The table of copies, in a file of its own that many processes share.
 
-    It only saves work: whatever is wrong with it is logged, and the bytes are sent again. Copies are
-    told apart by their bytes, media type, origin (the file host) and account. Every method blocks.
+    It only saves work: whatever is wrong with it is logged, and the bytes are sent again. Copies
+    are told apart by bytes, media type, origin (the file host) and account. Every method blocks.
     """
 
     def __init__(self, path: Path, *, origin: str, account: str) -> None:
@@ -72,9 +73,8 @@ class Copies:
     def remember(self, sha256: str, media_type: str, copy: Copy, now: datetime) -> None:
         """Note that these bytes were uploaded at *now*; the newest copy replaces older ones."""
         expires = copy.expires.astimezone(UTC).isoformat() if copy.expires else ""
-        row = (
-            sha256, media_type, self._origin, self._account, copy.url, now.astimezone(UTC).isoformat(), expires,
-        )  # fmt: skip
+        uploaded = now.astimezone(UTC).isoformat()
+        row = (sha256, media_type, self._origin, self._account, copy.url, uploaded, expires)
         try:
             with self._opened() as table, table:
                 table.execute("INSERT OR REPLACE INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?)", row)
