@@ -1,0 +1,49 @@
+"""An emulator over a folder, and a client of it in the same process."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+
+from catalog.index import CatalogIndex
+from server.emulator.platform import open_emulator
+from server.emulator.transport import StreamingASGITransport
+
+BASE = "http://emulator.invalid"
+FLUX = "fal-ai/flux/dev"
+SMALL = {"prompt": "a red fox", "image_size": {"width": 64, "height": 64}}
+KEY = {"authorization": "Key emulator:local"}
+
+
+@asynccontextmanager
+async def emulated(
+    folder: Path, *, speed: float = 0.0, **options: Any
+) -> AsyncGenerator[httpx.AsyncClient]:
+    """Yield a client, with a key, of an emulator over *folder*."""
+    async with (
+        open_emulator(folder, CatalogIndex.open(), speed=speed, **options) as app,
+        StreamingASGITransport(app) as transport,
+        httpx.AsyncClient(transport=transport, base_url=BASE, headers=KEY, timeout=20) as client,
+    ):
+        yield client
+
+
+async def submitted(
+    client: httpx.AsyncClient, endpoint_id: str = FLUX, body: Any = SMALL, **headers: str
+) -> dict[str, Any]:
+    """Submit and return the answer of the queue."""
+    answer = await client.post(f"/queue/{endpoint_id}", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def over(client: httpx.AsyncClient, status_url: str) -> dict[str, Any]:
+    """Return the status of a request once it is over."""
+    while True:
+        status = (await client.get(status_url, params={"logs": "1"})).json()
+        if status["status"] == "COMPLETED":
+            return status
+        await anyio.sleep(0.01)
