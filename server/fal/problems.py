@@ -331,9 +331,9 @@ def _class_of(said: Fault, answer: Answer) -> type[FalError]:
 def _error(said: Fault, kind: type[FalError], status: int | None, subject: str) -> FalError:
     """Return an error of *kind* that says in one sentence what *said* means."""
     rule = _rule(said)
-    words = said.message or _WORDS[kind]
-    if rule and rule not in words:
-        words = f"{words}, {rule}" if said.message else rule
+    words = plain(said.message, 240) or rule or _WORDS[kind]
+    if rule and not all(_shown(fact) in words for fact in said.facts.values()):
+        words = f"{words.rstrip('.')}, {rule}"
     field = f"{said.field}: " if said.field else ""
     number = f" (HTTP {status})" if status and not said.message else ""
     more = f", and {said.more} more" if said.more else ""

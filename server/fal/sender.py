@@ -125,6 +125,7 @@ class Sender:
             FalError: the answer is one of failure, cannot be read, or none came.
         """
         pauses = self.policy.pauses()
+        doubts = 0
         while True:
             answer = await self.once(ask)
             failure: FalError
@@ -141,7 +142,10 @@ class Sender:
                     raise failure
             else:
                 failure, pause = _refusal(answer, ask, purpose)
-            if not await pauses.again(pause, tries=self._tries(answer)):
+                doubts += not is_passing(answer)
+                if doubts and (doubts >= self.policy.few or not is_doubtful(answer)):
+                    raise failure
+            if not await pauses.again(pause):
                 raise failure
 
     @asynccontextmanager
@@ -157,14 +161,14 @@ class Sender:
             pause = None
             if isinstance(response, Trouble):
                 failure: FalError = _unanswered(ask, response)
-                tries = self.policy.few
             elif response.is_success:
                 break
             else:
                 answer = await self._answer(response, ask)
                 failure, pause = _refusal(answer, ask, "other")
-                tries = min(self.policy.few, self._tries(answer))
-            if not await pauses.again(pause, tries=tries):
+                if not is_passing(answer):
+                    raise failure
+            if not await pauses.again(pause, tries=self.policy.few):
                 raise failure
         try:
             yield Stream(response, self._secrets(ask), ask.subject)
@@ -180,12 +184,6 @@ class Sender:
             return await self._http.send(request, stream=True, follow_redirects=False)
         except httpx.HTTPError as error:
             return _trouble(error)
-
-    def _tries(self, answer: Answer | Trouble) -> int:
-        """Return how often a request that was answered so is sent in all."""
-        if isinstance(answer, Trouble) or answer.ok or answer.flaw or is_passing(answer):
-            return self.policy.tries
-        return self.policy.few if is_doubtful(answer) else 1
 
     def _request(self, ask: Ask, timeout: httpx.Timeout) -> httpx.Request:
         """Return *ask* with its credential, after looking where it goes."""
