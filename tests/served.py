@@ -17,7 +17,8 @@ from mcp.server.mcpserver import Context
 from server.stdio import run, serve_stdio
 
 DIARY = Path(sys.argv[1])
-MAX_LINE_BYTES = 200_000
+GRACE_SECONDS = float(sys.argv[2])
+MAX_LINE_BYTES = int(sys.argv[3])
 
 
 def note(word: str) -> None:
@@ -81,7 +82,7 @@ async def name_of_a_strange_file() -> str:
 
 
 async def main() -> None:
-    await serve_stdio(server, max_line_bytes=MAX_LINE_BYTES, grace_seconds=float(sys.argv[2]))
+    await serve_stdio(server, max_line_bytes=MAX_LINE_BYTES, grace_seconds=GRACE_SECONDS)
 
 
 run(main)
