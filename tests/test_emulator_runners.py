@@ -1,13 +1,16 @@
 """What the runners make opens, follows the arguments and says what it is."""
 
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageDraw
 
 from server.emulator.runners import run
+from server.emulator.runners.canvas import resized
+from server.emulator.runners.pictures import drawn
 from server.emulator.work import Made, RunnerError, Task
 
 
@@ -85,3 +88,149 @@ def test_a_size_beyond_reason_is_refused_in_fals_words(tmp_path: Path) -> None:
     assert (refused.value.status, refused.value.type) == (422, "image_too_large")
     assert refused.value.loc == ("image_size",)
     assert refused.value.ctx["max_width"] < 14_000
+
+
+def painted(path: Path, text: str, size: tuple[int, int]) -> Path:
+    """A picture to edit."""
+    drawn(text, size, random.Random(text)).save(path)  # noqa: S311  # drawing, no secret
+    return path
+
+
+def edited(
+    endpoint_id: str, arguments: Mapping[str, Any], inputs: Mapping[str, Path], folder: Path
+) -> Image.Image:
+    output = made(endpoint_id, {"output_format": "png", **arguments}, folder, inputs=inputs)
+    found = output["images"][0] if output.get("images") else output["image"]
+    with Image.open(cast("Made", found).path) as picture:
+        picture.load()
+        return picture
+
+
+def test_a_masked_edit_leaves_every_pixel_outside_the_mask_as_it_was(tmp_path: Path) -> None:
+    source = painted(tmp_path / "source.png", "a house in a meadow", (320, 240))
+    mask = Image.new("L", (160, 120), 0)
+    ImageDraw.Draw(mask).ellipse((40, 30, 130, 100), fill=255)
+    mask.save(tmp_path / "mask.png")
+    given = {"u:": source, "m:": tmp_path / "mask.png"}
+    wish = {"image_url": "u:", "mask_url": "m:", "prompt": "a castle"}
+    result = edited("fal-ai/flux-pro/v1/fill", wish, given, tmp_path / "out")
+    area = resized(mask, (320, 240), Image.Resampling.NEAREST)
+    black = Image.new("RGB", (320, 240))
+    with Image.open(source) as before:
+        apart = ImageChops.difference(before.convert("RGB"), result.convert("RGB"))
+    assert Image.composite(black, apart, area).getbbox() is None
+    changed = Image.composite(apart, black, area).getbbox()
+    assert changed is not None
+    assert changed[2] - changed[0] > 100
+
+
+def test_an_empty_mask_changes_nothing(tmp_path: Path) -> None:
+    source = painted(tmp_path / "source.png", "hills", (96, 96))
+    Image.new("L", (96, 96), 0).save(tmp_path / "mask.png")
+    given = {"u:": source, "m:": tmp_path / "mask.png"}
+    wish = {"image_url": "u:", "mask_url": "m:", "prompt": "a boat"}
+    result = edited("fal-ai/flux-pro/v1/fill", wish, given, tmp_path / "out")
+    with Image.open(source) as before:
+        same = ImageChops.difference(before.convert("RGB"), result.convert("RGB"))
+    assert same.getbbox() is None
+
+
+@pytest.mark.parametrize(
+    "words", ["make it night", "a pencil sketch", "add a cat", "mirror it", "blurb frobnicate"]
+)
+def test_an_instruction_changes_the_given_picture_and_keeps_its_size(
+    words: str, tmp_path: Path
+) -> None:
+    source = painted(tmp_path / "source.png", "a house in a meadow", (300, 200))
+    wish = {"image_url": "u:", "prompt": words}
+    result = edited("fal-ai/flux-pro/kontext", wish, {"u:": source}, tmp_path / "out")
+    assert result.size == (300, 200)
+    with Image.open(source) as before:
+        apart = ImageChops.difference(before.convert("RGB"), result.convert("RGB")).convert("L")
+    assert sum(apart.histogram()[8:]) > 1500
+
+
+def test_a_mirrored_picture_is_the_given_one_mirrored(tmp_path: Path) -> None:
+    source = painted(tmp_path / "source.png", "a castle", (200, 120))
+    wish = {"image_url": "u:", "prompt": "mirror it"}
+    result = edited("fal-ai/flux-pro/kontext", wish, {"u:": source}, tmp_path / "out")
+    with Image.open(source) as before:
+        mirrored = before.convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    top = (0, 0, 200, 60)  # the label is further down
+    apart = ImageChops.difference(mirrored.crop(top), result.convert("RGB").crop(top))
+    assert apart.getbbox() is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint_id", "arguments", "size"),
+    [
+        ("fal-ai/esrgan", {"scale": 3}, (360, 240)),
+        ("fal-ai/clarity-upscaler", {"upscale_factor": 1.5}, (180, 120)),
+        (
+            "fal-ai/seedvr/upscale/image",
+            {"upscale_mode": "target", "target_resolution": "720p"},
+            (1080, 720),
+        ),
+        ("fal-ai/flux-2-pro/outpaint", {"expand_left": 30, "expand_top": 20}, (150, 100)),
+        ("fal-ai/image-editing/reframe", {"aspect_ratio": "1:1"}, (120, 120)),
+        ("fal-ai/bria/expand", {"canvas_size": [400, 300]}, (400, 300)),
+    ],
+)
+def test_larger_pictures_have_exactly_the_asked_size(
+    endpoint_id: str, arguments: dict[str, Any], size: tuple[int, int], tmp_path: Path
+) -> None:
+    source = painted(tmp_path / "source.png", "hills", (120, 80))
+    result = edited(endpoint_id, {"image_url": "u:", **arguments}, {"u:": source}, tmp_path / "out")
+    assert result.size == size
+
+
+def test_outpainting_keeps_the_given_picture_where_it_was(tmp_path: Path) -> None:
+    source = painted(tmp_path / "source.png", "hills", (120, 80))
+    wish = {"image_url": "u:", "expand_right": 200, "expand_bottom": 100}
+    result = edited("fal-ai/flux-2-pro/outpaint", wish, {"u:": source}, tmp_path / "out")
+    with Image.open(source) as before:
+        kept = ImageChops.difference(
+            before.convert("RGB"), result.convert("RGB").crop((0, 0, 120, 80))
+        )
+    assert kept.getbbox() is None
+
+
+def test_removing_a_background_clears_the_border_and_keeps_the_subject(tmp_path: Path) -> None:
+    source = Image.new("RGB", (200, 160), (230, 232, 235))
+    ImageDraw.Draw(source).rectangle((60, 40, 140, 120), fill=(200, 30, 40))
+    source.save(tmp_path / "source.png")
+    wish = {"image_url": "u:"}
+    given = {"u:": tmp_path / "source.png"}
+    result = edited("fal-ai/bria/background/remove", wish, given, tmp_path / "out")
+    assert result.mode == "RGBA"
+    alpha = result.getchannel("A")
+    assert alpha.getpixel((3, 3)) == 0
+    assert alpha.getpixel((100, 80)) == 255
+
+
+def test_several_references_stand_together_in_one_picture(tmp_path: Path) -> None:
+    for name, colour in (("red", (220, 20, 20)), ("blue", (20, 20, 220))):
+        Image.new("RGB", (100, 100), colour).save(tmp_path / f"{name}.png")
+    given = {"r:": tmp_path / "red.png", "b:": tmp_path / "blue.png"}
+    wish = {"image_urls": ["r:", "b:"], "prompt": "together"}
+    result = edited("fal-ai/nano-banana-2/edit", wish, given, tmp_path / "out").convert("RGB")
+    assert result.getpixel((10, 30)) == (220, 20, 20)
+    assert result.getpixel((90, 30)) == (20, 20, 220)
+
+
+def test_what_is_no_picture_is_refused_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    wish = {"image_urls": ["x:"], "prompt": "brighter"}
+    with pytest.raises(RunnerError) as refused:
+        made("fal-ai/nano-banana-2/edit", wish, tmp_path, inputs={"x:": tmp_path / "broken.png"})
+    assert (refused.value.status, refused.value.type) == (422, "image_load_error")
+    assert refused.value.loc == ("image_urls", 0)
+    assert str(tmp_path) not in refused.value.message
+
+
+def test_a_picture_that_was_not_fetched_is_a_download_error(tmp_path: Path) -> None:
+    wish = {"image_url": "https://example.com/gone.png", "prompt": "brighter"}
+    with pytest.raises(RunnerError) as refused:
+        made("fal-ai/flux-pro/kontext", wish, tmp_path)
+    assert refused.value.type == "file_download_error"
+    assert refused.value.loc == ("image_url",)

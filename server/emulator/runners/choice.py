@@ -11,9 +11,12 @@ Maker = Callable[[Request], Sequence[Made]]
 
 def maker(kind: str, at: At, request: Request) -> tuple[str, Maker]:
     """Return the maker of the file of *kind* at *at*, and a key by which its result is shared."""
-    del at
-    from server.emulator.runners import pictures
+    return _image(at, request)
+
+
+def _image(at: At, request: Request) -> tuple[str, Maker]:
+    from server.emulator.runners import edits, pictures
 
     if request.media("image"):
-        pass
-    return f"{kind}s", pictures.draw_all
+        return "edited", edits.edit_all
+    return "drawn", pictures.draw_all

@@ -62,7 +62,7 @@ def drawn(text: str, size: Size, chance: random.Random) -> Image.Image:
     if inner != size:
         picture = resized(picture, size, Image.Resampling.LANCZOS)
     if wished.caption:
-        _write(picture, wished.caption)
+        written(picture, wished.caption)
     return picture
 
 
@@ -81,7 +81,8 @@ def _inner(size: Size) -> Size:
     return size if share >= 1 else (max(1, round(width * share)), max(1, round(height * share)))
 
 
-def _write(picture: Image.Image, caption: str) -> None:
+def written(picture: Image.Image, caption: str) -> None:
+    """Write *caption* across the upper part of *picture*, which is changed."""
     letters = max(10, round(min(picture.width / max(4, len(caption)) * 1.5, picture.height * 0.16)))
     font = ImageFont.load_default(size=letters)
     pen = ImageDraw.Draw(picture)

@@ -148,6 +148,20 @@ class Request:
         """The first of *names* that holds yes or no, or None."""
         return next((v for name in names if isinstance(v := self.arguments.get(name), bool)), None)
 
+    def boxes(self, name: str) -> list[tuple[int, int, int, int]]:
+        """The boxes in the list *name*, each left, top, right, bottom in pixels."""
+        found: list[tuple[int, int, int, int]] = []
+        given: object = self.arguments.get(name)
+        for box in cast("list[object]", given) if isinstance(given, list) else ():
+            held = cast("dict[str, object]", box) if isinstance(box, dict) else {}
+            sides = [held.get(side) for side in ("x_min", "y_min", "x_max", "y_max")]
+            left, top, right, bottom = (
+                int(side) if isinstance(side, (int, float)) else 0 for side in sides
+            )
+            if right > left and bottom > top:
+                found.append((left, top, right, bottom))
+        return found
+
     def chance(self, *salt: object) -> random.Random:
         """A source of chance fixed by the request's seed, its endpoint and *salt*."""
         return random.Random(f"{self.seed}/{self.task.endpoint_id}/{salt}")  # noqa: S311  # drawing, no secret

@@ -79,7 +79,7 @@ def picture_size(request: Request, source: Size | None = None) -> Size:
         else:
             kept = math.sqrt(source[0] * source[1]) if source else 1024
             asked = _area(ratio or 1.0, side or kept)
-    return _bounded(asked, MAX_PIXELS, request)
+    return bounded(asked, MAX_PIXELS, request)
 
 
 def video_size(request: Request, source: Size | None = None) -> Size:
@@ -95,7 +95,7 @@ def video_size(request: Request, source: Size | None = None) -> Size:
             ratio = source[0] / source[1] if source else 16 / 9
         short = _short_side(request) or (min(min(source), 1080) if source else 720)
         asked = (round(short * ratio), short) if ratio >= 1 else (short, round(short / ratio))
-    width, height = _bounded(asked, MAX_VIDEO_PIXELS, request)
+    width, height = bounded(asked, MAX_VIDEO_PIXELS, request)
     return max(2, width // 2 * 2), max(2, height // 2 * 2)
 
 
@@ -187,7 +187,12 @@ def _area(ratio: float, side: float) -> Size:
     return max(8, round(width / 8) * 8), max(8, round(width / ratio / 8) * 8)
 
 
-def _bounded(size: Size, pixels: int, request: Request) -> Size:
+def bounded(size: Size, pixels: int, request: Request) -> Size:
+    """Return *size*, at least one by one.
+
+    Raises:
+        RunnerError: it is longer than fal allows, or has more than so many *pixels*.
+    """
     width, height = max(1, size[0]), max(1, size[1])
     if width > MAX_SIDE or height > MAX_SIDE or width * height > pixels:
         side = int(math.sqrt(pixels))

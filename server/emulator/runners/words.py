@@ -63,6 +63,13 @@ def wishes(text: str) -> Wishes:
     )
 
 
+def changes(text: str) -> tuple[str, ...]:
+    """The ways to change a picture that *text* names, such as ``warmer``, in its order."""
+    lowered = text.lower()
+    found = _found(words_of(text), "change")
+    return ("mono", *found) if "black and white" in lowered and "mono" not in found else found
+
+
 def words_of(text: str) -> list[str]:
     """The words of *text* in lower case, each in its likely singular."""
     return [_singular(word) for word in _WORD.findall(text.lower())[:400]]
