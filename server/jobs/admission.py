@@ -1,0 +1,157 @@
+"""Admission: whether an intent becomes a job, waits for a person, or is an earlier call again."""
+
+import hashlib
+import sqlite3
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from server.jobs.ids import new_job_id
+from server.jobs.leases import Claim, House, claim
+from server.jobs.ledger import Limits, check_budgets, money
+from server.jobs.rows import instant, job_of, nanodollars, packed, search_words
+from server.jobs.states import trace
+from tools.errors import OverBudgetError
+from tools.ports import BackendName, Intent, Job
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say about new jobs: where they run, what they may cost, who is asked.
+
+    Above *approve_above* dollars, or at an unknown price, a person is asked; None asks nobody.
+    """
+
+    backend: BackendName
+    limits: Limits
+    approve_above: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A job that stands in the journal; *claim* is there when it is to be submitted now."""
+
+    job: Job
+    claim: Claim | None = None
+
+
+def fingerprint(intent: Intent, rules: Rules, house: House) -> str:
+    """Return what two calls have in common when they ask for the same."""
+    same = [intent.endpoint_id, intent.identity, rules.backend, house.account]
+    return hashlib.sha256(packed(same).encode()).hexdigest()
+
+
+def admit(
+    connection: sqlite3.Connection,
+    intent: Intent,
+    rules: Rules,
+    house: House,
+    times: tuple[int, int],
+) -> Admitted:
+    """Write *intent* down and reserve its price, or return the earlier job for the same call.
+
+    *times* are now and the end of the lease, in milliseconds since 1970. It runs inside one
+    immediate transaction; when it raises, nothing was written.
+
+    Raises:
+        OverBudgetError: the caller's cap or a budget does not allow it.
+    """
+    now, _ = times
+    call = fingerprint(intent, rules, house)
+    if not intent.again and (earlier := _earlier(connection, call)) is not None:
+        return Admitted(replace(earlier, repeated=True))
+    _check_cap(intent)
+    high = intent.high or Decimal(0)
+    at = instant(now)
+    assert at is not None  # noqa: S101  # *now* is a number
+    check_budgets(connection, rules.backend, high, rules.limits, now=at)
+    reason = why_held(intent, rules)
+    job_id = _insert(connection, intent, rules, house, (call, reason, now))
+    if reason:
+        return Admitted(_read(connection, job_id))
+    held = claim(connection, house, job_id, times[1])
+    return Admitted(_read(connection, job_id), held)
+
+
+def _earlier(connection: sqlite3.Connection, call: str) -> Job | None:
+    """Return the newest job for this *call* that is unfinished or whose end nobody saw."""
+    row = connection.execute(
+        "SELECT * FROM jobs WHERE fingerprint = ? AND (delivered = 0"
+        " OR (state = 'done' AND saved = 0) OR state NOT IN ('done', 'failed', 'cancelled'))"
+        " ORDER BY job_id DESC LIMIT 1",
+        (call,),
+    ).fetchone()
+    return None if row is None else job_of(row)
+
+
+def _check_cap(intent: Intent) -> None:
+    if intent.max_dollars is not None and (intent.high or 0) > intent.max_dollars:
+        raise OverBudgetError(
+            f"this costs up to {money(intent.high or Decimal(0))}, over max_dollars "
+            f"{money(intent.max_dollars)}",
+            hint="make it smaller or cheaper, or raise max_dollars; nothing was sent",
+        )
+
+
+def why_held(intent: Intent, rules: Rules) -> str:
+    """Return why a person must say yes to *intent*, or nothing where nobody is asked."""
+    if rules.approve_above is None:
+        return ""
+    if intent.high is None:
+        return "its price is not known"
+    if intent.high > rules.approve_above:
+        return f"it costs up to {money(intent.high)}, above {money(rules.approve_above)}"
+    return ""
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    intent: Intent,
+    rules: Rules,
+    house: House,
+    about: tuple[str, str, int],
+) -> str:
+    call, reason, now = about
+    job_id = new_job_id(now)
+    while connection.execute("SELECT 1 FROM jobs WHERE job_id = ?", (job_id,)).fetchone():
+        job_id = new_job_id(now)
+    state = "held" if reason else "planned"
+    note = ""
+    if reason:
+        note = f"{reason}: a person approves it with `falkit approve {job_id}` in a terminal"
+    values = {
+        "job_id": job_id,
+        "state": state,
+        "endpoint_id": intent.endpoint_id,
+        "backend": rules.backend,
+        "account": house.account,
+        "origin": house.origin,
+        "arguments": packed(intent.arguments),
+        "fingerprint": call,
+        "words": search_words(intent.endpoint_id, intent.arguments, intent.tags),
+        "webhook_url": intent.webhook_url,
+        "save_to": "" if intent.save_to is None else str(intent.save_to),
+        "created": now,
+        "low": None if intent.low is None else str(intent.low),
+        "high": None if intent.high is None else str(intent.high),
+        "amount": nanodollars(intent.high or Decimal(0)),
+        "counted": now,
+        "note": note,
+        "parents": packed(list(intent.parents)),
+        "tags": packed(list(intent.tags)),
+        "asked_by": intent.asked_by,
+    }
+    connection.execute(
+        f"INSERT INTO jobs ({', '.join(values)})"  # noqa: S608  # names of our own
+        f" VALUES ({', '.join(f':{name}' for name in values)})",
+        values,
+    )
+    connection.executemany(
+        "INSERT OR IGNORE INTO links (parent, child) VALUES (?, ?)",
+        [(parent, job_id) for parent in intent.parents],
+    )
+    trace(connection, job_id, state, reason or "asked for", now)
+    return job_id
+
+
+def _read(connection: sqlite3.Connection, job_id: str) -> Job:
+    return job_of(connection.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone())

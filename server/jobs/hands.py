@@ -1,0 +1,149 @@
+"""`Hands`: every job this process has in hand, each carried by one task from submit to home."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup
+
+from catalog.errors import ActionableError
+from server.jobs.follower import Attention, Follower, LeaseLostError
+from server.jobs.keeper import Keeper
+from server.jobs.pace import Pace
+from server.jobs.store import JobStore
+from server.jobs.submitter import Sent, Submitter
+from server.jobs.transactions import Work
+
+log = logging.getLogger("falkit.jobs.hands")
+
+LONGEST_PAUSE = 60.0
+
+
+@dataclass(slots=True)
+class Hand:
+    """One job in hand. *sent* holds how its submit went, or why it could not be tried."""
+
+    work: Work
+    attention: Attention = field(default_factory=Attention)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    answered: anyio.Event = field(default_factory=anyio.Event)
+    sending: bool = False
+    sent: Sent | None = None
+    problem: ActionableError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skills:
+    """What a hand can do with a job."""
+
+    submitter: Submitter
+    follower: Follower
+    keeper: Keeper
+
+
+class Hands:
+    """Carries claimed jobs, and keeps their leases while it does."""
+
+    def __init__(self, group: TaskGroup, store: JobStore, skills: Skills, pace: Pace) -> None:
+        self._group = group
+        self._store = store
+        self._skills = skills
+        self._pace = pace
+        self._held: dict[str, Hand] = {}
+
+    def take(self, work: Work) -> Hand:
+        """Carry *work* to its end in the background, whoever asked for it and however long."""
+        if (old := self._held.get(work.job.job_id)) is not None and not old.sending:
+            old.scope.cancel()
+        unsent = work.job.state in ("planned", "approved")
+        hand = self._held[work.job.job_id] = Hand(work, sending=unsent)
+        self._group.start_soon(self._carry, hand)
+        return hand
+
+    def call(self, job_id: str) -> None:
+        """Say that somebody waits for this job."""
+        if (hand := self._held.get(job_id)) is not None:
+            hand.attention.call(self._pace.linger)
+
+    async def beat(self) -> None:
+        """Prolong the leases, and let go of what another process has taken."""
+        asked = dict(self._held)
+        for hand in asked.values():
+            hand.attention.lapse()
+        if not asked:
+            return
+        beat = await self._store.prolong(asked.keys())
+        for job_id, hand in asked.items():
+            if job_id not in beat.held and not hand.sending:
+                hand.scope.cancel()
+            elif job_id in beat.wanted:
+                hand.attention.call(self._pace.linger)
+
+    async def drain(self) -> None:
+        """Wait until no submit is under way; the caller bounds the wait."""
+        for hand in [hand for hand in self._held.values() if hand.sending]:
+            await hand.answered.wait()
+
+    async def _carry(self, hand: Hand) -> None:
+        job_id = hand.work.job.job_id
+        try:
+            with hand.scope:
+                if hand.sending and not await self._send(hand):
+                    return
+                await self._persist(hand, self._follow_and_keep)
+        except LeaseLostError:
+            log.info("job %s is carried by another process now", job_id)
+        finally:
+            hand.sending = False
+            hand.answered.set()
+            if self._held.get(job_id) is hand:
+                del self._held[job_id]
+
+    async def _send(self, hand: Hand) -> bool:
+        """Submit, once; say whether there is something to follow."""
+        try:
+            hand.sent = await self._skills.submitter.send(hand.work)
+        except ActionableError as problem:
+            hand.problem = problem
+            return False
+        except Exception:
+            # The submitter has written the job down as unconfirmed; the house must stand.
+            log.exception("the submit of job %s failed in an unforeseen way", hand.work.job.job_id)
+            hand.problem = ActionableError(
+                f"the submit of job {hand.work.job.job_id!r} failed inside falkit",
+                hint="job_status says whether it may be running",
+            )
+            return False
+        finally:
+            hand.sending = False
+            hand.answered.set()
+        if hand.sent.work is None:
+            return False
+        hand.work = hand.sent.work
+        return True
+
+    async def _follow_and_keep(self, hand: Hand) -> None:
+        if hand.work.job.state in ("queued", "running"):
+            hand.work = await self._skills.follower.follow(hand.work, hand.attention)
+        if hand.work.job.state == "done" and not hand.work.job.saved:
+            await self._skills.keeper.keep(hand.work)
+        else:
+            await self._store.release(hand.work.claim)
+
+    async def _persist(self, hand: Hand, act: Callable[[Hand], Awaitable[None]]) -> None:
+        """Do *act* until it succeeds: an accepted request is followed whatever happens here."""
+        pause = self._pace.poll_first
+        while True:
+            try:
+                await act(hand)
+            except LeaseLostError:
+                raise
+            except ActionableError as problem:
+                log.warning("job %s: %s", hand.work.job.job_id, problem)
+            except Exception:
+                log.exception("job %s could not be carried on", hand.work.job.job_id)
+            else:
+                return
+            await anyio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)

@@ -1,0 +1,265 @@
+"""`Journal`: one SQLite file that many processes share, reached from one thread at a time."""
+
+import os
+import sqlite3
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+from anyio.to_thread import run_sync
+
+from catalog.errors import ActionableError
+
+T = TypeVar("T")
+Act = Callable[[sqlite3.Connection], T]
+
+VERSION = 1
+# How long a writer waits for another process, in seconds.
+PATIENCE = 15.0
+
+_SCHEMA = """
+CREATE TABLE jobs (
+  job_id TEXT PRIMARY KEY,
+  rev INTEGER NOT NULL DEFAULT 0,          -- grows with every change that a waiter should see
+  state TEXT NOT NULL,
+  endpoint_id TEXT NOT NULL,
+  backend TEXT NOT NULL,
+  account TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  arguments TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  words TEXT NOT NULL,                     -- what a search by text looks through, case folded
+  webhook_url TEXT NOT NULL DEFAULT '',
+  save_to TEXT NOT NULL DEFAULT '',
+  created INTEGER NOT NULL,                -- instants are milliseconds since 1970
+  submitting INTEGER,                      -- set just before the paid request is sent
+  submitted INTEGER,
+  started INTEGER,
+  ended INTEGER,
+  request_id TEXT NOT NULL DEFAULT '',
+  queue_position INTEGER,
+  low TEXT,
+  high TEXT,
+  amount INTEGER NOT NULL DEFAULT 0,       -- nanodollars: reserved, then settled
+  counted INTEGER NOT NULL,                -- the instant whose day and month bear the amount
+  cost TEXT,
+  outputs TEXT NOT NULL DEFAULT '[]',
+  result TEXT,
+  logs TEXT NOT NULL DEFAULT '[]',
+  error TEXT,
+  note TEXT NOT NULL DEFAULT '',
+  parents TEXT NOT NULL DEFAULT '[]',
+  tags TEXT NOT NULL DEFAULT '[]',
+  asked_by TEXT NOT NULL DEFAULT '',
+  saved INTEGER NOT NULL DEFAULT 0,
+  delivered INTEGER NOT NULL DEFAULT 0,
+  approved INTEGER,
+  keep_due INTEGER,                        -- when to bring the files home (again)
+  keep_tries INTEGER NOT NULL DEFAULT 0,
+  holder TEXT NOT NULL DEFAULT '',
+  fence INTEGER NOT NULL DEFAULT 0,
+  lease_until INTEGER NOT NULL DEFAULT 0,
+  wanted_until INTEGER NOT NULL DEFAULT 0  -- somebody in some process waits for it
+);
+CREATE INDEX jobs_by_state ON jobs (state);
+CREATE INDEX jobs_by_house ON jobs (account, origin, state);
+CREATE INDEX jobs_by_time ON jobs (created);
+CREATE INDEX jobs_by_ledger ON jobs (backend, counted, amount);
+CREATE INDEX jobs_by_call ON jobs (fingerprint);
+CREATE INDEX jobs_to_keep ON jobs (keep_due) WHERE keep_due IS NOT NULL;
+CREATE TABLE links (
+  parent TEXT NOT NULL,
+  child TEXT NOT NULL,
+  PRIMARY KEY (parent, child)
+) WITHOUT ROWID;
+CREATE INDEX links_by_child ON links (child);
+CREATE TABLE events (
+  job_id TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL
+);
+CREATE INDEX events_by_job ON events (job_id);
+"""
+
+# MIGRATIONS[n] turns a journal of version n into one of version n + 1.
+MIGRATIONS: dict[int, str] = {0: _SCHEMA}
+
+
+class JournalError(ActionableError):
+    """The journal cannot be read or written."""
+
+
+class Journal:
+    """An open journal. Everything that touches it runs in one worker thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.path = path
+        self._connection = connection
+        self._turn = anyio.CapacityLimiter(1)
+
+    async def read(self, act: Act[T]) -> T:
+        """Return what *act* reads.
+
+        Raises:
+            JournalError: the file cannot be read.
+        """
+        return await run_sync(self._guarded, act, limiter=self._turn)
+
+    async def write(self, act: Act[T], *, durable: bool = False) -> T:
+        """Return what *act* returns from within one immediate transaction; all of it or nothing.
+
+        *durable* means that the disk has it before this returns, power loss included.
+
+        Raises:
+            JournalError: the file cannot be written.
+        """
+
+        def transaction(connection: sqlite3.Connection) -> T:
+            connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            # A plain BEGIN that reads before it writes fails when another process wrote between,
+            # whatever the busy timeout.
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                done = act(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return done
+
+        return await run_sync(self._guarded, transaction, limiter=self._turn)
+
+    async def close(self) -> None:
+        """Close the file; a write under way is finished first."""
+        await run_sync(self._connection.close, limiter=self._turn)
+
+    def _guarded(self, act: Act[T]) -> T:
+        try:
+            return act(self._connection)
+        except sqlite3.DatabaseError as problem:
+            raise explained(problem, self.path) from problem
+
+
+@asynccontextmanager
+async def open_journal(path: Path) -> AsyncGenerator[Journal]:
+    """Yield the journal at *path*, made or brought up to date if need be.
+
+    Raises:
+        JournalError: the folder cannot be written, the file is damaged or of a newer falkit.
+    """
+    journal = Journal(await run_sync(connect, path), path)
+    try:
+        yield journal
+    finally:
+        with anyio.CancelScope(shield=True):
+            await journal.close()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Return a connection to the journal at *path*, in the current version. Blocks.
+
+    The folder is made for its owner only, and so is the file.
+
+    Raises:
+        JournalError: see `open_journal`.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as problem:
+        reason = (problem.strerror or type(problem).__name__).lower()
+        raise JournalError(
+            f"the journal {str(path)!r} cannot be written: {reason}",
+            hint="set FALKIT_HOME to a folder of your own",
+        ) from None
+    connection = sqlite3.connect(
+        path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.row_factory = sqlite3.Row
+        _share(connection)
+        _bring_up_to_date(connection, path)
+    except sqlite3.DatabaseError as problem:
+        connection.close()
+        raise explained(problem, path) from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _share(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging; processes that open a new file together take turns."""
+    give_up = time.monotonic() + PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as problem:
+            # The switch does not honour the busy timeout.
+            if "locked" not in str(problem) or time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection, path) == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for version in range(_version(connection, path), VERSION):
+            for statement in _statements(MIGRATIONS[version]):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > VERSION:
+        raise JournalError(
+            f"the journal {str(path)!r} is of a newer falkit (format {version}, this one knows "
+            f"{VERSION})",
+            hint="update falkit, or set FALKIT_HOME to another folder",
+        )
+    return version
+
+
+def _statements(script: str) -> list[str]:
+    """Return the statements of *script*; `executescript` would commit before each."""
+    lines = [line.split("--")[0] for line in script.splitlines()]
+    return [statement for statement in "\n".join(lines).split(";") if statement.strip()]
+
+
+def explained(problem: sqlite3.DatabaseError, path: Path) -> JournalError:
+    """Return in plain words why the journal at *path* cannot be used."""
+    said = str(problem).lower()
+    if "full" in said:
+        return JournalError(
+            "the journal cannot be written: the disk is full", hint="free some space"
+        )
+    if "locked" in said or "busy" in said:
+        return JournalError(
+            "the journal is held by another process for too long", hint="try again in a moment"
+        )
+    if "readonly" in said or "unable to open" in said or "permission" in said:
+        return JournalError(
+            f"the journal {str(path)!r} cannot be written",
+            hint="set FALKIT_HOME to a folder of your own",
+        )
+    if "not a database" in said or "malformed" in said or "no such" in said:
+        return JournalError(
+            f"the journal {str(path)!r} is damaged",
+            hint="move it away and start again; what fal has run is listed on its dashboard",
+        )
+    return JournalError(f"the journal {str(path)!r} failed: {said[:120]}", hint="try again")

@@ -1,0 +1,220 @@
+"""The keeper: brings the files of finished jobs home, checked, and tries again when it cannot."""
+
+import errno
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import anyio
+from anyio.to_thread import run_sync
+
+from catalog.errors import ActionableError
+from catalog.media import MediaFacts
+from server.jobs import files
+from server.jobs.backend import Backend
+from server.jobs.rows import Fields
+from server.jobs.store import JobStore
+from server.jobs.transactions import Work
+from server.media.probe import probe
+from tools.ports import Job, Output
+
+log = logging.getLogger("falkit.jobs.keeper")
+
+# Texts longer than this become files, in characters.
+LONG_TEXT = 2000
+MOST_AT_ONCE = 4
+# fal keeps media for at least a week (its FAQ, read in autumn 2026); after that nobody tries again
+# without being asked.
+GIVE_UP = timedelta(days=7)
+LONGEST_PAUSE = timedelta(hours=1)
+
+
+class Keeper:
+    """Downloads what jobs made into *media_folder*, at most four files at a time.
+
+    *pause* is the time from a failure to the next attempt, in seconds; it doubles up to an hour.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        backend: Backend,
+        media_folder: Path,
+        changed: Callable[[str], None],
+        pause: float,
+    ) -> None:
+        self._store = store
+        self._backend = backend
+        self._media_folder = media_folder
+        self._changed = changed
+        self._pause = pause
+        self._turns = anyio.CapacityLimiter(MOST_AT_ONCE)
+        self._probing = anyio.CapacityLimiter(2)
+
+    async def keep(self, work: Work) -> None:
+        """Bring home every output of *work* that is not, and write down what came of it.
+
+        What cannot be saved now keeps its URL, says why in `Output.problem`, and is tried again
+        later; the job stays done.
+        """
+        job = work.job
+        folder = Path(work.save_to) if work.save_to else self._media_folder
+        outputs = list(job.outputs)
+
+        async def bring(place: int) -> None:
+            outputs[place] = await self._bring(work, folder, place)
+
+        async with anyio.create_task_group() as group:
+            for place, output in enumerate(outputs):
+                if _is_due(output):
+                    group.start_soon(bring, place)
+        saved = not any(output.problem for output in outputs)
+        again = None if saved else self._next_attempt(job, work.tries)
+        kept = await self._store.change(
+            work.claim,
+            Fields(
+                outputs=tuple(outputs),
+                saved=saved,
+                keep_due=again,
+                keep_tries=work.tries + 1,
+            ),
+        )
+        if kept is not None:
+            self._changed(job.job_id)
+            await self._store.release(work.claim)
+
+    def _next_attempt(self, job: Job, tries: int) -> datetime | None:
+        now = datetime.now(UTC)
+        if now - (job.ended or job.created) > GIVE_UP:
+            return None
+        return now + min(timedelta(seconds=self._pause * 2 ** min(tries, 20)), LONGEST_PAUSE)
+
+    async def _bring(self, work: Work, folder: Path, place: int) -> Output:
+        """Return the output at *place* as it is after an attempt to bring it home."""
+        output = work.job.outputs[place]
+        part: Path | None = None
+        try:
+            async with self._turns:
+                part = await run_sync(_prepare, folder, work, place + 1)
+                return await self._fetch(work, output, part, place + 1)
+        except ActionableError as problem:
+            return replace(output, problem=f"not saved: {problem.message}"[:300])
+        except OSError as problem:
+            return replace(output, problem=f"not saved: {_why(problem, folder)}")
+        finally:
+            if part is not None:
+                with anyio.CancelScope(shield=True):
+                    await run_sync(_remove, part)
+
+    async def _fetch(self, work: Work, output: Output, part: Path, number: int) -> Output:
+        job = work.job
+        if output.kind == "text" and output.text:
+            length, sha256, stated = await run_sync(_write_text, output.text, part)
+            facts = MediaFacts("text", output.media_type or "text/plain", bytes=length)
+        elif output.url.startswith("data:"):
+            length, sha256, stated = await run_sync(files.write_data_uri, output.url, part)
+            facts = await run_sync(probe, part, limiter=self._probing)
+        else:
+            arrived = await self._backend.download(output.url, part)
+            length, sha256, stated = arrived.bytes, arrived.sha256, arrived.media_type
+            facts = await run_sync(probe, part, limiter=self._probing)
+        extension = _extension(output, facts, stated)
+        name = files.name_of(job, number, extension)
+        target = await run_sync(files.place, part, part.parent / name, sha256)
+        home = replace(
+            output,
+            kind=output.kind if facts.kind in ("file", "text") else facts.kind,
+            url=_url_at_home(job, output, target),
+            path=str(target),
+            media_type=facts.media_type if facts.kind != "file" else stated or facts.media_type,
+            bytes=length,
+            sha256=sha256,
+            width=facts.width or output.width,
+            height=facts.height or output.height,
+            seconds=facts.seconds or output.seconds,
+            fps=facts.fps or output.fps,
+            problem="",
+        )
+        await self._describe(work, home, target)
+        return home
+
+    async def _describe(self, work: Work, home: Output, target: Path) -> None:
+        """Write the note beside the file; a file without one is still home."""
+        try:
+            await run_sync(files.write_sidecar, target, _about(work, home))
+        except OSError as problem:
+            log.warning("no note could be written beside %s: %s", target, problem.strerror)
+
+
+def needs_keeping(outputs: tuple[Output, ...]) -> bool:
+    """Return whether any of *outputs* has to be brought home."""
+    return any(_is_due(output) for output in outputs)
+
+
+def _is_due(output: Output) -> bool:
+    if output.path:
+        return False
+    return bool(output.url) or len(output.text) > LONG_TEXT
+
+
+def _prepare(folder: Path, work: Work, number: int) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return files.part_of(folder, work.job.job_id, number, work.claim.holder)
+
+
+def _remove(part: Path) -> None:
+    part.unlink(missing_ok=True)
+
+
+def _write_text(text: str, part: Path) -> tuple[int, str, str]:
+    data = text.encode()
+    part.write_bytes(data)
+    return len(data), files.hash_of(part), ""
+
+
+def _extension(output: Output, facts: MediaFacts, stated: str) -> str:
+    if output.kind == "text" and output.text:
+        return ".json" if output.media_type == "application/json" else ".txt"
+    return files.extension_of(facts, stated or output.media_type, output.url)
+
+
+def _url_at_home(job: Job, output: Output, target: Path) -> str:
+    """Return the URL that is worth keeping: not the bytes themselves, not the emulator's inside."""
+    if not output.url:
+        return ""
+    if job.backend == "emulator":
+        return target.as_uri()
+    return "" if output.url.startswith("data:") else output.url
+
+
+def _why(problem: OSError, folder: Path) -> str:
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk of {str(folder)!r} is full; free some space"
+    reason = (problem.strerror or type(problem).__name__).lower()
+    return f"the folder {str(folder)!r} cannot be written: {reason}"[:280]
+
+
+def _about(work: Work, output: Output) -> dict[str, Any]:
+    """Return what the note beside a file says."""
+    job = work.job
+    cost = None
+    if job.cost is not None and job.cost.dollars is not None:
+        cost = {"dollars": f"{job.cost.dollars:f}", "kind": job.cost.kind}
+    return {
+        "job_id": job.job_id,
+        "endpoint_id": job.endpoint_id,
+        "backend": job.backend,
+        "request_id": job.request_id,
+        "created": job.created.isoformat(),
+        "arguments": dict(job.arguments),
+        "parents": list(job.parents),
+        "tags": list(job.tags),
+        "cost": cost,
+        "sha256": output.sha256,
+        "bytes": output.bytes,
+        "media_type": output.media_type,
+        "url": output.url,
+    }

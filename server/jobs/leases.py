@@ -1,0 +1,102 @@
+"""Leases: which process works on which job, and proof that it still does."""
+
+import sqlite3
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from server.jobs.rows import packed
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Whose jobs a process may work on: one account at one queue, under one name of its own.
+
+    *holder* is random for each process.
+    """
+
+    account: str
+    origin: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A process's hold on a job. *fence* grows with each claim, so an old one opens nothing."""
+
+    job_id: str
+    holder: str
+    fence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a heartbeat found: claims that still stand, jobs somebody waits for."""
+
+    held: frozenset[str]
+    wanted: frozenset[str]
+
+
+def claim(connection: sqlite3.Connection, house: House, job_id: str, until: int) -> Claim:
+    """Take *job_id* for *house* until then (milliseconds since 1970), whoever had it."""
+    row = connection.execute(
+        "UPDATE jobs SET holder = ?, fence = fence + 1, lease_until = ? WHERE job_id = ?"
+        " RETURNING fence",
+        (house.holder, until, job_id),
+    ).fetchone()
+    return Claim(job_id, house.holder, int(row["fence"]))
+
+
+def prolong(
+    connection: sqlite3.Connection, house: House, job_ids: Collection[str], now: int, until: int
+) -> Beat:
+    """Hold *job_ids* until then, and return those of them that are still ours."""
+    rows = connection.execute(
+        "UPDATE jobs SET lease_until = ? WHERE holder = ?"
+        " AND job_id IN (SELECT value FROM json_each(?)) RETURNING job_id, wanted_until",
+        (until, house.holder, packed(sorted(job_ids))),
+    ).fetchall()
+    return Beat(
+        held=frozenset(row["job_id"] for row in rows),
+        wanted=frozenset(row["job_id"] for row in rows if row["wanted_until"] > now),
+    )
+
+
+def abandoned(connection: sqlite3.Connection, house: House, now: int) -> list[sqlite3.Row]:
+    """Return the rows of *house* that want work and that nobody holds, oldest first."""
+    return connection.execute(
+        "SELECT * FROM jobs WHERE account = :account AND origin = :origin AND lease_until < :now"
+        " AND state IN ('planned', 'approved', 'queued', 'running')"
+        " UNION ALL"
+        " SELECT * FROM jobs WHERE account = :account AND origin = :origin AND lease_until < :now"
+        " AND keep_due <= :now AND state = 'done'"
+        " ORDER BY job_id LIMIT 200",
+        {"account": house.account, "origin": house.origin, "now": now},
+    ).fetchall()
+
+
+def is_busy(connection: sqlite3.Connection, house: House) -> bool:
+    """Return whether *house* has jobs that are unfinished or not yet home, held or not."""
+    row = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM jobs WHERE account = :account AND origin = :origin"
+        " AND state IN ('planned', 'held', 'approved', 'queued', 'running'))"
+        " OR EXISTS (SELECT 1 FROM jobs WHERE keep_due IS NOT NULL"
+        " AND account = :account AND origin = :origin)",
+        {"account": house.account, "origin": house.origin},
+    ).fetchone()
+    return bool(row[0])
+
+
+def release(connection: sqlite3.Connection, claim: Claim) -> None:
+    """Let go of a job, if it is still ours."""
+    connection.execute(
+        "UPDATE jobs SET holder = '', lease_until = 0"
+        " WHERE job_id = ? AND holder = ? AND fence = ?",
+        (claim.job_id, claim.holder, claim.fence),
+    )
+
+
+def release_all(connection: sqlite3.Connection, house: House) -> None:
+    """Let go of everything this process holds, so that another can go on at once."""
+    connection.execute(
+        "UPDATE jobs SET holder = '', lease_until = 0 WHERE holder = ?", (house.holder,)
+    )

@@ -1,0 +1,273 @@
+"""`JournalJobs`: the jobs of one home, as one process serves them."""
+
+import hashlib
+import logging
+import secrets
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from decimal import Decimal
+
+import anyio
+
+from catalog.errors import ActionableError
+from catalog.index import CatalogIndex
+from server.jobs.admission import Rules
+from server.jobs.backend import Backend
+from server.jobs.follower import Follower
+from server.jobs.hands import Hand, Hands, Skills
+from server.jobs.journal import open_journal
+from server.jobs.keeper import Keeper
+from server.jobs.leases import House
+from server.jobs.ledger import Limits
+from server.jobs.pace import PACE, Pace
+from server.jobs.shield import shielded
+from server.jobs.store import JobStore, SqliteJobStore
+from server.jobs.submitter import Submitter
+from server.jobs.transactions import Work
+from server.jobs.waiting import Changes, Teller
+from server.settings import Settings
+from tools.ports import Cancelled, Intent, Job, JobPage, JobQuery, Progress
+
+log = logging.getLogger("falkit.jobs")
+
+JOURNAL = "journal.db"
+
+
+@asynccontextmanager
+async def open_jobs(
+    settings: Settings, backend: Backend, catalog: CatalogIndex, pace: Pace = PACE
+) -> AsyncGenerator["JournalJobs"]:
+    """Yield the jobs of `Settings.home`; work that an earlier process left is taken up at once.
+
+    Closing waits briefly for submits under way, hands over the leases, and leaves jobs running.
+
+    Raises:
+        JournalError: the journal cannot be used.
+    """
+    house = house_of(settings)
+    async with open_journal(settings.home / JOURNAL) as journal:
+        store = SqliteJobStore(journal, house, rules_of(settings), pace.lease)
+        changes = Changes(store, pace.look)
+        skills = Skills(
+            Submitter(store, backend, changes.changed),
+            Follower(store, backend, catalog, changes.changed, pace),
+            Keeper(store, backend, settings.media_folder, changes.changed, pace.keep_again),
+        )
+        async with anyio.create_task_group() as group:
+            hands = Hands(group, store, skills, pace)
+            jobs = JournalJobs(store, backend, hands, changes, pace)
+            group.start_soon(changes.watch)
+            group.start_soon(jobs.tend)
+            try:
+                yield jobs
+            finally:
+                with anyio.CancelScope(shield=True), anyio.move_on_after(pace.drain):
+                    await hands.drain()
+                group.cancel_scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await store.release_all()
+
+
+def house_of(settings: Settings) -> House:
+    """Return whose jobs a process with *settings* works on, with a new name for the process."""
+    account = "emulator"
+    if settings.backend == "cloud" and settings.key is not None:
+        key_id = settings.key.get_secret_value().partition(":")[0]
+        account = hashlib.sha256(key_id.encode()).hexdigest()[:12]
+    return House(account, settings.hosts.queue, secrets.token_hex(8))
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Return what *settings* say about new jobs."""
+    asks = settings.backend == "cloud" or settings.ask_on_emulator
+    return Rules(settings.backend, Limits.of(settings), settings.approve_above if asks else None)
+
+
+class JournalJobs:
+    """The `Jobs` port on a journal that many processes share."""
+
+    def __init__(
+        self, store: JobStore, backend: Backend, hands: Hands, changes: Changes, pace: Pace
+    ) -> None:
+        self.store = store
+        self._backend = backend
+        self._hands = hands
+        self._changes = changes
+        self._pace = pace
+        self._look_now = anyio.Event()
+
+    async def start(self, intent: Intent) -> Job:
+        """Write *intent* down, reserve its price, submit it, and return the job.
+
+        An identical earlier call that is unfinished, or whose end no caller saw, is returned
+        instead (`Job.repeated`) unless `Intent.again`. Over an approval limit the job is ``held``,
+        and when the answer to the submit is lost it is ``unconfirmed``.
+
+        Raises:
+            OverBudgetError: a budget or *max_dollars* does not allow it; nothing was sent.
+            BackendError: the platform refused the submit; the job is ``failed``.
+        """
+        # From here on, no caller can cancel what is being paid for.
+        job, hand = await shielded(self._begin(intent))
+        if hand is None:
+            return job
+        await hand.answered.wait()
+        if hand.sent is None:
+            raise hand.problem or ActionableError("falkit is shutting down", hint="ask job_status")
+        if hand.sent.problem is not None:
+            await self.store.deliver(job.job_id)
+            raise hand.sent.problem
+        return hand.sent.job
+
+    async def _begin(self, intent: Intent) -> tuple[Job, Hand | None]:
+        """Write *intent* down, and give its submit to a task of its own."""
+        admitted = await self.store.admit(intent)
+        self._look_now.set()  # the journal holds unfinished work now
+        if admitted.claim is None:
+            return admitted.job, None
+        work = Work(admitted.claim, admitted.job, webhook_url=intent.webhook_url)
+        if intent.save_to is not None:
+            work = replace(work, save_to=str(intent.save_to))
+        return admitted.job, self._hands.take(work)
+
+    async def wait(self, job_id: str, seconds: float, progress: Progress | None = None) -> Job:
+        """Return the job when it is settled, or as it stands after *seconds*.
+
+        Files of a done job that are not home are tried again. Progress is reported at every change
+        and at least every five seconds. A cancelled wait leaves the job running.
+
+        Raises:
+            UnknownJobError: no such job.
+        """
+        job = await self.find(job_id)
+        if seconds <= 0:
+            return job
+        missing = job.state == "done" and not job.saved and job.is_settled
+        if missing and await self.store.keep_again(job.job_id):
+            self._look_now.set()
+        teller = Teller(progress, self._pace.progress)
+        with anyio.move_on_after(seconds), self._changes.listening(job.job_id) as ear:
+            while True:
+                ear.clear()
+                job = await self.find(job.job_id)
+                await teller.tell(job)
+                if job.is_settled:
+                    return job
+                await self._call(job)
+                with anyio.move_on_after(min(teller.next_in, self._pace.progress)):
+                    await ear.event.wait()
+        return await self.find(job.job_id)
+
+    async def find(self, job_id: str) -> Job:
+        """Return the job as the journal has it now.
+
+        Raises:
+            UnknownJobError: no such job.
+        """
+        return await self.store.find(job_id)
+
+    async def deliver(self, job_id: str) -> None:
+        """Note that a caller saw the end of this job; before its end nothing is noted.
+
+        Raises:
+            UnknownJobError: no such job.
+        """
+        await self.store.deliver(job_id)
+
+    async def list(self, query: JobQuery) -> JobPage:
+        """Return a page of jobs, newest first."""
+        return await self.store.page(query)
+
+    async def approve(self, job_id: str) -> Job:
+        """Mark a held job approved, for a person at a terminal; it is submitted within a second.
+
+        Raises:
+            UnknownJobError: no such job.
+            OverBudgetError: a budget does not allow it now; it stays held.
+            ActionableError: it is not held.
+        """
+        job = await self.store.approve(job_id)
+        self._changes.changed(job.job_id)
+        self._look_now.set()
+        return job
+
+    async def cancel(self, job_id: str) -> Cancelled:
+        """Cancel here or on the platform, and say whether it was in time.
+
+        Raises:
+            UnknownJobError: no such job.
+            BackendError: the platform could not be asked.
+        """
+        job = await self.find(job_id)
+        if job.state in ("planned", "held", "approved"):
+            dropped = await self.store.drop(job.job_id)
+            if dropped is not None:
+                self._changes.changed(job.job_id)
+                return Cancelled(dropped, cancelled=True, charged=False)
+            job = await self._after_submit(job)
+        if job.state not in ("queued", "running"):
+            return outcome(job)
+        answer = await self._backend.cancel(job.endpoint_id, job.request_id)
+        job = await self.wait(job.job_id, self._pace.cancel_wait)
+        if answer == "requested" and not job.is_over:
+            note = "the platform was asked to cancel it and has not said yet whether it did"
+            await self.store.note(job.job_id, note)
+            job = replace(job, note=note)
+        return outcome(job)
+
+    async def tend(self) -> None:
+        """Keep leases, and take up what nobody holds; it never returns."""
+        busy, version, warned = True, -1, False
+        while True:
+            try:
+                await self._hands.beat()
+                now = await self.store.foreign_version()
+                if busy or now != version or self._look_now.is_set():
+                    self._look_now = anyio.Event()
+                    taken, busy = await self.store.take_over()
+                    for work in taken:
+                        self._changes.changed(work.job.job_id)
+                        self._hands.take(work)
+                version, warned = now, False
+            except ActionableError as problem:
+                if not warned:
+                    log.warning("%s", problem)
+                warned = True
+            with anyio.move_on_after(self._pace.heartbeat):
+                await self._look_now.wait()
+
+    async def _call(self, job: Job) -> None:
+        """Let the process that has *job* in hand, this or another, know that somebody waits."""
+        self._hands.call(job.job_id)
+        if job.state in ("queued", "running"):
+            await self.store.want(job.job_id, self._pace.linger)
+
+    async def _after_submit(self, job: Job) -> Job:
+        """Return *job* once its submit, under way somewhere, is answered, or as it stands."""
+        with anyio.move_on_after(self._pace.cancel_wait):
+            with self._changes.listening(job.job_id) as ear:
+                while job.state in ("planned", "approved"):
+                    ear.clear()
+                    job = await self.find(job.job_id)
+                    if job.state in ("planned", "approved"):
+                        await ear.event.wait()
+        return job
+
+
+def outcome(job: Job) -> Cancelled:
+    """Return what a cancellation came to, from where *job* stands; None is not known."""
+    if job.state == "cancelled":
+        free = job.started is None or (job.cost is not None and job.cost.dollars == Decimal(0))
+        return Cancelled(job, cancelled=True, charged=False if free else _billed(job))
+    charged = job.error.charged if job.error is not None else _billed(job)
+    return Cancelled(job, cancelled=False, charged=charged)
+
+
+def _billed(job: Job) -> bool | None:
+    """Return whether money went for *job*; None while that is not known."""
+    if job.backend == "emulator" and job.is_over:
+        return False
+    if job.cost is None or job.cost.kind != "billed" or job.cost.dollars is None:
+        return None
+    return job.cost.dollars > 0

@@ -1,0 +1,60 @@
+"""How an end becomes money and words: what it cost, and why it failed."""
+
+from decimal import Decimal
+from typing import Any
+
+from catalog.card import ModelCard
+from catalog.pricing import cost_of_units
+from server.jobs.backend import Status
+from tools.errors import BackendError
+from tools.ports import Cost, Job, JobError
+
+
+def settled_cost(job: Job, card: ModelCard | None, units: Decimal | None) -> tuple[Cost, Decimal]:
+    """Return what a finished *job* cost, and the dollars its reservation becomes.
+
+    Billed *units* times the card's unit price where both are known; else the estimate stands, high
+    end first, and the reservation stays.
+    """
+    reserved = job.estimate_high or Decimal(0)
+    unit = _unit(card)
+    simulated = job.backend == "emulator"
+    dollars = cost_of_units(card, units) if card is not None and units is not None else None
+    if dollars is not None:
+        return Cost("simulated" if simulated else "billed", dollars, units, unit), dollars
+    kind = "simulated" if simulated else "estimated"
+    return Cost(kind, job.estimate_high, units, unit), reserved
+
+
+def settled_failure(
+    job: Job, card: ModelCard | None, problem: BackendError, charged: bool | None
+) -> tuple[Cost | None, Decimal | None]:
+    """Return what a failed *job* cost where that is known, and what its reservation becomes.
+
+    None leaves the reservation: what may have been charged counts until somebody knows better.
+    """
+    units: Decimal | None = getattr(problem, "units", None)
+    if charged is False:
+        return None, Decimal(0)
+    if units is None:
+        return None, None
+    return settled_cost(job, card, units)
+
+
+def error_of(problem: BackendError, status: Status | None) -> JobError:
+    """Return *problem* as the job keeps it; the status's own words where *problem* has no type."""
+    stated = "" if status is None else status.error_type
+    return JobError(
+        type=problem.error_type or stated or "failed",
+        message=problem.message[:600],
+        hint=problem.hint,
+        field=problem.field,
+        retry_helps=problem.retry_helps,
+        charged=problem.charged,
+    )
+
+
+def _unit(card: ModelCard | None) -> str:
+    price: Any = card.price if card is not None else None
+    unit = price.get("unit") if price else None
+    return unit if isinstance(unit, str) else ""

@@ -1,0 +1,42 @@
+"""The state machine of a job: which state may follow which, and the trace of every step."""
+
+import sqlite3
+from collections.abc import Mapping
+
+from tools.ports import JobState
+
+# A job only moves forward; what the platform takes back into its queue stays `running` here.
+_NEXT: Mapping[JobState, frozenset[JobState]] = {
+    "planned": frozenset({"queued", "failed", "cancelled", "unconfirmed"}),
+    "held": frozenset({"approved", "cancelled"}),
+    "approved": frozenset({"queued", "failed", "cancelled", "unconfirmed"}),
+    "unconfirmed": frozenset({"queued", "failed"}),
+    "queued": frozenset({"running", "done", "failed", "cancelled"}),
+    "running": frozenset({"done", "failed", "cancelled"}),
+    "done": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+}
+
+# Where a job begins: sent at once, or after a person's word.
+FIRST: frozenset[JobState] = frozenset({"planned", "held"})
+# Something still happens by itself, on the platform or on the way to it.
+MOVING: frozenset[JobState] = frozenset({"planned", "approved", "queued", "running"})
+
+
+def may_become(now: JobState, then: JobState) -> bool:
+    """Return whether a job that is *now* may become *then*; staying is always allowed."""
+    return now == then or then in _NEXT[now]
+
+
+def trace(
+    connection: sqlite3.Connection, job_id: str, state: JobState, reason: str, at: int
+) -> None:
+    """Write down that *job_id* entered *state* at *at* (milliseconds since 1970) and why.
+
+    It belongs into the transaction that changes the state.
+    """
+    connection.execute(
+        "INSERT INTO events (job_id, at, state, reason) VALUES (?, ?, ?, ?)",
+        (job_id, at, state, reason),
+    )

@@ -1,0 +1,284 @@
+"""`JobStore`: what is known of every job, shared by all processes of one home."""
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Protocol
+
+from server.jobs import leases, ledger, listing, transactions
+from server.jobs.admission import Admitted, Rules, admit, why_held
+from server.jobs.journal import Journal, explained
+from server.jobs.leases import Beat, Claim, House
+from server.jobs.rows import Fields, job_of, now_ms, packed
+from server.jobs.transactions import STAY, Step, Work
+from tools.ports import BackendName, Intent, Job, JobPage, JobQuery
+
+
+class JobStore(Protocol):
+    """What jobs need of a place that remembers. Each method happens whole or not at all."""
+
+    async def admit(self, intent: Intent) -> Admitted:
+        """Write *intent* down and reserve its price, or return the earlier job for the same call.
+
+        Raises:
+            OverBudgetError: a limit does not allow it; nothing was written.
+        """
+        ...
+
+    async def find(self, job_id: str) -> Job:
+        """Return the job of that id, however it is spelled.
+
+        Raises:
+            UnknownJobError: there is none.
+        """
+        ...
+
+    async def page(self, query: JobQuery) -> JobPage:
+        """Return a page of jobs.
+
+        Raises:
+            UnknownJobError: `related_to` names no job.
+        """
+        ...
+
+    async def mark_submitting(self, claim: Claim) -> Work | None:
+        """Note durably that the paid request is about to be sent; None when it must not be."""
+        ...
+
+    async def change(self, claim: Claim, fields: Fields, step: Step = STAY) -> Job | None:
+        """Write *fields*, take *step*, return the job; None when *claim* no longer stands."""
+        ...
+
+    async def adopt(self, job_id: str, request_id: str) -> Work | None:
+        """Give an ``unconfirmed`` job the request that is its own, and claim it."""
+        ...
+
+    async def drop(self, job_id: str) -> Job | None:
+        """Cancel a job of which nothing was sent; None when it is too late for that."""
+        ...
+
+    async def note(self, job_id: str, note: str) -> None:
+        """Write a note on a job, whoever holds it."""
+        ...
+
+    async def approve(self, job_id: str) -> Job:
+        """Mark a held job approved; a process of its account submits it.
+
+        Raises:
+            UnknownJobError: no such job.
+            OverBudgetError: a budget does not allow it now; it stays held.
+            ActionableError: it is not held.
+        """
+        ...
+
+    async def deliver(self, job_id: str) -> None:
+        """Note that a caller saw the end of this job, if it has ended.
+
+        Raises:
+            UnknownJobError: no such job.
+        """
+        ...
+
+    async def keep_again(self, job_id: str) -> bool:
+        """Let somebody try at once to bring home what is missing; False where nothing is."""
+        ...
+
+    async def want(self, job_id: str, seconds: float) -> None:
+        """Tell whoever holds *job_id* that somebody waits for it, for that long."""
+        ...
+
+    async def revisions(self, job_ids: Collection[str]) -> Mapping[str, int]:
+        """Return a number for each job that grows when the job changes."""
+        ...
+
+    async def foreign_version(self) -> int:
+        """Return a number that changes when another process has written."""
+        ...
+
+    async def prolong(self, job_ids: Collection[str]) -> Beat:
+        """Hold *job_ids* a lease longer; say which are still ours and which are waited for."""
+        ...
+
+    async def take_over(self) -> tuple[Sequence[Work], bool]:
+        """Claim what nobody holds; say also whether anything is unfinished at all."""
+        ...
+
+    async def release(self, claim: Claim) -> None:
+        """Let go of a job, if it is still ours."""
+        ...
+
+    async def release_all(self) -> None:
+        """Let go of everything this process holds."""
+        ...
+
+    async def counted_since(self, backend: BackendName, since: datetime) -> Decimal:
+        """Return the dollars reserved and settled since then."""
+        ...
+
+    async def events(self, job_id: str) -> Sequence[tuple[int, str, str]]:
+        """Return every state of a job: when (milliseconds since 1970), which, why."""
+        ...
+
+
+class SqliteJobStore:
+    """A `JobStore` in the journal of one home, as the process *house* sees it."""
+
+    def __init__(self, journal: Journal, house: House, rules: Rules, lease_seconds: float) -> None:
+        self._journal = journal
+        self._house = house
+        self._rules = rules
+        self._lease = round(lease_seconds * 1000)
+
+    async def admit(self, intent: Intent) -> Admitted:
+        # Durable is what a caller is told of. Of a planned job nobody is told before its submit is
+        # marked, and that write takes this one to the disk with it.
+        durable = bool(why_held(intent, self._rules))
+        return await self._journal.write(
+            lambda connection: admit(
+                connection, intent, self._rules, self._house, (now_ms(), self._until())
+            ),
+            durable=durable,
+        )
+
+    async def find(self, job_id: str) -> Job:
+        return await self._journal.read(lambda c: job_of(transactions.found(c, job_id)))
+
+    async def page(self, query: JobQuery) -> JobPage:
+        def read(connection: sqlite3.Connection) -> JobPage:
+            if not query.related_to:
+                return listing.page(connection, query)
+            root: str = transactions.found(connection, query.related_to)["job_id"]
+            return listing.page(connection, replace(query, related_to=root))
+
+        return await self._journal.read(read)
+
+    async def mark_submitting(self, claim: Claim) -> Work | None:
+        return await self._journal.write(
+            lambda c: transactions.mark_submitting(c, claim), durable=True
+        )
+
+    async def change(self, claim: Claim, fields: Fields, step: Step = STAY) -> Job | None:
+        return await self._journal.write(
+            lambda c: transactions.change(c, claim, fields, step), durable=step.durable
+        )
+
+    async def adopt(self, job_id: str, request_id: str) -> Work | None:
+        return await self._journal.write(
+            lambda c: transactions.adopt(c, self._house, job_id, request_id, self._until()),
+            durable=True,
+        )
+
+    async def drop(self, job_id: str) -> Job | None:
+        return await self._journal.write(
+            lambda c: transactions.drop(c, self._house, job_id), durable=True
+        )
+
+    async def note(self, job_id: str, note: str) -> None:
+        await self._journal.write(
+            lambda c: c.execute(
+                "UPDATE jobs SET note = ?, rev = rev + 1 WHERE job_id = ?", (note, job_id)
+            )
+        )
+
+    async def approve(self, job_id: str) -> Job:
+        return await self._journal.write(
+            lambda c: transactions.approve(c, job_id, self._rules), durable=True
+        )
+
+    async def deliver(self, job_id: str) -> None:
+        await self._journal.write(lambda c: transactions.deliver(c, job_id))
+
+    async def keep_again(self, job_id: str) -> bool:
+        return await self._journal.write(lambda c: transactions.keep_again(c, self._house, job_id))
+
+    async def want(self, job_id: str, seconds: float) -> None:
+        until = now_ms() + round(seconds * 1000)
+        await self._journal.write(
+            lambda c: c.execute(
+                "UPDATE jobs SET wanted_until = MAX(wanted_until, ?) WHERE job_id = ?",
+                (until, job_id),
+            )
+        )
+
+    async def revisions(self, job_ids: Collection[str]) -> Mapping[str, int]:
+        def read(connection: sqlite3.Connection) -> dict[str, int]:
+            rows = connection.execute(
+                "SELECT job_id, rev FROM jobs WHERE job_id IN (SELECT value FROM json_each(?))",
+                (packed(sorted(job_ids)),),
+            ).fetchall()
+            return {row["job_id"]: row["rev"] for row in rows}
+
+        return await self._journal.read(read)
+
+    async def foreign_version(self) -> int:
+        return await self._journal.read(
+            lambda c: int(c.execute("PRAGMA data_version").fetchone()[0])
+        )
+
+    async def prolong(self, job_ids: Collection[str]) -> Beat:
+        return await self._journal.write(
+            lambda c: leases.prolong(c, self._house, job_ids, now_ms(), self._until())
+        )
+
+    async def take_over(self) -> tuple[Sequence[Work], bool]:
+        def look(connection: sqlite3.Connection) -> tuple[bool, bool]:
+            busy = leases.is_busy(connection, self._house)
+            return busy, busy and bool(leases.abandoned(connection, self._house, now_ms()))
+
+        busy, orphans = await self._journal.read(look)
+        if not orphans:
+            return (), busy
+        taken = await self._journal.write(
+            lambda c: transactions.take_over(c, self._house, self._until())
+        )
+        return taken, True
+
+    async def release(self, claim: Claim) -> None:
+        await self._journal.write(lambda c: leases.release(c, claim))
+
+    async def release_all(self) -> None:
+        await self._journal.write(lambda c: leases.release_all(c, self._house))
+
+    async def counted_since(self, backend: BackendName, since: datetime) -> Decimal:
+        return await self._journal.read(lambda c: ledger.counted_since(c, backend, since))
+
+    async def events(self, job_id: str) -> Sequence[tuple[int, str, str]]:
+        def read(connection: sqlite3.Connection) -> list[tuple[int, str, str]]:
+            rows = connection.execute(
+                "SELECT at, state, reason FROM events WHERE job_id = ? ORDER BY rowid",
+                (transactions.found(connection, job_id)["job_id"],),
+            ).fetchall()
+            return [(row["at"], row["state"], row["reason"]) for row in rows]
+
+        return await self._journal.read(read)
+
+    def _until(self) -> int:
+        return now_ms() + self._lease
+
+
+def has_unfinished(path: Path) -> bool:
+    """Return whether the journal at *path* holds work for anybody, held or not. Blocks.
+
+    Jobs that wait for a person are no work. Nothing is written, and no journal is made.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    if not path.exists():
+        return False
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
+            row = connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM jobs"
+                " WHERE state IN ('planned', 'approved', 'queued', 'running'))"
+                " OR EXISTS (SELECT 1 FROM jobs WHERE keep_due IS NOT NULL)"
+            ).fetchone()
+            return bool(row[0])
+    except sqlite3.DatabaseError as problem:
+        raise explained(problem, path) from problem

@@ -1,0 +1,138 @@
+"""The submitter: sends a paid request at most once, and writes down how that went."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import anyio
+
+from catalog.errors import ActionableError
+from server.fal.problems import LostAnswerError, NetworkError, NotSentError
+from server.jobs.backend import Backend, Submission
+from server.jobs.rows import Fields
+from server.jobs.shield import shielded
+from server.jobs.store import JobStore
+from server.jobs.transactions import LOST_ANSWER, Step, Work
+from tools.errors import BackendError
+from tools.ports import Job, JobError
+
+log = logging.getLogger("falkit.jobs.submitter")
+
+WRITE_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How a submit went: the job as it is now, *work* when there is something to follow, *problem*
+    when it was refused."""
+
+    job: Job
+    work: Work | None = None
+    problem: BackendError | None = None
+
+
+class Submitter:
+    """Sends jobs that are claimed. A submit is paid for, so nothing here is ever sent twice."""
+
+    def __init__(self, store: JobStore, backend: Backend, changed: Callable[[str], None]) -> None:
+        self._store = store
+        self._backend = backend
+        self._changed = changed
+
+    async def send(self, work: Work) -> Sent:
+        """Mark, send, and write down the answer; a cancelled send leaves the job ``unconfirmed``.
+
+        Raises:
+            JournalError: the journal cannot be written. Before the mark stands nothing is sent.
+        """
+        marked = await self._store.mark_submitting(work.claim)
+        if marked is None:  # cancelled, or taken for dead, in the meantime
+            return Sent(await self._store.find(work.job.job_id))
+        answer: Submission | BaseException
+        try:
+            answer = await self._backend.submit(
+                work.job.endpoint_id, work.job.arguments, webhook_url=work.webhook_url
+            )
+        except BaseException as problem:
+            answer = problem
+        sent = await shielded(self._written(work, answer))
+        if isinstance(answer, BaseException) and not isinstance(answer, BackendError):
+            raise answer
+        return sent
+
+    async def _written(self, work: Work, answer: Submission | BaseException) -> Sent:
+        """Return how the submit went, with the journal saying the same."""
+        match answer:
+            case LostAnswerError(request_id=request_id) if request_id:
+                return await self._accepted(work, request_id, None)
+            case NotSentError():
+                return await self._refused(work, answer, "it never reached the platform")
+            case LostAnswerError() | NetworkError():
+                return await self._lost(work)
+            case BackendError():
+                return await self._refused(work, answer, "the platform refused it")
+            case BaseException():
+                return await self._lost(work)
+            case _:
+                return await self._accepted(work, answer.request_id, answer.queue_position)
+
+    async def _accepted(self, work: Work, request_id: str, place: int | None) -> Sent:
+        """Write down the request id: without it, paid work would be lost."""
+        job_id = work.job.job_id
+        fields = Fields(
+            request_id=request_id,
+            submitted=datetime.now(UTC),
+            queue_position=place,
+            note="",
+        )
+        attempt = 0
+        while True:
+            try:
+                job = await self._store.change(
+                    work.claim, fields, Step("queued", "the platform accepted it", durable=True)
+                )
+                if job is not None:
+                    self._changed(job_id)
+                    return Sent(job, Work(work.claim, job, save_to=work.save_to))
+                # Another process took this one for dead while it slept; the answer decides.
+                adopted = await self._store.adopt(job_id, request_id)
+                self._changed(job_id)
+                if adopted is None:
+                    return Sent(await self._store.find(job_id))
+                return Sent(adopted.job, adopted)
+            except ActionableError:
+                log.exception(
+                    "job %s was accepted as request %s, but the journal cannot be written",
+                    job_id,
+                    request_id,
+                )
+                attempt += 1
+                if attempt == WRITE_TRIES:
+                    raise
+                await anyio.sleep(0.1 * 2**attempt)
+
+    async def _refused(self, work: Work, problem: BackendError, reason: str) -> Sent:
+        error = JobError(
+            type=problem.error_type or "refused",
+            message=problem.message[:600],
+            hint=problem.hint,
+            field=problem.field,
+            retry_helps=problem.retry_helps,
+            charged=False,
+        )
+        fields = Fields(error=error, amount=Decimal(0), ended=datetime.now(UTC))
+        return await self._over(work, fields, Step("failed", reason, durable=True), problem)
+
+    async def _lost(self, work: Work) -> Sent:
+        step = Step("unconfirmed", "the answer to the submit was lost", durable=True)
+        return await self._over(work, Fields(note=LOST_ANSWER), step, None)
+
+    async def _over(
+        self, work: Work, fields: Fields, step: Step, problem: BackendError | None
+    ) -> Sent:
+        job = await self._store.change(work.claim, fields, step)
+        await self._store.release(work.claim)
+        self._changed(work.job.job_id)
+        return Sent(job or await self._store.find(work.job.job_id), problem=problem)

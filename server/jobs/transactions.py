@@ -1,0 +1,251 @@
+"""What is read and written of jobs, each function within one transaction of its caller."""
+
+import difflib
+import sqlite3
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+
+from catalog.errors import ActionableError
+from server.jobs import leases
+from server.jobs.admission import Rules
+from server.jobs.ids import spoken
+from server.jobs.leases import Claim, House
+from server.jobs.ledger import check_budgets
+from server.jobs.rows import Fields, columns, instant, job_of, now_ms
+from server.jobs.states import may_become, trace
+from tools.errors import UnknownJobError
+from tools.ports import Job, JobError, JobState
+
+# A person's word is for now: an approval that no process acted on lapses.
+APPROVAL_LIVES = timedelta(hours=1)
+# How many recent ids a mistyped one is compared with.
+NEAREST_AMONG = 500
+
+LOST_ANSWER = (
+    "the answer to the submit was lost, so it may be running and may be charged; it is not sent "
+    "again by itself (again=true makes another)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A job that this process now holds, and what there is to do with it.
+
+    *webhook_url* and *save_to* (empty for the media folder) are the caller's wishes; *result* is
+    the model's output as JSON where it is small; *tries* counts attempts to bring its files home.
+    """
+
+    claim: Claim
+    job: Job
+    webhook_url: str = ""
+    save_to: str = ""
+    result: str | None = None
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Which state follows (None: it stays), why, and whether a power loss may undo it."""
+
+    to: JobState | None = None
+    reason: str = ""
+    durable: bool = False
+
+
+STAY = Step()
+
+
+def row_of(connection: sqlite3.Connection, job_id: str) -> sqlite3.Row | None:
+    """Return the row of *job_id* as stored, or None."""
+    return connection.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
+
+
+def found(connection: sqlite3.Connection, job_id: str) -> sqlite3.Row:
+    """Return the row of *job_id*, however it is spelled.
+
+    Raises:
+        UnknownJobError: there is none; it names the nearest.
+    """
+    wanted = spoken(job_id[:80])
+    row = row_of(connection, wanted)
+    if row is None:
+        recent = connection.execute(
+            "SELECT job_id FROM jobs ORDER BY job_id DESC LIMIT ?", (NEAREST_AMONG,)
+        ).fetchall()
+        nearest = difflib.get_close_matches(wanted, [one["job_id"] for one in recent], 3, 0.7)
+        raise UnknownJobError(job_id, nearest=nearest)
+    return row
+
+
+def work_of(claim: Claim, row: sqlite3.Row) -> Work:
+    """Return what *row* asks of whoever holds *claim*."""
+    return Work(
+        claim=claim,
+        job=job_of(row),
+        webhook_url=row["webhook_url"],
+        save_to=row["save_to"],
+        result=row["result"],
+        tries=row["keep_tries"],
+    )
+
+
+def change(connection: sqlite3.Connection, claim: Claim, fields: Fields, step: Step) -> Job | None:
+    """Write *fields*, take *step*, and return the job as it is now.
+
+    None, and nothing written, when *claim* no longer stands or the state may not follow.
+    """
+    row = connection.execute(
+        "SELECT state FROM jobs WHERE job_id = ? AND holder = ? AND fence = ?",
+        (claim.job_id, claim.holder, claim.fence),
+    ).fetchone()
+    if row is None or (step.to is not None and not may_become(row["state"], step.to)):
+        return None
+    values = columns(fields)
+    if step.to is not None and step.to != row["state"]:
+        values["state"] = step.to
+        trace(connection, claim.job_id, step.to, step.reason, now_ms())
+    sets = ", ".join([*(f"{name} = ?" for name in values), "rev = rev + 1"])
+    changed = connection.execute(
+        f"UPDATE jobs SET {sets} WHERE job_id = ? RETURNING *",  # noqa: S608  # names of our own
+        (*values.values(), claim.job_id),
+    ).fetchone()
+    return job_of(changed)
+
+
+def mark_submitting(connection: sqlite3.Connection, claim: Claim) -> Work | None:
+    """Note that the paid request is about to be sent; None when it must not be (any more)."""
+    row = connection.execute(
+        "UPDATE jobs SET submitting = ?, rev = rev + 1"
+        " WHERE job_id = ? AND holder = ? AND fence = ?"
+        " AND submitting IS NULL AND state IN ('planned', 'approved') RETURNING *",
+        (now_ms(), claim.job_id, claim.holder, claim.fence),
+    ).fetchone()
+    return None if row is None else work_of(claim, row)
+
+
+def adopt(
+    connection: sqlite3.Connection, house: House, job_id: str, request_id: str, until: int
+) -> Work | None:
+    """Give an ``unconfirmed`` job the request that is its own, and claim it; None if it is not."""
+    row = row_of(connection, job_id)
+    if row is None or row["state"] != "unconfirmed":
+        return None
+    claim = leases.claim(connection, house, job_id, until)
+    fields = Fields(request_id=request_id, submitted=instant(now_ms()), note="")
+    if change(connection, claim, fields, Step("queued", "the lost answer arrived")) is None:
+        return None
+    return work_of(claim, found(connection, job_id))
+
+
+def drop(connection: sqlite3.Connection, house: House, job_id: str) -> Job | None:
+    """Cancel a job of which nothing was sent; None when it is too late for that."""
+    row = row_of(connection, job_id)
+    if row is None or row["submitting"] is not None:
+        return None
+    if row["state"] not in ("planned", "held", "approved"):
+        return None
+    claim = leases.claim(connection, house, job_id, 0)
+    fields = Fields(ended=instant(now_ms()), amount=Decimal(0), note="cancelled; nothing was sent")
+    dropped = change(connection, claim, fields, Step("cancelled", "cancelled, nothing was sent"))
+    leases.release(connection, claim)
+    return dropped
+
+
+def approve(connection: sqlite3.Connection, job_id: str, rules: Rules) -> Job:
+    """Mark a held job approved. Its amount counts from today, so today's budgets are asked again.
+
+    Raises:
+        UnknownJobError: no such job.
+        OverBudgetError: a budget does not allow it now; it stays held.
+        ActionableError: it is not held.
+    """
+    job = job_of(found(connection, job_id))
+    if job.state != "held":
+        raise ActionableError(
+            f"job {job.job_id!r} is {job.state}, not held", hint="only a held job can be approved"
+        )
+    now = now_ms()
+    at = instant(now) or job.created
+    high = job.estimate_high or Decimal(0)
+    check_budgets(connection, job.backend, high, rules.limits, now=at, besides=job.job_id)
+    connection.execute(
+        "UPDATE jobs SET state = 'approved', approved = ?, counted = ?, rev = rev + 1,"
+        " note = 'approved by a person' WHERE job_id = ?",
+        (now, now, job.job_id),
+    )
+    trace(connection, job.job_id, "approved", "a person said yes", now)
+    return job_of(found(connection, job.job_id))
+
+
+def deliver(connection: sqlite3.Connection, job_id: str) -> None:
+    """Note that a caller saw the end of this job, if it has ended.
+
+    Raises:
+        UnknownJobError: no such job.
+    """
+    connection.execute(
+        "UPDATE jobs SET delivered = 1 WHERE job_id = ?"
+        " AND state IN ('done', 'failed', 'cancelled')",
+        (found(connection, job_id)["job_id"],),
+    )
+
+
+def keep_again(connection: sqlite3.Connection, house: House, job_id: str) -> bool:
+    """Let a process of *house* try at once to bring home what is missing of *job_id*.
+
+    False when nothing is missing, or when somebody is at it.
+    """
+    row = row_of(connection, job_id)
+    if row is None or (row["account"], row["origin"]) != (house.account, house.origin):
+        return False
+    if row["state"] != "done" or row["saved"] or row["lease_until"] >= now_ms():
+        return False
+    outputs = tuple(replace(output, problem="") for output in job_of(row).outputs)
+    connection.execute(
+        "UPDATE jobs SET outputs = ?, keep_due = ?, rev = rev + 1 WHERE job_id = ?",
+        (columns({"outputs": outputs})["outputs"], now_ms(), job_id),
+    )
+    return True
+
+
+def take_over(connection: sqlite3.Connection, house: House, until: int) -> list[Work]:
+    """Claim what nobody holds, and return what there is to do.
+
+    A submit is never taken over: one that was under way becomes ``unconfirmed``, one that was not
+    yet sent has failed, and so has an approval that lapsed.
+    """
+    taken: list[Work] = []
+    now = now_ms()
+    for row in leases.abandoned(connection, house, now):
+        claim = leases.claim(connection, house, row["job_id"], until)
+        if row["state"] in ("planned", "approved") and row["submitting"] is not None:
+            _close(connection, claim, Step("unconfirmed", "the process ended during the submit"))
+        elif row["state"] == "planned":
+            _close(connection, claim, Step("failed", "the process ended before the submit"))
+        elif row["state"] == "approved" and _lapsed(row["approved"], now):
+            _close(connection, claim, Step("failed", "the approval lapsed"))
+        else:
+            taken.append(work_of(claim, row))
+    return taken
+
+
+def _lapsed(approved: int | None, now: int) -> bool:
+    return approved is None or now - approved > APPROVAL_LIVES.total_seconds() * 1000
+
+
+def _close(connection: sqlite3.Connection, claim: Claim, step: Step) -> None:
+    """End a job whose submit will not happen, or not again."""
+    if step.to == "unconfirmed":
+        change(connection, claim, Fields(note=LOST_ANSWER), step)
+    else:
+        error = JobError(
+            type="not_sent",
+            message=f"{step.reason}: nothing was sent, nothing was charged",
+            hint="make the same call again",
+            retry_helps=True,
+            charged=False,
+        )
+        fields = Fields(error=error, amount=Decimal(0), ended=instant(now_ms()))
+        change(connection, claim, fields, step)
+    leases.release(connection, claim)

@@ -1,0 +1,84 @@
+"""One process: from an intent to files at home."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+from inline_snapshot import snapshot
+
+from catalog.index import CatalogIndex
+from server.jobs.pace import Pace
+from server.jobs.service import JournalJobs, open_jobs
+from tests.jobs_platform import FolderPlatform, intent, png, settings_in
+from tools.ports import JobQuery
+
+FAST = Pace(heartbeat=0.1, poll_gap=0.05, poll_first=0.05, keep_again=0.1, progress=0.2)
+
+
+@asynccontextmanager
+async def jobs_in(
+    home: Path, platform: FolderPlatform, pace: Pace = FAST, **environ: str
+) -> AsyncGenerator[JournalJobs]:
+    settings = settings_in(home, **environ)
+    with anyio.fail_after(20):
+        async with open_jobs(settings, platform, CatalogIndex.open(), pace) as jobs:
+            yield jobs
+
+
+async def test_a_job_is_submitted_followed_and_its_file_comes_home(tmp_path: Path) -> None:
+    platform = FolderPlatform(tmp_path / "platform")
+    async with jobs_in(tmp_path / "home", platform) as jobs:
+        started = await jobs.start(intent("A red fox, jumping!", tags=("fox",)))
+        assert (started.state, started.queue_position) == ("queued", 1)
+        job = await jobs.wait(started.job_id, 10)
+
+    assert (job.state, job.saved, job.backend, job.account) == (
+        "done",
+        True,
+        "emulator",
+        "emulator",
+    )
+    assert job.request_id == platform.requests[0]["request_id"]
+    assert platform.requests[0]["arguments"] == {"prompt": "A red fox, jumping!"}
+    (output,) = job.outputs
+    path = Path(output.path)
+    day = datetime.now(UTC).astimezone().date().isoformat()
+    assert path.name == f"{day}-a-red-fox-jumping-{job.job_id}-1.png"
+    assert path.parent == tmp_path / "home" / "media"
+    assert path.read_bytes() == png()
+    assert (output.width, output.height, output.media_type) == (4, 3, "image/png")
+    assert output.url == path.as_uri()
+    note = json.loads(path.with_name(f"{path.name}.json").read_text("utf-8"))
+    assert note["sha256"] == output.sha256
+    assert note["arguments"] == {"prompt": "A red fox, jumping!"}
+    assert note["job_id"] == job.job_id
+    assert [child.name for child in path.parent.iterdir() if child.suffix == ".part"] == []
+
+
+async def test_a_watched_job_needs_few_requests(tmp_path: Path) -> None:
+    platform = FolderPlatform(tmp_path / "platform", waits=0.1, runs=0.1)
+    async with jobs_in(tmp_path / "home", platform, Pace()) as jobs:
+        started = await jobs.start(intent())
+        job = await jobs.wait(started.job_id, 10)
+
+    assert job.saved
+    assert [kind for kind, _ in platform.looks] == snapshot(
+        ["submit", "watch", "result", "download"]
+    )
+
+
+async def test_jobs_are_listed_newest_first_by_page(tmp_path: Path) -> None:
+    platform = FolderPlatform(tmp_path / "platform")
+    async with jobs_in(tmp_path / "home", platform) as jobs:
+        made: list[str] = []
+        for prompt in ("one", "two", "three"):
+            made.append((await jobs.start(intent(prompt))).job_id)
+            await anyio.sleep(0.002)  # ids of one millisecond have no order
+        first = await jobs.list(JobQuery(limit=2))
+        second = await jobs.list(JobQuery(limit=2, cursor=first.next_cursor))
+
+    assert [job.job_id for job in (*first.jobs, *second.jobs)] == made[::-1]
+    assert second.next_cursor == ""
