@@ -127,7 +127,7 @@ def members(folder: Path, check: Callable[[Path], Path]) -> list[tuple[str, Path
                 continue
             path = Path(here, name)
             target = check(path)
-            if target.is_file():
+            if target.is_file() and not _is_our_note(target):
                 found.append((path.relative_to(folder).as_posix(), target))
             if len(found) > MOST_FILES:
                 raise MediaError(
@@ -209,6 +209,14 @@ def _check_member(name: str, path: Path) -> None:
         )
     if kind == "text":
         refuse_secrets(path)
+
+
+def _is_our_note(path: Path) -> bool:
+    """Return whether *path* is the note that falkit writes beside a result."""
+    if path.suffix != ".json" or not path.with_suffix("").is_file():
+        return False
+    with path.open("rb") as file:
+        return b'"job_id"' in file.read(4096)
 
 
 def _is_junk(name: str) -> bool:
