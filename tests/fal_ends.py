@@ -1,4 +1,4 @@
-"""The other ends of fal's wire, for tests: an app that answers from a list, and a socket that breaks."""
+"""The other ends of fal's wire, for tests: an app that answers from a list, a raw socket."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,8 +16,8 @@ from server.fal.client import FalClient
 from server.fal.retry import RetryPolicy
 from server.settings import Hosts
 
-SECRET = "secret-of-this-house-0123456789"
-KEY = f"key-id-of-this-house:{SECRET}"
+HIDDEN = "secret-of-this-house-0123456789"
+KEY = f"key-id-of-this-house:{HIDDEN}"
 HOSTS = Hosts.under("https://fal.test")
 MODEL = "fal-ai/flux/dev"
 WORK = "0d7b7d5c-3e46-4d0e-a1a9-6a4bd6f1c001"
@@ -48,7 +48,7 @@ class Seen:
 
 
 class Script:
-    """An app that gives one answer after another, the last one for ever, and remembers the requests."""
+    """An app that gives its answers in turn, the last for ever, and remembers the requests."""
 
     def __init__(self, *answers: Response) -> None:
         self.answers = list(answers)
@@ -133,7 +133,7 @@ async def socket_of(*deeds: Deed) -> AsyncGenerator[Socket]:
     """Yield a loopback server that treats its connections by *deeds* in turn, the last for ever."""
     left = list(deeds)
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(SocketAttribute.local_port)
+    port = listener.extra_attributes[SocketAttribute.local_port]()
     server = Socket(f"http://127.0.0.1:{port}")
 
     async def serve(stream: ByteStream) -> None:
@@ -152,7 +152,7 @@ async def socket_of(*deeds: Deed) -> AsyncGenerator[Socket]:
 async def nobody_listens() -> str:
     """Return a loopback address at which nothing answers."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(SocketAttribute.local_port)
+    port = listener.extra_attributes[SocketAttribute.local_port]()
     await listener.aclose()
     return f"http://127.0.0.1:{port}"
 

@@ -205,33 +205,46 @@ class Downloads:
         The connection goes to an address that was checked, so that a name which resolves otherwise
         a moment later gains nothing. A proxy connects by itself and is given the name.
         """
-        if is_under(url, self._ours):
-            return self._http.build_request("GET", url, headers=headers, timeout=PLAIN_TIMEOUT)
+        given = parsed(url)
+        host = given.host
+        named, extensions = headers, dict[str, str]()
+        if not is_under(url, self._ours):
+            address = await self._checked(url, turn)
+            if address:
+                # The connection is for this name only: it is not kept for others at the address.
+                named = headers | {"Host": given.netloc.decode("ascii"), "Connection": "close"}
+                extensions = {"sni_hostname": given.raw_host.decode("ascii")}
+                host = address
+        request = self._http.build_request(
+            "GET",
+            given.copy_with(host=host) if extensions else given,
+            headers=named,
+            timeout=PLAIN_TIMEOUT,
+            extensions=extensions,
+        )
+        request.headers.pop("authorization", None)  # whatever the client usually sends
+        return request
+
+    async def _checked(self, url: str, turn: int) -> str:
+        """Return the address to connect to for *url*, or nothing when a proxy connects.
+
+        Raises:
+            MediaError: it may not be read.
+            _BrokenError: its host is not known now.
+        """
         if self._embedded:
             raise MediaError(
                 f"{shown(url)!r} lies outside the embedded emulator, which reaches no other host",
                 hint="give a local file instead",
             )
-        given = parsed(url)
-        proxied = _proxied(given.host)
+        proxied = _proxied(parsed(url).host)
         try:
             addresses = await check_address(url, self._resolve)
         except UnresolvedError as error:
-            if not proxied:
-                failure = NetworkError(error.message, hint=error.hint)
-                raise _BrokenError(failure) from None
-            addresses = ()
-        if proxied:
-            return self._http.build_request("GET", url, headers=headers, timeout=PLAIN_TIMEOUT)
-        # The connection is for this name only, so it is not kept for others at the same address.
-        named = headers | {"Host": given.netloc.decode("ascii"), "Connection": "close"}
-        return self._http.build_request(
-            "GET",
-            given.copy_with(host=addresses[turn % len(addresses)]),
-            headers=named,
-            timeout=PLAIN_TIMEOUT,
-            extensions={"sni_hostname": given.raw_host.decode("ascii")},
-        )
+            if proxied:
+                return ""
+            raise _BrokenError(NetworkError(error.message, hint=error.hint)) from None
+        return "" if proxied else addresses[turn % len(addresses)]
 
     async def _off(self, work: Callable[[Unpack[P]], T], *arguments: *P) -> T:
         return await anyio.to_thread.run_sync(work, *arguments, limiter=self._threads)
