@@ -121,8 +121,8 @@ def chosen_tiers(work: Work, tiers: Sequence[Tier], active: Sequence[Tier]) -> l
 
     The most particular tier that holds wins; tiers that may hold and are more particular stay in
     question. A tier for another value of a field serves where an active multiplier or addition
-    speaks of that field: it is the price at the reference value. Where no tier fits at all, the
-    price lies between the stated ones.
+    speaks of that field: it is the price at the reference value. Where no tier fits and the base
+    amount is one of theirs, the price lies between the stated ones.
     """
     sure = [tier for tier in tiers if tier.truth == "yes"]
     if sure:
@@ -135,12 +135,13 @@ def chosen_tiers(work: Work, tiers: Sequence[Tier], active: Sequence[Tier]) -> l
     near = [tier for tier in tiers if tier.failed <= bridged]
     if near:
         return [max(near, key=lambda tier: tier.met)]
-    if tiers and not active:
-        names = sorted({name for tier in tiers for name in tier.failed})
-        given = ", ".join(f"{name}={work.values.get(name)}" for name in names)
-        work.note(f"no price stated for {given[:80]}: between the stated ones")
-        return list(tiers)
-    return []
+    amounts = {tier.rule["amount"] for tier in tiers}
+    if not tiers or active or (work.card.price or {}).get("amount") not in amounts:
+        return []  # the tiers are exceptions to the base amount
+    names = sorted({name for tier in tiers for name in tier.failed})
+    words = [f"{name}={work.values[name]}" if name in work.values else name for name in names]
+    work.note(f"no price stated for {', '.join(words)[:80]}: between the stated ones")
+    return list(tiers)
 
 
 def _part_of(tier: Tier) -> str:

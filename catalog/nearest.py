@@ -194,7 +194,8 @@ def quantity_of(value: object) -> tuple[float, str] | None:
         return (float(value), "") if abs(value) < 1e15 else None
     if isinstance(value, str) and len(value) <= _LONGEST and (found := _QUANTITY.match(value)):
         unit = found[2].lower()
-        return float(found[1]), _UNITS.get(unit, unit)
+        number = float(found[1])
+        return (number, _UNITS.get(unit, unit)) if abs(number) < 1e15 else None
     return None
 
 

@@ -20,6 +20,7 @@ from catalog.units import UNPRICED, unit_words
 # What a figure that its source calls approximate is taken to be worth.
 _APPROXIMATE = Decimal("0.1")
 _DIGITS = Decimal("1e-8")
+_LARGE = Decimal("1e15")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +64,11 @@ def estimate(
     work = Work(card, arguments, with_defaults(card, arguments), facts or {})
     dollars, formula = total(work, price)
     if dollars is None:
-        missing = "its length or size" if "s" in unit else "its amount"
-        return _unknown(
-            card, f"{price_words(card)}; {missing} is not known before the run", work.notes
-        )
+        return _unknown(card, f"{price_words(card)}; {_missing(unit)} before the run", work.notes)
     dollars = _discounted(_margins(work, price, dollars), price, work)
     if runs != 1:
         dollars, formula = dollars * Span.of(runs), f"{runs} x ({formula})"
-    low, high = (
-        dollars.low.quantize(_DIGITS).normalize(),
-        dollars.high.quantize(_DIGITS).normalize(),
-    )
+    low, high = tidy(dollars.low), tidy(dollars.high)
     rate = _billed(price)
     return Estimate(
         kind="exact" if low == high else "range",
@@ -90,6 +85,8 @@ def estimate(
 
 def tidy(value: Decimal) -> Decimal:
     """Return *value* to the hundred-millionth, without needless zeros or an exponent."""
+    if value >= _LARGE:  # nobody pays it, and the digits would not fit
+        return value
     short = value.quantize(_DIGITS).normalize()
     return short.quantize(Decimal(1)) if short == short.to_integral_value() else short
 

@@ -192,7 +192,7 @@ class Work:
         for name in _DURATIONS:
             value = self.values.get(name)
             quantity = quantity_of(value)
-            if quantity is not None:
+            if quantity is not None and quantity[0] >= 0:
                 # Given in milliseconds on some music models.
                 return Span.of(quantity[0]).over(Decimal(1000 if name.endswith("_ms") else 1))
             if self.takes(name) and name != "max_duration":
@@ -271,7 +271,9 @@ class Work:
         value = self.values.get(name)
         if is_object(value):
             width, height = quantity_of(value.get("width")), quantity_of(value.get("height"))
-            return Span.of(width[0]) * Span.of(height[0]) if width and height else None
+            if width is None or height is None or min(width[0], height[0]) <= 0:
+                return None
+            return Span.of(width[0]) * Span.of(height[0])
         pair = pair_of(value)
         if pair is not None and pair[0] > 32:
             if name not in self.given:

@@ -14,6 +14,8 @@ def decimal(value: object) -> Decimal:
 
 def plain(value: Decimal) -> str:
     """Return *value* without exponent or needless zeros, at most four digits after the point."""
+    if value >= Decimal("1e15"):
+        return f"{value:.3g}"
     if value != value.to_integral_value():
         value = value.quantize(Decimal("0.0001")) if value >= 1 else value.quantize(Decimal("1e-6"))
     text = f"{value:f}"

@@ -119,16 +119,24 @@ def _steps(work: Work, price: Mapping[str, Any]) -> Measure | None:
 def _time(work: Work, unit: str, price: Mapping[str, Any]) -> Measure | None:
     seconds = _seconds(work, str(price.get("basis") or ""))
     if seconds is None:
-        return None
+        return _one_piece(work, price)
     if unit == "minute":
+        # Parts of a unit are billed in parts (observed in billing data: 3.008 seconds).
         minutes = seconds.over(Decimal(60))
-        if not price.get("rounding") and minutes != minutes.rounded_up():
-            work.note("billed by the second or by whole minutes: not stated")
-            minutes = minutes.hull(minutes.rounded_up())
         return Measure(minutes, f"{minutes} min")
     if price.get("per") == "sample" and (count := work.count()) != Span.of(1):
         return Measure(seconds * count, f"{count} x {seconds} s")
     return Measure(seconds, f"{seconds} s")
+
+
+def _one_piece(work: Work, price: Mapping[str, Any]) -> Measure | None:
+    """Return one piece of the length that is sold, for models that let nobody choose a length."""
+    quantity = price.get("quantity")
+    lasting = ("video", "audio")
+    if not quantity or work.takes("duration") or any(work.media(kind) for kind in lasting):
+        return None
+    work.note(f"sold in pieces of {quantity} s, and no length can be chosen: one piece")
+    return Measure(Span.of(quantity), f"{quantity} s")
 
 
 def _seconds(work: Work, basis: str) -> Span | None:
