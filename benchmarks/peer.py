@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -66,7 +67,9 @@ class Peer:
 
     def kill(self) -> float:
         """End the process at once and return the seconds of CPU it has used, all threads."""
-        self._process.kill()
+        os.kill(
+            self._process.pid, signal.SIGKILL
+        )  # `Popen.kill` may reap, and lose what we ask for
         _, status, usage = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)
         for pipe in (self._process.stdin, self._process.stdout):
