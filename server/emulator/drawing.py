@@ -21,7 +21,10 @@ from server.emulator.work import RunnerError, Task
 log = logging.getLogger("falkit.emulator")
 
 ROOMS = Path(__file__).resolve().parents[2]
-START = "import sys; sys.path.insert(0, {rooms!r}); from server.emulator.worker import main; main()"
+START = (
+    f"import sys; sys.path.insert(0, {str(ROOMS)!r}); "
+    "from server.emulator.worker import main; main()"
+)
 LONGEST_LINE = 64 * 2**20
 TAIL = 2000
 ENDS = frozenset({"output", "refused", "crashed"})
@@ -122,14 +125,18 @@ class Drawers:
             name: value for name, value in os.environ.items() if not name.startswith("FAL")
         }
         errors = TemporaryFile()  # noqa: SIM115  # closed with the worker
-        process = await anyio.open_process(
-            [sys.executable, "-P", "-c", START.format(rooms=str(ROOMS))],
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=errors,
-            cwd=self._folder,
-            env=environment,
-        )
+        try:
+            process = await anyio.open_process(
+                [sys.executable, "-P", "-c", START],
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=errors,
+                cwd=self._folder,
+                env=environment,
+            )
+        except BaseException:
+            errors.close()
+            raise
         assert process.stdout is not None  # noqa: S101  # asked for a pipe
         return _Worker(process, BufferedByteReceiveStream(process.stdout), errors)
 

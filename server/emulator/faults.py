@@ -16,6 +16,7 @@ expired_file         a download answers 404
 truncated_file       a download breaks off in the middle
 """
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ import anyio
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.emulator.answers import failure_headers, json_answer
+from server.emulator.answers import API_TYPES, failure_headers, json_answer
 from server.emulator.places import place_of
 from server.emulator.store import Store
 
@@ -176,7 +177,7 @@ class Faults:
             case "truncated_file":
                 await self._app(scope, receive, _Halved(send, keeps_length=True))
             case _:
-                await _answer(fault)(scope, receive, send)
+                await _answer(fault, scope["path"])(scope, receive, send)
 
 
 def _asked_for(scope: Scope) -> list[Fault]:
@@ -190,14 +191,19 @@ def _asked_for(scope: Scope) -> list[Fault]:
     return faults
 
 
-def _answer(fault: Fault) -> Response:
+def _answer(fault: Fault, path: str) -> Response:
     """Return what the platform or its ingress proxy answers in place of the real answer."""
     if fault.kind == "expired_file":
         return json_answer({"detail": "Not Found"}, 404)
     if fault.kind in PLATFORM:
         status, detail, error_type = PLATFORM[fault.kind]
-        body = {"detail": detail} | ({"error_type": error_type} if error_type else {})
+        body: dict[str, Any] = {"detail": detail}
+        if error_type:
+            body["error_type"] = error_type
+        if path.startswith("/api/"):
+            body = {"error": {"type": API_TYPES[status], "message": detail}}
         headers = failure_headers(status, error_type)
+        headers["x-fal-request-id"] = str(uuid.uuid4())
         if fault.kind == "429" and fault.seconds is not None:
             headers["retry-after"] = f"{fault.seconds:g}"
         return json_answer(body, status, headers)
