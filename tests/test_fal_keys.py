@@ -277,6 +277,7 @@ async def test_a_client_shows_no_key() -> None:
         "https://fal.test/cdn/files/upload",
         "//fal.test/queue/x",
         "https://[/",
+        "https://xn--a/queue",
     ],
 )
 async def test_the_sender_itself_refuses_any_other_address(url: str) -> None:

@@ -171,9 +171,18 @@ class Downloads:
             _note(response, copy)
         if copy.total is not None:
             copy.check(copy.total)
-        async for chunk in response.aiter_bytes(_CHUNK):
-            copy.check(copy.length + len(chunk))
-            await self._off(copy.add, chunk)
+        waiting = bytearray()
+        try:
+            async for chunk in response.aiter_bytes():
+                waiting += chunk
+                copy.check(copy.length + len(waiting))
+                if len(waiting) >= _CHUNK:
+                    await self._off(copy.add, bytes(waiting))
+                    waiting.clear()
+        except httpx.HTTPError:
+            await self._off(copy.add, bytes(waiting))  # the next try goes on behind it
+            raise
+        await self._off(copy.add, bytes(waiting))
         if copy.total is not None and copy.length != copy.total:
             short = f"{copy.name}: {copy.length:,} of {copy.total:,} bytes came"
             raise _BrokenError(NetworkError(short, hint="try again"))

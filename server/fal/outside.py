@@ -14,8 +14,11 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Addresses that look public and yet answer with a machine's own secrets (Azure's wire server).
-_METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
+# Not public, whatever the version of Python in use says: protocol assignments (Oracle's metadata
+# service is there) and Azure's wire server, which looks like any address.
+_NOT_PUBLIC = (ipaddress.ip_network("192.0.0.0/24"), ipaddress.ip_network("168.63.129.16/32"))
+# All of IPv6 that was ever given out (RFC 4291, section 2.4).
+_UNICAST = ipaddress.ip_network("2000::/3")
 # Prefixes under which a translator reaches any IPv4 address (RFC 6052, RFC 8215).
 _NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 
@@ -77,7 +80,19 @@ def is_public(address: IPAddress) -> bool:
         inner = _inner(address)
         if inner is not None:
             return is_public(inner)
-    return address.is_global and not address.is_multicast and address not in _METADATA
+        return address.is_global and address in _UNICAST
+    known = any(address in network for network in _NOT_PUBLIC)
+    return address.is_global and not address.is_multicast and not known
+
+
+def url_of(text: str) -> httpx.URL | None:
+    """Return *text* as an address in its parts, None when it is not one."""
+    try:
+        url = httpx.URL(text)
+        known = bool(url.host) or not url.is_absolute_url  # a host's name is decoded only here
+    except (httpx.InvalidURL, UnicodeError):
+        return None
+    return url if known and (url.port or 0) <= 65535 else None
 
 
 def parsed(url: str) -> httpx.URL:
@@ -86,10 +101,10 @@ def parsed(url: str) -> httpx.URL:
     Raises:
         MediaError: it is not an address.
     """
-    try:
-        return httpx.URL(url)
-    except (httpx.InvalidURL, UnicodeError):
-        raise MediaError(f"{url[:80]!r} is not an address", hint="give an https URL") from None
+    given = url_of(url)
+    if given is None:
+        raise MediaError(f"{url[:80]!r} is not an address", hint="give an https URL")
+    return given
 
 
 def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

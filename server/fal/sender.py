@@ -9,6 +9,7 @@ import httpx
 from httpx_sse import EventSource
 from pydantic import SecretStr
 
+from server.fal.outside import url_of
 from server.fal.problems import (
     FalError,
     NetworkError,
@@ -296,11 +297,8 @@ def is_under(url: str, bases: tuple[httpx.URL, ...]) -> bool:
 
     Steps upward in the path and a user name in the address disqualify it.
     """
-    try:
-        given = httpx.URL(url)
-    except httpx.InvalidURL:
-        return False
-    if given.userinfo or ".." in given.path.split("/"):
+    given = url_of(url)
+    if given is None or given.userinfo or ".." in given.path.split("/"):
         return False
     for base in bases:
         path = base.path.rstrip("/")
@@ -311,10 +309,9 @@ def is_under(url: str, bases: tuple[httpx.URL, ...]) -> bool:
 
 def shown(url: str) -> str:
     """Return *url* without user name, query and fragment, which may hold secrets."""
-    try:
-        given = httpx.URL(url)
-    except httpx.InvalidURL:
-        return url[:60]
+    given = url_of(url)
+    if given is None:
+        return "an unreadable address"
     port = f":{given.port}" if given.port else ""
     return f"{given.scheme}://{given.host}{port}{given.path}"[:160]
 
