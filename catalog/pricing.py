@@ -20,6 +20,7 @@ from catalog.units import UNPRICED, unit_words
 # What a figure that its source calls approximate is taken to be worth.
 _APPROXIMATE = Decimal("0.1")
 _DIGITS = Decimal("1e-8")
+_SHORT = 140
 _LARGE = Decimal("1e15")
 
 
@@ -169,7 +170,7 @@ def cost_of_units(card: ModelCard, units: Decimal) -> Decimal | None:
 
 
 def price_words(card: ModelCard) -> str:
-    """Return the price in one short line: ``$0.08/s at 1080p, $0.16 at 1440p``."""
+    """Return the price in one short line: ``$0.08/s at 1080p; $0.16 at 1440p``."""
     price = card.price
     if price is None:
         return "price not known"
@@ -181,11 +182,15 @@ def price_words(card: ModelCard) -> str:
     if stated:  # tiers in other units, such as tokens, say the same in other words
         rules = [rule for rule in rules if rule in stated or "add" in rule or "multiplier" in rule]
     words = [_rule_words(rule, price) for rule in rules]
-    words = [*words] if stated else [base, *words]
+    amounts = [rule["amount"] for rule in stated]
+    if price["amount"] not in amounts:  # the tiers are exceptions to it
+        words.insert(0, base)
     unit = f"/{unit_words(price['unit'], price.get('quantity'))}"
     shown = [words[0], *(word.replace(unit, "", 1) for word in words[1:4])]
-    left = f" and {len(words) - 4} more" if len(words) > 4 else ""
-    return f"{'about ' if price.get('approx') else ''}{', '.join(shown)}{left}"
+    while len(shown) > 1 and sum(map(len, shown)) > _SHORT:
+        shown.pop()
+    left = f"; {len(words) - len(shown)} more" if len(words) > len(shown) else ""
+    return f"{'about ' if price.get('approx') else ''}{'; '.join(shown)}{left}"
 
 
 def price_tiers(card: ModelCard) -> tuple[str, ...]:
@@ -199,7 +204,8 @@ def price_tiers(card: ModelCard) -> tuple[str, ...]:
 def _rule_words(rule: Mapping[str, Any], price: Mapping[str, Any]) -> str:
     unit = unit_words(rule.get("unit") or price["unit"], rule.get("quantity"))
     at = rule_conditions(rule)
-    at = f" at {at}" if at else ""
+    if at:
+        at = f" {at}" if at.startswith(("with ", "no ", "each ")) else f" at {at}"
     if "amount" in rule:
         return f"${plain(decimal(rule['amount']))}/{unit}{at}"
     if "add" in rule:

@@ -17,7 +17,7 @@ Truth = Literal["yes", "no", "maybe"]
 COUNTED = ("each", "each after the first", "each above 5")
 _SOUND = ("generate_audio", "generate_audio_switch", "audio")
 # Fields whose values say by themselves what they are.
-_SELF_SPEAKING = ("resolution", "target_resolution")
+_SELF_SPEAKING = ("resolution", "target_resolution", "tokens", "megapixel", "map")
 # Voices of one's own are named in the prompt of some models.
 _OWN_VOICE = "<<<voice"
 _SWITCHES: Mapping[str, tuple[str, ...]] = {
@@ -72,10 +72,8 @@ def condition_words(name: str, wanted: object) -> str:
         return "with sound" if wanted else "no sound"
     if name in _SELF_SPEAKING and isinstance(wanted, str) and wanted[:1] not in "<>":
         return wanted
-    if is_list(wanted) and name in _SELF_SPEAKING:
-        return "|".join(str(choice) for choice in wanted)
     if is_list(wanted):
-        return f"{name}={'|'.join(str(choice) for choice in wanted)}"
+        return _any_of(wanted) if name in _SELF_SPEAKING else f"{name}={_any_of(wanted)}"
     if isinstance(wanted, bool):
         return f"{name}={'on' if wanted else 'off'}"
     if is_object(wanted):
@@ -83,10 +81,15 @@ def condition_words(name: str, wanted: object) -> str:
         if sign == "set":
             return f"{name} given" if bound else f"no {name}"
         if sign == "not":
-            return f"{name} other than {'|'.join(str(choice) for choice in _entries(bound))}"
+            return f"{name} other than {_any_of(_entries(bound))}"
         return f"{name} over {bound}"
     text = str(wanted)
     return f"{name}{text}" if text[:1] in "<>" else f"{name}={text}"
+
+
+def _any_of(choices: Sequence[object]) -> str:
+    shown = [str(choice) for choice in choices[:3]] + ["…"] * (len(choices) > 3)
+    return "|".join(shown)
 
 
 def tiers_of(work: Work, rules: Sequence[Mapping[str, Any]]) -> list[Tier]:
