@@ -9,8 +9,18 @@ Completeness = Literal["full", "partial", "names", "free-form", "none"]
 
 # Names under which cards ask for their main text, best first.
 TEXT_FIELDS = (
-    "prompt", "text", "instruction", "edit_instruction", "text_input", "text_prompt", "gen_text",
-    "input_text", "script", "lyrics", "transcript", "query",
+    "prompt",
+    "text",
+    "instruction",
+    "edit_instruction",
+    "text_input",
+    "text_prompt",
+    "gen_text",
+    "input_text",
+    "script",
+    "lyrics",
+    "transcript",
+    "query",
 )
 
 

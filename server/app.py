@@ -7,7 +7,7 @@ from typing import Annotated, Any, cast
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool as SDKTool
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from catalog.errors import ActionableError
 from prompts.library import PROMPTS, PromptText
-from server.calls import answer, explain, failure, unknown_names
+from server.calls import answer, explain, failure, fault, unknown_names
 from tools.ports import Call, Rooms
 from tools.tool import AnyTool
 
@@ -77,6 +77,8 @@ class StrictServer(MCPServer[None]):
             return failure(problem)
         try:
             return await super().call_tool(name, arguments, context)
+        except UnexpectedToolError as problem:
+            return fault(name, problem)
         except ToolError as problem:
             if isinstance(problem.__cause__, ValidationError):
                 return failure(explain(problem.__cause__))

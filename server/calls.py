@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from catalog.errors import ActionableError
 from tools.ports import Call
-from tools.tool import AnyTool, Arguments
+from tools.tool import Answer, AnyTool, Arguments
 
 log = logging.getLogger("falkit.calls")
 
@@ -28,16 +28,15 @@ async def answer(tool: AnyTool, arguments: Arguments, call: Call) -> CallToolRes
     logged under an incident number, and the number is all that is told.
     """
     try:
-        told = await tool.run(call, arguments)
+        return shown(await tool.run(call, arguments))
     except ActionableError as problem:
         return failure(str(problem))
-    except Exception:
-        incident = secrets.token_hex(3)
-        log.exception("incident %s in %s", incident, tool.name)
-        return failure(
-            f"{tool.name} failed through a fault of falkit, incident {incident}; "
-            "the details are in the server's log (nothing more was sent)"
-        )
+    except Exception as problem:
+        return fault(tool.name, problem)
+
+
+def shown(told: Answer) -> CallToolResult:
+    """Return *told* as content and structured content, each enough alone."""
     content: list[ContentBlock] = [TextContent(type="text", text=_cut(told.text))]
     content += [
         ImageContent(
@@ -52,8 +51,16 @@ async def answer(tool: AnyTool, arguments: Arguments, call: Call) -> CallToolRes
         if told.result is not None
         else None
     )
-    return CallToolResult(
-        content=content, structured_content=structured, is_error=told.is_error or None
+    return CallToolResult(content=content, structured_content=structured, is_error=told.is_error)
+
+
+def fault(name: str, problem: Exception) -> CallToolResult:
+    """Log *problem*, one of ours, under an incident number, and return the number in words."""
+    incident = secrets.token_hex(3)
+    log.error("incident %s in %s", incident, name, exc_info=problem)
+    return failure(
+        f"{name} failed through a fault of falkit, incident {incident}; "
+        "the details are in the server's log, and list_jobs shows whether a job was made"
     )
 
 

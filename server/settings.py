@@ -96,7 +96,10 @@ def _switch(given: str) -> bool:
 
 
 def _speed(given: str) -> float:
-    speed = float(given)
+    try:
+        speed = float(given)
+    except ValueError:
+        speed = -1.0
     if not 0 <= speed <= 1000:
         raise ValueError("a number from 0 (no waiting) to 1000")
     return speed

@@ -28,7 +28,7 @@ class SearchArguments(Arguments):
     media_out: list[str] = Field(default=[], description="Media it must return")
     features: list[str] = Field(
         default=[],
-        description="Words such as sound, mask, reference images, end frame, seed, negative prompt, "
+        description="Such as sound, mask, reference images, end frame, seed, negative prompt, "
         "lora, streaming, 1080p, 4k, commercial",
     )
     max_dollars: float = Field(

@@ -27,10 +27,23 @@ def person(argv: list[str]) -> None:
     """Run the command that *argv* names; a failure a person can mend is one line."""
     try:
         app(argv, standalone_mode=True)
-    except ActionableError as problem:
-        fail(str(problem), 1)
+    except (ActionableError, BaseExceptionGroup) as problem:
+        mendable = _mendable(problem)
+        if mendable is None:
+            raise
+        fail(str(mendable), 1)
     except KeyboardInterrupt:
         fail("interrupted; jobs run on, `falkit keep` brings their files home", 130)
+
+
+def _mendable(problem: BaseException) -> ActionableError | None:
+    """Return the failure a person can mend inside *problem*, which task groups may have wrapped."""
+    if isinstance(problem, ActionableError):
+        return problem
+    if isinstance(problem, BaseExceptionGroup):
+        inner = [_mendable(part) for part in problem.exceptions]
+        return next((part for part in inner if part is not None), None)
+    return None
 
 
 @app.callback(invoke_without_command=True)

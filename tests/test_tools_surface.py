@@ -1,0 +1,128 @@
+"""What a host sees of the tools: named, described, bounded in bytes, and the same as last time."""
+
+import json
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+from prompts.library import PROMPTS
+from tests.house import connected
+from tools.inventory import TOOLS
+from tools.tool import AnyTool
+
+SNAPSHOTS = Path(__file__).parent / "snapshots" / "tools"
+BY_NAME = {tool.name: tool for tool in TOOLS}
+
+
+@asynccontextmanager
+async def listing(home: Path) -> AsyncGenerator[list[dict[str, Any]]]:
+    async with connected(home) as client:
+        tools = (await client.list_tools()).tools
+        yield [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
+
+
+async def test_each_tool_looks_to_a_host_as_its_snapshot_says(tmp_path: Path) -> None:
+    async with listing(tmp_path) as tools:
+        for tool in tools:
+            file = SNAPSHOTS / f"{tool['name']}.json"
+            text = json.dumps(tool, indent=2, ensure_ascii=False) + "\n"
+            if os.environ.get("SNAP") == "write":
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text, "utf-8")
+            assert file.read_text("utf-8") == text, f"{file.name} differs; `make snap` rewrites it"
+    assert {file.stem for file in SNAPSHOTS.glob("*.json")} == set(BY_NAME)
+
+
+async def test_the_list_stays_within_its_bytes(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        tools = (await client.list_tools()).tools
+        instructions = client.instructions or ""
+    whole = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
+    told = [
+        {key: tool[key] for key in ("name", "description", "inputSchema")} for tool in whole
+    ]
+    told_bytes = len(json.dumps(told, separators=(",", ":"))) + len(instructions.encode())
+    assert len(instructions.encode()) <= 1500
+    assert told_bytes <= 12_000
+    assert len(json.dumps(whole, separators=(",", ":"))) <= 22_000
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_a_tool_says_everything_a_host_asks(tool: AnyTool) -> None:
+    assert tool.name.isascii()
+    assert tool.name == tool.name.lower()
+    assert tool.title
+    assert "Example: {" in tool.description
+    assert tool.toolset in ("discover", "make", "follow", "deploy")
+    assert not (tool.reads_only and tool.destroys)
+    example = json.loads(tool.description.split("Example: ")[1])
+    assert set(example) <= set(tool.arguments.model_fields)
+    tool.arguments.model_validate(example)
+    for name, field in tool.arguments.model_fields.items():
+        assert field.description, f"{tool.name}.{name} has no description"
+    schema = tool.arguments.model_json_schema()
+    assert not {"anyOf", "oneOf", "allOf"} & set(schema)
+    assert schema["additionalProperties"] is False
+
+
+async def test_every_schema_is_closed_and_outputs_are_objects(tmp_path: Path) -> None:
+    async with listing(tmp_path) as tools:
+        for tool in tools:
+            assert tool["inputSchema"]["additionalProperties"] is False
+            assert tool["inputSchema"]["type"] == "object"
+            if tool["name"] == "view_media":
+                assert "outputSchema" not in tool
+            else:
+                assert tool["outputSchema"]["type"] == "object"
+
+
+async def test_both_eras_see_the_same_tools(tmp_path: Path) -> None:
+    names: list[list[str]] = []
+    for era in ("auto", "legacy"):
+        async with connected(tmp_path, era) as client:
+            names.append([tool.name for tool in (await client.list_tools()).tools])
+    assert names[0] == names[1] == list(BY_NAME)
+
+
+@pytest.mark.parametrize("name", list(PROMPTS))
+def test_a_prompt_names_only_tools_and_arguments_that_exist(name: str) -> None:
+    prompt = PROMPTS[name]
+    known = set(BY_NAME) | {
+        argument for tool in TOOLS for argument in tool.arguments.model_fields
+    }
+    results = {field for tool in TOOLS if tool.result for field in tool.result.model_fields}
+    values = {"done", "emulator", "unknown", "image_size", "aspect_ratio"}
+    spoken = {part.split()[0] for part in prompt.text.split("`")[1::2]}
+    assert spoken - known - results - values == set()
+
+
+async def test_a_prompt_is_filled_and_a_missing_gap_is_refused(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        listed = (await client.list_prompts()).prompts
+        assert [prompt.name for prompt in listed] == list(PROMPTS)
+        got = await client.get_prompt("text_to_image", {"subject": "a red fox"})
+        assert "a red fox" in got.messages[0].content.model_dump()["text"]
+        with pytest.raises(Exception, match="subject is missing"):
+            await client.get_prompt("text_to_image", {})
+        with pytest.raises(Exception, match="unknown prompt"):
+            await client.get_prompt("text_to_imago", {})
+
+
+async def test_a_client_that_names_no_tool_of_ours_gets_a_protocol_error(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        with pytest.raises(Exception, match="unknown tool"):
+            await client.call_tool("generat", {})
+
+
+def test_the_readme_tables_say_what_is() -> None:
+    from docs.tables import README, filled
+
+    text = README.read_text("utf-8")
+    assert filled(text) == text, "`make docs` rewrites the tables"
+
+

@@ -1,0 +1,78 @@
+"""Change media that exist."""
+
+from typing import Any
+
+from pydantic import Field
+
+from catalog.errors import ActionableError
+from catalog.operations import OPERATIONS, Operation, fit, operation_named
+from tools.job_view import JobView
+from tools.making import MakeArguments, Order, make, merged, usable
+from tools.ports import Call, GivenMedia
+from tools.tool import Answer, Tool
+
+VIDEO_ENDINGS = (".mp4", ".mov", ".webm", ".mkv", ".m4v")
+AUDIO_ENDINGS = (".mp3", ".wav", ".ogg", ".flac", ".m4a")
+
+
+class EditArguments(MakeArguments):
+    """What to change, and how."""
+
+    operation: str = Field(description=f"One of {', '.join(OPERATIONS)}")
+    media: str = Field(
+        description="What to change: a path, https URL, data URI, or a job: JOB or JOB/2"
+    )
+    instruction: str = Field(default="", description="The change in plain words")
+    mask: str = Field(default="", description="Picture of the same size; white is changed")
+    references: list[str] = Field(
+        default=[], description="More pictures to draw from, named like media"
+    )
+    endpoint_id: str = Field(default="", description="Model; default the best for the operation")
+    arguments: dict[str, Any] = Field(default={}, description="The model's other inputs")
+
+
+async def edit(call: Call, arguments: EditArguments) -> Answer:
+    """Choose a model for the operation, check, price and run it; answer with the job."""
+    operation = operation_named(arguments.operation)
+    try:
+        given = await call.rooms.media.look(arguments.media)
+    except ActionableError as problem:
+        problem.message = f"media: {problem.message}"
+        raise
+    endpoint_id = arguments.endpoint_id or _model(operation, given, mask=bool(arguments.mask))
+    card = usable(call.rooms.catalog, endpoint_id)
+    fitting = fit(card, operation)
+    own = fitting.arguments(
+        arguments.media, arguments.instruction, arguments.mask, arguments.references
+    )
+    notes = () if arguments.endpoint_id else (f"chose {endpoint_id} for {operation.name}",)
+    order = Order(card, merged(own, arguments.arguments), notes=notes)
+    return await make(call, order, arguments)
+
+
+def _model(operation: Operation, given: GivenMedia, *, mask: bool) -> str:
+    """Return the best model of *operation* for the kind of media that is *given*."""
+    name = (given.url or given.reference).split("?")[0].lower()
+    if given.facts is not None:
+        kind: str = given.facts.kind
+    elif name.endswith(VIDEO_ENDINGS):
+        kind = "video"
+    else:
+        kind = "audio" if name.endswith(AUDIO_ENDINGS) else "image"
+    return operation.models(kind, mask=mask)[0]
+
+
+EDIT = Tool(
+    name="edit",
+    title="Edit media",
+    description=(
+        "Change a picture or video: with words, inside a mask, larger, without background and "
+        "more; chooses a model unless one is named. Costs money with a key. "
+        'Example: {"operation":"instruct","media":"01k9x2m4q7a","instruction":"make it night"}'
+    ),
+    toolset="make",
+    arguments=EditArguments,
+    result=JobView,
+    run=edit,
+    reads_only=False,
+)
