@@ -204,6 +204,8 @@ class Reader:
         if is_object(value) and isinstance(url := value.get("url"), str) and url:
             self.repairs.append(f"{dotted(path)}: the url taken out of its object")
             value = url
+        if value == "" == schema.get("default"):
+            return value  # some models spell "none" so
         if not isinstance(value, str) or not value.strip():
             self.refuse(path, value, f"must be {type_words(schema)}")
         elif problem := unsendable(value):
