@@ -18,6 +18,7 @@ tools.errors.BackendError
     └── LostAnswerError         a submit may have been accepted: it must never be sent again
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal, cast
@@ -269,12 +270,17 @@ def problem(answer: Answer, subject: str, purpose: Purpose) -> FalError:
 def problem_of_status(status: Status, subject: str) -> FalError:
     """Return the error of a request that ended without output, from its status alone.
 
-    For results that cannot be read any more; whether it was charged is then unknown, except that
-    failures of the platform are not (documented).
+    For results that cannot be read any more. Failures of the platform are not charged (documented);
+    of the others it is not known.
     """
-    kind = _BY_TYPE.get(status.error_type, PlatformError if not status.error_type else None)
-    error = _error(Fault(status.error_type, status.error), kind or BadInputError, None, subject)
-    free = isinstance(error, PlatformError | StartTimeoutError | RunTimeoutError)
+    said = Fault(status.error_type, status.error)
+    number = re.search(r"status code:? (\d{3})\b", status.error)  # fal's own wording, of webhooks
+    if number:
+        kind = _class_of(said, Answer(int(number[1]), {}, b""))
+    else:
+        kind = _BY_TYPE.get(said.type, BadInputError if said.type in _RULES else None)
+    error = _error(said, kind or PlatformError, None, subject)
+    free = kind in (PlatformError, StartTimeoutError, RunTimeoutError)
     error.charged = False if free else None
     return error
 
