@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import anyio
 
+from catalog.index import CatalogIndex
 from server.fal.problems import (
     BadInputError,
     CancelledOnPlatformError,
@@ -22,6 +23,8 @@ from server.fal.problems import (
 )
 from server.fal.wire import Downloaded, LogLine, Result, Status, Submission
 from server.jobs.backend import Backend
+from server.jobs.pace import Pace
+from server.jobs.service import JournalJobs, open_jobs
 from server.settings import Settings
 from tools.ports import Intent
 
@@ -38,6 +41,8 @@ class FolderPlatform:
         self.runs = runs
         self.submit_problem: BaseException | None = None
         self.loses_answers = False
+        self.answers_after = 0.0
+        self.fixed_id = ""
         self.stream_problems = 0
         self.result_problems: list[Exception] = []
         self.download_problem: Exception | None = None
@@ -56,10 +61,10 @@ class FolderPlatform:
         self, endpoint_id: str, arguments: Mapping[str, Any], *, webhook_url: str = ""
     ) -> Submission:
         self.looks.append(("submit", time.monotonic()))
-        await anyio.lowlevel.checkpoint()
+        await anyio.sleep(self.answers_after)
         if self.submit_problem is not None and not self.loses_answers:
             raise self.submit_problem
-        request_id = str(uuid.uuid4())
+        request_id = self.fixed_id or str(uuid.uuid4())
         request = {
             "request_id": request_id,
             "endpoint_id": endpoint_id,
@@ -167,7 +172,7 @@ def settings_in(home: Path, **environ: str) -> Settings:
     return Settings.read({"FALKIT_BACKEND": "emulator", **given, "FALKIT_HOME": str(home)})
 
 
-def intent(prompt: str = "a red fox", dollars: str | None = "0.05", **more: Any) -> Intent:  # noqa: ANN401
+def intent(prompt: str = "a red fox", dollars: str | None = "0.05", **more: Any) -> Intent:
     """Return what a caller wants: a picture of *prompt* for that many dollars."""
     arguments = {"prompt": prompt}
     price = None if dollars is None else Decimal(dollars)
@@ -179,6 +184,20 @@ def intent(prompt: str = "a red fox", dollars: str | None = "0.05", **more: Any)
         high=price,
         **more,
     )
+
+
+FAST = Pace(heartbeat=0.1, poll_gap=0.05, poll_first=0.05, keep_again=0.1, progress=0.2)
+
+
+@asynccontextmanager
+async def jobs_in(
+    home: Path, platform: FolderPlatform, pace: Pace = FAST, **environ: str
+) -> AsyncGenerator[JournalJobs]:
+    """Yield the jobs of *home*, as one more process would open them."""
+    settings = settings_in(home, **environ)
+    with anyio.fail_after(20):
+        async with open_jobs(settings, platform, CatalogIndex.open(), pace) as jobs:
+            yield jobs
 
 
 _holds: type[Backend] = FolderPlatform

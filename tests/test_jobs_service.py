@@ -1,31 +1,15 @@
 """One process: from an intent to files at home."""
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 from inline_snapshot import snapshot
 
-from catalog.index import CatalogIndex
 from server.jobs.pace import Pace
-from server.jobs.service import JournalJobs, open_jobs
-from tests.jobs_platform import FolderPlatform, intent, png, settings_in
+from tests.jobs_platform import FolderPlatform, intent, jobs_in, png
 from tools.ports import JobQuery
-
-FAST = Pace(heartbeat=0.1, poll_gap=0.05, poll_first=0.05, keep_again=0.1, progress=0.2)
-
-
-@asynccontextmanager
-async def jobs_in(
-    home: Path, platform: FolderPlatform, pace: Pace = FAST, **environ: str
-) -> AsyncGenerator[JournalJobs]:
-    settings = settings_in(home, **environ)
-    with anyio.fail_after(20):
-        async with open_jobs(settings, platform, CatalogIndex.open(), pace) as jobs:
-            yield jobs
 
 
 async def test_a_job_is_submitted_followed_and_its_file_comes_home(tmp_path: Path) -> None:
@@ -48,14 +32,14 @@ async def test_a_job_is_submitted_followed_and_its_file_comes_home(tmp_path: Pat
     day = datetime.now(UTC).astimezone().date().isoformat()
     assert path.name == f"{day}-a-red-fox-jumping-{job.job_id}-1.png"
     assert path.parent == tmp_path / "home" / "media"
-    assert path.read_bytes() == png()
+    assert await anyio.Path(path).read_bytes() == png()
     assert (output.width, output.height, output.media_type) == (4, 3, "image/png")
     assert output.url == path.as_uri()
-    note = json.loads(path.with_name(f"{path.name}.json").read_text("utf-8"))
+    note = json.loads(await anyio.Path(f"{path}.json").read_text("utf-8"))
     assert note["sha256"] == output.sha256
     assert note["arguments"] == {"prompt": "A red fox, jumping!"}
     assert note["job_id"] == job.job_id
-    assert [child.name for child in path.parent.iterdir() if child.suffix == ".part"] == []
+    assert sorted(child.suffix for child in path.parent.iterdir()) == [".json", ".png"]
 
 
 async def test_a_watched_job_needs_few_requests(tmp_path: Path) -> None:

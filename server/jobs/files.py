@@ -160,8 +160,10 @@ def _slug(job: Job) -> str:
 
 
 def _plain(words: str) -> str:
-    letters = unicodedata.normalize("NFKD", words[:200]).encode("ascii", "ignore").decode()
-    slug = re.sub(r"[^a-z0-9]+", "-", letters.lower()).strip("-")
+    letters = (
+        unicodedata.normalize("NFKD", words[:200].casefold()).encode("ascii", "ignore").decode()
+    )
+    slug = re.sub(r"[^a-z0-9]+", "-", letters).strip("-")
     if len(slug) > _SLUG:
         slug = slug[: _SLUG + 1].rpartition("-")[0] or slug[:_SLUG]
     return slug

@@ -19,6 +19,7 @@ from server.jobs.rows import Fields
 from server.jobs.store import JobStore
 from server.jobs.transactions import Work
 from server.media.probe import probe
+from tools.errors import MediaError
 from tools.ports import Job, Output
 
 log = logging.getLogger("falkit.jobs.keeper")
@@ -101,7 +102,12 @@ class Keeper:
                 part = await run_sync(_prepare, folder, work, place + 1)
                 return await self._fetch(work, output, part, place + 1)
         except ActionableError as problem:
-            return replace(output, problem=f"not saved: {problem.message}"[:300])
+            words = (
+                problem.message
+                if part is None
+                else problem.message.replace(repr(part.name), "the file")
+            )
+            return replace(output, problem=f"not saved: {words}"[:300])
         except OSError as problem:
             return replace(output, problem=f"not saved: {_why(problem, folder)}")
         finally:
@@ -116,11 +122,11 @@ class Keeper:
             facts = MediaFacts("text", output.media_type or "text/plain", bytes=length)
         elif output.url.startswith("data:"):
             length, sha256, stated = await run_sync(files.write_data_uri, output.url, part)
-            facts = await run_sync(probe, part, limiter=self._probing)
+            facts = await self._checked(output, part)
         else:
             arrived = await self._backend.download(output.url, part)
             length, sha256, stated = arrived.bytes, arrived.sha256, arrived.media_type
-            facts = await run_sync(probe, part, limiter=self._probing)
+            facts = await self._checked(output, part)
         extension = _extension(output, facts, stated)
         name = files.name_of(job, number, extension)
         target = await run_sync(files.place, part, part.parent / name, sha256)
@@ -140,6 +146,19 @@ class Keeper:
         )
         await self._describe(work, home, target)
         return home
+
+    async def _checked(self, output: Output, part: Path) -> MediaFacts:
+        """Return what the bytes of *part* are.
+
+        Raises:
+            MediaError: they do not open, or are nothing like the output's kind.
+        """
+        facts = await run_sync(probe, part, limiter=self._probing)
+        if output.kind in ("image", "video", "audio") and facts.kind in ("file", "text"):
+            raise MediaError(
+                f"what came is no {output.kind} but {facts.media_type}", hint="open its URL to see"
+            )
+        return facts
 
     async def _describe(self, work: Work, home: Output, target: Path) -> None:
         """Write the note beside the file; a file without one is still home."""

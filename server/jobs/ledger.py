@@ -3,7 +3,7 @@
 import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from server.jobs.rows import NANO, milliseconds, nanodollars
 from server.settings import Settings
@@ -94,8 +94,8 @@ def check_budgets(
 
 
 def money(dollars: Decimal) -> str:
-    """Return *dollars* as a person reads them: two digits, more only for parts of a cent."""
+    """Return *dollars* as a person reads them: two digits, up to six for parts of a cent."""
     exact = dollars.quantize(Decimal("0.01"))
     if exact == dollars:
         return f"${exact}"
-    return f"${dollars.quantize(Decimal('0.000001')).normalize():f}"
+    return f"${dollars.quantize(Decimal('0.000001'), ROUND_CEILING).normalize():f}"

@@ -48,6 +48,7 @@ async def open_jobs(
     house = house_of(settings)
     async with open_journal(settings.home / JOURNAL) as journal:
         store = SqliteJobStore(journal, house, rules_of(settings), pace.lease)
+        await store.keep_all_again()
         changes = Changes(store, pace.look)
         skills = Skills(
             Submitter(store, backend, changes.changed),
@@ -145,6 +146,7 @@ class JournalJobs:
             return job
         missing = job.state == "done" and not job.saved and job.is_settled
         if missing and await self.store.keep_again(job.job_id):
+            self._changes.changed(job.job_id)
             self._look_now.set()
         teller = Teller(progress, self._pace.progress)
         with anyio.move_on_after(seconds), self._changes.listening(job.job_id) as ear:
@@ -213,6 +215,7 @@ class JournalJobs:
         if answer == "requested" and not job.is_over:
             note = "the platform was asked to cancel it and has not said yet whether it did"
             await self.store.note(job.job_id, note)
+            self._changes.changed(job.job_id)
             job = replace(job, note=note)
         return outcome(job)
 
@@ -225,10 +228,12 @@ class JournalJobs:
                 now = await self.store.foreign_version()
                 if busy or now != version or self._look_now.is_set():
                     self._look_now = anyio.Event()
-                    taken, busy = await self.store.take_over()
-                    for work in taken:
-                        self._changes.changed(work.job.job_id)
+                    orphans = await self.store.take_over()
+                    busy = orphans.busy
+                    for work in orphans.work:
                         self._hands.take(work)
+                    for job_id in orphans.ended:
+                        self._changes.changed(job_id)
                 version, warned = now, False
             except ActionableError as problem:
                 if not warned:

@@ -14,7 +14,7 @@ from server.jobs.admission import Admitted, Rules, admit, why_held
 from server.jobs.journal import Journal, explained
 from server.jobs.leases import Beat, Claim, House
 from server.jobs.rows import Fields, job_of, now_ms, packed
-from server.jobs.transactions import STAY, Step, Work
+from server.jobs.transactions import STAY, Orphans, Step, Work
 from tools.ports import BackendName, Intent, Job, JobPage, JobQuery
 
 
@@ -87,6 +87,10 @@ class JobStore(Protocol):
         """Let somebody try at once to bring home what is missing; False where nothing is."""
         ...
 
+    async def keep_all_again(self) -> None:
+        """Let everything that is missing at home be tried at once: the obstacle may be gone."""
+        ...
+
     async def want(self, job_id: str, seconds: float) -> None:
         """Tell whoever holds *job_id* that somebody waits for it, for that long."""
         ...
@@ -103,8 +107,8 @@ class JobStore(Protocol):
         """Hold *job_ids* a lease longer; say which are still ours and which are waited for."""
         ...
 
-    async def take_over(self) -> tuple[Sequence[Work], bool]:
-        """Claim what nobody holds; say also whether anything is unfinished at all."""
+    async def take_over(self) -> Orphans:
+        """Claim what nobody holds; end what will not be sent any more."""
         ...
 
     async def release(self, claim: Claim) -> None:
@@ -195,6 +199,9 @@ class SqliteJobStore:
     async def keep_again(self, job_id: str) -> bool:
         return await self._journal.write(lambda c: transactions.keep_again(c, self._house, job_id))
 
+    async def keep_all_again(self) -> None:
+        await self._journal.write(lambda c: transactions.keep_all_again(c, self._house))
+
     async def want(self, job_id: str, seconds: float) -> None:
         until = now_ms() + round(seconds * 1000)
         await self._journal.write(
@@ -224,18 +231,17 @@ class SqliteJobStore:
             lambda c: leases.prolong(c, self._house, job_ids, now_ms(), self._until())
         )
 
-    async def take_over(self) -> tuple[Sequence[Work], bool]:
+    async def take_over(self) -> Orphans:
         def look(connection: sqlite3.Connection) -> tuple[bool, bool]:
             busy = leases.is_busy(connection, self._house)
             return busy, busy and bool(leases.abandoned(connection, self._house, now_ms()))
 
         busy, orphans = await self._journal.read(look)
         if not orphans:
-            return (), busy
-        taken = await self._journal.write(
+            return Orphans(busy=busy)
+        return await self._journal.write(
             lambda c: transactions.take_over(c, self._house, self._until())
         )
-        return taken, True
 
     async def release(self, claim: Claim) -> None:
         await self._journal.write(lambda c: leases.release(c, claim))

@@ -56,6 +56,18 @@ class Step:
 STAY = Step()
 
 
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """What nobody held: *work* that this process holds now, ids of jobs that *ended* unsent.
+
+    *busy* says whether anything of this house is unfinished at all.
+    """
+
+    work: tuple[Work, ...] = ()
+    ended: tuple[str, ...] = ()
+    busy: bool = True
+
+
 def row_of(connection: sqlite3.Connection, job_id: str) -> sqlite3.Row | None:
     """Return the row of *job_id* as stored, or None."""
     return connection.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone()
@@ -209,13 +221,23 @@ def keep_again(connection: sqlite3.Connection, house: House, job_id: str) -> boo
     return True
 
 
-def take_over(connection: sqlite3.Connection, house: House, until: int) -> list[Work]:
+def keep_all_again(connection: sqlite3.Connection, house: House) -> None:
+    """Make every attempt to bring files of *house* home that is still to come due now."""
+    now = now_ms()
+    connection.execute(
+        "UPDATE jobs SET keep_due = ? WHERE account = ? AND origin = ? AND keep_due > ?",
+        (now, house.account, house.origin, now),
+    )
+
+
+def take_over(connection: sqlite3.Connection, house: House, until: int) -> Orphans:
     """Claim what nobody holds, and return what there is to do.
 
     A submit is never taken over: one that was under way becomes ``unconfirmed``, one that was not
     yet sent has failed, and so has an approval that lapsed.
     """
     taken: list[Work] = []
+    ended: list[str] = []
     now = now_ms()
     for row in leases.abandoned(connection, house, now):
         claim = leases.claim(connection, house, row["job_id"], until)
@@ -227,7 +249,9 @@ def take_over(connection: sqlite3.Connection, house: House, until: int) -> list[
             _close(connection, claim, Step("failed", "the approval lapsed"))
         else:
             taken.append(work_of(claim, row))
-    return taken
+            continue
+        ended.append(claim.job_id)
+    return Orphans(tuple(taken), tuple(ended))
 
 
 def _lapsed(approved: int | None, now: int) -> bool:

@@ -1,0 +1,141 @@
+"""Several processes share a journal, and any of them may die at any moment."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.jobs_platform import FolderPlatform, png
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+# A home as people have them.
+HOME = "Zuhause mit Umlaut ä"
+
+
+class Process:
+    """A process with jobs, spoken to by its lines."""
+
+    def __init__(self, act: str, world: Path, *more: str) -> None:
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "tests.jobs_process", act, world / HOME, world / "fal", *more],
+            stdout=subprocess.PIPE,
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )
+        assert self.hears()["ready"]
+
+    def hears(self) -> dict[str, Any]:
+        assert self.popen.stdout is not None
+        line = self.popen.stdout.readline()
+        assert line, "the process ended without a word"
+        return json.loads(line)
+
+
+@contextmanager
+def process(act: str, world: Path, *more: str) -> Generator[Process]:
+    """Yield a process that is gone afterwards."""
+    running = Process(act, world, *more)
+    try:
+        yield running
+    finally:
+        running.popen.kill()
+        running.popen.wait(10)
+        assert running.popen.stdout is not None
+        running.popen.stdout.close()
+
+
+def test_a_killed_process_leaves_its_job_to_the_next(tmp_path: Path) -> None:
+    with process("begin", tmp_path, "60") as first:
+        job_id = first.hears()["job_id"]
+        first.popen.send_signal(signal.SIGKILL)
+        first.popen.wait(10)
+    with process("finish", tmp_path, job_id) as second:
+        ended = second.hears()
+
+    assert (ended["state"], ended["saved"]) == ("done", True)
+    assert Path(ended["paths"][0]).read_bytes() == png()
+    assert len(FolderPlatform(tmp_path / "fal").requests) == 1
+
+
+def test_a_killed_process_leaves_its_job_to_one_that_ran_beside_it(tmp_path: Path) -> None:
+    with process("begin", tmp_path, "60") as first:
+        job_id = first.hears()["job_id"]
+        with process("finish", tmp_path, job_id) as beside:
+            first.popen.send_signal(signal.SIGKILL)
+            first.popen.wait(10)
+            ended = beside.hears()
+
+    assert (ended["state"], ended["saved"]) == ("done", True)
+    assert len(list((tmp_path / HOME / "media").glob("*.png"))) == 1
+
+
+def test_a_stopped_process_that_wakes_does_not_write_over_its_successor(tmp_path: Path) -> None:
+    with process("carry", tmp_path) as first:
+        job_id = first.hears()["job_id"]
+        first.popen.send_signal(signal.SIGSTOP)
+        with process("finish", tmp_path, job_id) as second:
+            ended = second.hears()
+        first.popen.send_signal(signal.SIGCONT)
+        woken = first.hears()
+
+    assert ended["saved"]
+    assert woken == ended
+    assert len(list((tmp_path / HOME / "media").glob("*.png"))) == 1
+
+
+def test_a_process_killed_while_a_file_arrives_leaves_no_half_of_it(tmp_path: Path) -> None:
+    with process("half", tmp_path) as first:
+        job_id = first.hears()["job_id"]
+        assert Path(first.hears()["halfway"]).stat().st_size == 20
+        first.popen.send_signal(signal.SIGKILL)
+        first.popen.wait(10)
+    with process("finish", tmp_path, job_id) as second:
+        ended = second.hears()
+
+    assert Path(ended["paths"][0]).read_bytes() == png()
+    names = {path.suffix for path in (tmp_path / HOME / "media").iterdir()}
+    assert names == {".png", ".json"}
+
+
+def test_a_job_that_one_process_carries_is_waited_for_by_another(tmp_path: Path) -> None:
+    with process("begin", tmp_path, "60") as first:
+        job_id = first.hears()["job_id"]
+        with process("finish", tmp_path, job_id) as second:
+            ended = second.hears()
+
+    assert (ended["state"], ended["saved"]) == ("done", True)
+
+
+def test_a_submit_whose_process_died_is_unconfirmed_and_never_sent_again(tmp_path: Path) -> None:
+    with process("die", tmp_path, "60") as first:
+        assert first.popen.wait(10) == -signal.SIGKILL
+    with process("begin", tmp_path, "0") as second:
+        said = second.hears()
+    with process("finish", tmp_path, said["job_id"]) as third:
+        ended = third.hears()
+
+    assert said["state"] in ("planned", "unconfirmed")  # the earlier job, not a new one
+    assert ended["state"] == "unconfirmed"
+    assert "not sent again by itself" in ended["note"]
+    assert len(FolderPlatform(tmp_path / "fal").requests) == 1
+
+
+@pytest.mark.parametrize("each", [25])
+def test_two_processes_that_rush_a_budget_get_exactly_what_fits(tmp_path: Path, each: int) -> None:
+    with (
+        process("rush", tmp_path, str(each)) as one,
+        process("rush", tmp_path, str(each)) as other,
+    ):
+        counts = [one.hears(), other.hears()]
+
+    allowed = [job_id for count in counts for job_id in count["allowed"]]
+    assert len(allowed) == len(set(allowed)) == 10
+    assert sum(count["refused"] for count in counts) == 2 * each - 10
+    assert len(FolderPlatform(tmp_path / "fal").requests) == 10
