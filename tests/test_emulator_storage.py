@@ -1,6 +1,7 @@
 import base64
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -196,3 +197,30 @@ async def test_the_folder_belongs_to_its_owner_alone_and_keeps_no_scratch(tmp_pa
     assert list((folder / "work").iterdir()) == []
     folders = [path for path in folder.rglob("*") if path.is_dir()]
     assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
+
+
+async def test_parts_are_put_together_by_number_for_a_client_without_a_key(tmp_path: Path) -> None:
+    no_key = {"authorization": ""}
+    with anyio.fail_after(10):
+        async with emulated(tmp_path) as client:
+            told = (
+                await client.post(
+                    "/rest/storage/upload/initiate-multipart?storage_type=fal-cdn-v3",
+                    json={"file_name": "c.png", "content_type": "image/png"},
+                )
+            ).json()
+            path, _, query = told["upload_url"].partition("?")
+            parts: list[dict[str, Any]] = []
+            for number, content in ((2, PNG[40:]), (1, PNG[:40])):
+                put = await client.put(f"{path}/{number}?{query}", content=content, headers=no_key)
+                assert put.headers["etag"] == put.json()["etag"]
+                parts.append(put.json())
+            wrong = [parts[0], {**parts[1], "etag": "other"}]
+            complete = f"{path}/complete?{query}"
+            refused = await client.post(complete, json={"parts": wrong}, headers=no_key)
+            assert refused.status_code == 400
+            done = await client.post(complete, json={"parts": parts}, headers=no_key)
+            assert done.status_code == 200
+            served = await client.get(told["file_url"])
+            assert (served.content, served.headers["content-type"]) == (PNG, "image/png")
+            assert len(list((tmp_path / "files").rglob("*"))) == 2

@@ -163,6 +163,21 @@ def test_uploads(client: fal_client.SyncClient, tmp_path: Path, repository: Any)
     assert httpx.get(url).headers["content-type"] == "image/png"
 
 
+def test_a_large_file_goes_up_in_parts_that_come_in_any_order(
+    client: fal_client.SyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fal_client.client, "MULTIPART_THRESHOLD", 1000)
+    monkeypatch.setattr(fal_client.client, "MULTIPART_CHUNK_SIZE", 300)
+    data = bytes(number % 251 for number in range(2000))
+    file = tmp_path / "large.bin"
+    file.write_bytes(data)
+    for url in (
+        client.upload(data, "video/mp4", "large.mp4"),
+        client.upload_file(file),  # pyright: ignore[reportUnknownMemberType]  # PathLike
+    ):
+        assert httpx.get(url).content == data
+
+
 async def test_the_asynchronous_twin(tmp_path: Path) -> None:
     with anyio.fail_after(20):
         async with asynchronous() as client:

@@ -22,6 +22,7 @@ from server.emulator.controls import Controls
 from server.emulator.drawing import Drawers
 from server.emulator.engine import Engine
 from server.emulator.faults import FaultRows, Faults
+from server.emulator.multipart import Multipart
 from server.emulator.pace import Pace
 from server.emulator.platform_api import PlatformApi, nothing_here
 from server.emulator.queue import Missing, Queue, missing_answer
@@ -67,7 +68,7 @@ async def open_emulator(
             tasks.start_soon(engine.work)
             queue = Queue(catalog, store, rows, changes, engine, pace)
             controls = Controls(store, faults, pace)
-            app = _app(queue, Storage(folder, store, shelf), PlatformApi(catalog, store), controls)
+            app = _app(queue, Storage(store, shelf), PlatformApi(catalog, store), controls)
             try:
                 yield Faults(Stamp(app), store, faults)
             except Exception as problem:  # else it would come out wrapped in a group
@@ -86,6 +87,9 @@ def _open_store(folder: Path) -> Store:
 
 
 def _app(queue: Queue, storage: Storage, api: PlatformApi, controls: Controls) -> Starlette:
+    parts = Multipart(storage)
+    on_cdn = "/cdn/files/b/{file_id}/{name}/multipart/{upload_id}"
+    promised = "/cdn/upload/{file_id}/{name}"
     return Starlette(
         routes=[
             Route("/queue/{path:path}", queue.on_queue, methods=EVERY_METHOD),
@@ -95,8 +99,14 @@ def _app(queue: Queue, storage: Storage, api: PlatformApi, controls: Controls) -
             Route("/rest/tokens/realtime", storage.realtime_token_object, methods=["POST"]),
             Route("/rest/storage/auth/token", storage.cdn_token, methods=["POST"]),
             Route("/rest/storage/upload/initiate", storage.initiate, methods=["POST"]),
+            Route("/rest/storage/upload/initiate-multipart", storage.initiate, methods=["POST"]),
             Route("/cdn/files/upload", storage.upload, methods=["POST"]),
-            Route("/cdn/upload/{file_id}/{name}", storage.put, methods=["PUT"]),
+            Route("/cdn/files/upload/multipart", parts.begin, methods=["POST"]),
+            Route(f"{on_cdn}/complete", parts.complete, methods=["POST"]),
+            Route(f"{on_cdn}/{{number:int}}", parts.part, methods=["PUT"]),
+            Route(promised, storage.put, methods=["PUT"]),
+            Route(f"{promised}/complete", parts.complete, methods=["POST"]),
+            Route(f"{promised}/{{number:int}}", parts.part, methods=["PUT"]),
             Route("/cdn/files/b/{file_id}/{name}", storage.download),
             Route("/api/v1/models", api.models),
             Route("/api/v1/models/pricing", api.pricing),

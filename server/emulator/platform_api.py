@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from server.emulator.openapi import document
 from server.emulator.store import Store
 
 MOST_IDS = 50
+MOST_LISTINGS = 32
 DAY = 86_400.0
 NO_MODEL_INFORMATION = "2025-01-01T00:00:00Z"
 
@@ -36,6 +37,10 @@ class PlatformApi:
 
     catalog: CatalogIndex
     store: Store
+    # What was listed before, so that paging does not read every card again.
+    listings: dict[tuple[str, str, str], list[str]] = field(
+        default_factory=dict[tuple[str, str, str], list[str]]
+    )
 
     async def models(self, request: Request) -> Response:
         """List the catalog, look ids up, or search it by words; a key is not needed."""
@@ -48,9 +53,8 @@ class PlatformApi:
         if ids := _ids(request, required=False):
             found: Sequence[str] = [self._card(endpoint_id).endpoint_id for endpoint_id in ids]
         else:
-            words = query.get("q", "").lower().split()
             found = await anyio.to_thread.run_sync(
-                self._search, words, query.get("category", ""), status
+                self._search, query.get("q", "").lower(), query.get("category", ""), status
             )
         page = found[offset : offset + limit]
         more = offset + limit < len(found)
@@ -62,8 +66,12 @@ class PlatformApi:
             }
         )
 
-    def _search(self, words: Sequence[str], category: str, status: str) -> list[str]:
-        """Return the ids that carry all *words*, fittest first; slow, it may read every card."""
+    def _search(self, text: str, category: str, status: str) -> list[str]:
+        """Return the ids that carry all words of *text*, fittest first; it may read every card."""
+        key = (text, category, status)
+        if key in self.listings:
+            return self.listings[key]
+        words = text.split()
         categories = (category,) if category else self.catalog.categories
         ids = [name for each in categories for name in self.catalog.of_category(each)]
         fits: Callable[[ModelCard], bool] = lambda card: (  # noqa: E731  # one expression
@@ -71,7 +79,10 @@ class PlatformApi:
             and (not status or _status(card) == status)
             and all(word in _text(card) for word in words)
         )
-        return [name for name in ids if fits(self.catalog.get(name))]
+        if len(self.listings) >= MOST_LISTINGS:
+            self.listings.clear()
+        found = self.listings[key] = [name for name in ids if fits(self.catalog.get(name))]
+        return found
 
     async def pricing(self, request: Request) -> Response:
         """Return the unit prices of the given ids; those without a known price are left out."""

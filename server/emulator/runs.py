@@ -139,7 +139,7 @@ class Runs:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._tell, row, course, seconds)
                 drawn = await self.drawers.draw(task, course.report)
-                course.report(1.0, "done")
+                course.report(1.0, "")
         except ExceptionGroup as several:
             raise several.exceptions[0] from None  # one failed, which ended the other
         assert drawn is not None  # noqa: S101  # else the group had raised
@@ -154,7 +154,8 @@ class Runs:
             while course.share < share - 1e-9:
                 await course.moved.wait()
             bar = ("█" * round(share * BAR)).ljust(BAR)
-            line = f"{share:4.0%}|{bar}| {course.words}".rstrip()
+            words = course.words if course.share < 1 else f"{step}/{STEPS}"
+            line = f"{share:4.0%}|{bar}| {words}".rstrip()
             if not await self.store.do(self.rows.log, row.request_id, row.fence, line):
                 raise LostClaimError(row.request_id)
 
@@ -229,8 +230,10 @@ def _put(output: Any, at: Sequence[str | int], entry: Any) -> Any:  # noqa: ANN4
 
 
 def _make(folder: Path) -> None:
+    """Make an empty scratch folder; what a claimant that died left of the same request goes."""
     folder.parent.mkdir(mode=0o700, exist_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    for left in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
+        shutil.rmtree(left, ignore_errors=True)
     folder.mkdir(mode=0o700)
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -27,7 +26,6 @@ UPLOAD_SECONDS = 3600.0
 class Storage:
     """What the support host (`rest`) and the CDN need."""
 
-    folder: Path
     store: Store
     shelf: Shelf
 
@@ -66,17 +64,13 @@ class Storage:
         return issue(self.store.secret, f"apps {' '.join(map(str, apps))}", seconds)  # pyright: ignore[reportUnknownArgumentType]  # JSON
 
     async def initiate(self, request: Request) -> Response:
-        """Promise a place for a file: where to put it, and where it can be read then."""
+        """Promise a place for a file: where to put it, whole or in parts, and where to read it."""
         _need_key(request)
         if request.query_params.get("storage_type", "gcs") not in ("gcs", "fal-cdn-v3"):
             raise Refusal(400, "unknown storage_type", error_type="bad_request")
         body = await json_body(request)
-        name = _field(body, "file_name") or "upload.bin"
-        media_type = _field(body, "content_type") or "application/octet-stream"
-        lifecycle = Lifecycle.of(_lifecycle_header(request))
-        file = await anyio.to_thread.run_sync(
-            self.shelf.place, str(name), str(media_type), lifecycle
-        )
+        name, media_type = _field(body, "file_name"), _field(body, "content_type")
+        file = await self.place(request, str(name or ""), str(media_type or ""))
         await self.store.do(self.shelf.announce, file)
         base = f"{base_of(request)}/cdn"
         signature = issue(self.store.secret, f"put {file.file_id}", UPLOAD_SECONDS)
@@ -97,18 +91,31 @@ class Storage:
         file = await self.store.do(self.shelf.find, file_id)
         if file is None:
             raise Refusal(404, "Not Found")
-        _, etag = await self._take_in(file, request)
+        etag = await self._take_in(file, request)
         return Response(status_code=200, headers={"etag": f'"{etag}"'})
 
     async def upload(self, request: Request) -> Response:
         """Take in a whole file in one request and say where it lies."""
-        self._need_cdn_token(request)
-        name = request.headers.get("x-fal-file-name", "") or "upload.bin"
-        media_type = request.headers.get("content-type", "") or "application/octet-stream"
-        lifecycle = Lifecycle.of(_lifecycle_header(request))
-        file = await anyio.to_thread.run_sync(self.shelf.place, name, media_type, lifecycle)
-        file, _ = await self._take_in(file, request)
+        self.need_cdn_token(request)
+        file = await self.place(request, *named_in_headers(request))
+        try:
+            await self._take_in(file, request)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.store.do(self.shelf.discard, file)
+            raise
         return json_answer({"access_url": with_base(file.url, f"{base_of(request)}/cdn")})
+
+    async def place(self, request: Request, name: str, media_type: str) -> Shelved:
+        """Return an empty place for a file, of the lifetime that the headers ask for."""
+        headers = request.headers
+        lifecycle = headers.get("x-fal-object-lifecycle-preference")
+        return await anyio.to_thread.run_sync(
+            self.shelf.place,
+            name or "upload.bin",
+            media_type or "application/octet-stream",
+            Lifecycle.of(lifecycle or headers.get("x-fal-object-lifecycle")),
+        )
 
     async def download(self, request: Request) -> Response:
         """Answer with a file or a part of it, as its access rule and lifetime allow."""
@@ -129,38 +136,43 @@ class Storage:
             },
         )
 
-    def _need_cdn_token(self, request: Request) -> None:
+    def need_cdn_token(self, request: Request) -> None:
+        """Refuse with 401 whoever has no token of `cdn_token`."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or stands_for(self.store.secret, token) != "cdn":
             raise Refusal(401, "A CDN token is needed")
 
-    async def _take_in(self, file: Shelved, request: Request) -> tuple[Shelved, str]:
-        """Write the body of *request* as the content of *file*; return it with its MD5."""
-        arriving = self.folder / "files" / file.file_id / f".arriving-{time.time_ns()}"
+    async def _take_in(self, file: Shelved, request: Request) -> str:
+        """Write the body of *request* as the content of *file*; return its MD5."""
+        arriving = self.shelf.path(file).parent / f".arriving-{time.time_ns()}"
         try:
-            digest = await _write(request.stream(), arriving)
+            digest = await write(request, arriving)
             media_type = request.headers.get("content-type", "")
-            return await self.store.do(self.shelf.take_in, file, arriving, media_type), digest
-        except ClientDisconnect:
-            raise Refusal(499, "Client disconnected") from None
+            await self.store.do(self.shelf.take_in, file, arriving, media_type)
+            return digest
         finally:
             with anyio.CancelScope(shield=True):
                 await anyio.Path(arriving).unlink(missing_ok=True)
 
 
-async def _write(body: AsyncIterable[bytes], target: Path) -> str:
+async def write(request: Request, target: Path) -> str:
+    """Write the body of *request* to *target*, for its owner's eyes only; return its MD5."""
     digest = hashlib.md5(usedforsecurity=False)
     await anyio.Path(target).touch(0o600)
-    async with await anyio.open_file(target, "wb") as file:
-        async for piece in body:
-            digest.update(piece)
-            await file.write(piece)
+    try:
+        async with await anyio.open_file(target, "wb") as file:
+            async for piece in request.stream():
+                digest.update(piece)
+                await file.write(piece)
+    except ClientDisconnect:
+        raise Refusal(499, "Client disconnected") from None
     return digest.hexdigest()
 
 
-def _lifecycle_header(request: Request) -> str | None:
-    headers = request.headers
-    return headers.get("x-fal-object-lifecycle-preference") or headers.get("x-fal-object-lifecycle")
+def named_in_headers(request: Request) -> tuple[str, str]:
+    """Return name and media type of an upload; names travel as UTF-8 bytes."""
+    name = request.headers.get("x-fal-file-name", "").encode("latin-1")
+    return name.decode(errors="replace"), request.headers.get("content-type", "")
 
 
 def _field(body: Any, name: str) -> Any:  # noqa: ANN401  # JSON
