@@ -173,9 +173,10 @@ def _factor(bill: Bill) -> Span:
         sure = [tier for tier in group if tier.truth == "yes"]
         chance = [tier for tier in group if tier.truth == "maybe"]
         if sure:
-            factor = Span.of(sure[-1].rule["multiplier"])
+            first = sure[0]  # of several upper bounds the lowest comes first
+            factor = Span.of(first.rule["multiplier"])
             if factor != Span.of(1):
-                bill.parts.append(f"x {factor} ({sure[-1].words()})")
+                bill.parts.append(f"x {factor} ({first.words()})")
         elif chance:
             factor = hull_of([Span.of(1), *(Span.of(tier.rule["multiplier"]) for tier in chance)])
             names = ", ".join(sorted(chance[0].fields))

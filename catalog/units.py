@@ -41,6 +41,8 @@ class Measure:
 def unit_words(unit: str, quantity: object = None) -> str:
     """Return *unit* as it follows a slash: ``s``, ``MP``, ``10 s``."""
     short = SHORT.get(unit, unit)
+    if quantity is not None and unit == "frame":
+        short = "frames"
     return short if quantity in (None, 1) else f"{plain(decimal(quantity))} {short}"
 
 
@@ -54,11 +56,14 @@ def measured(work: Work, unit: str, price: Mapping[str, Any]) -> Measure | None:
     if found is None:
         return None
     span, words = found.span, found.words
+    exact = span
     rounding = str(price.get("rounding") or "")
     if step := re.search(r"multiples of (\d+)", rounding):
         span = span.rounded_up(Decimal(step[1]))
     elif rounding in ("up", "up to whole seconds") and "megapixel" not in unit:
         span = span.rounded_up()
+    if span != exact:
+        words = f"{words} counted as {span}"
     least = price.get("minimum_quantity") or _least(price)
     if least is not None and span.low < decimal(least):
         span = span.at_least(decimal(least))
