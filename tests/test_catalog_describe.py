@@ -1,0 +1,118 @@
+"""A card in a few words: inputs by importance, an example that works, what comes back."""
+
+import json
+import time
+
+from catalog.card import ModelCard
+from catalog.describe import InputRow, example_arguments, inputs_table, outputs_words
+from catalog.index import CatalogIndex
+from catalog.schema import check
+
+CATALOG = CatalogIndex.open()
+
+
+def names(endpoint_id: str) -> list[str]:
+    return [row.name for row in inputs_table(CATALOG.get(endpoint_id))]
+
+
+def test_an_input_is_told_with_type_range_default_and_meaning() -> None:
+    rows = {row.name: row for row in inputs_table(CATALOG.get("fal-ai/flux/dev"))}
+    assert rows["num_images"] == InputRow(
+        name="num_images",
+        type="integer",
+        required=False,
+        default="1",
+        choices="1-4",
+        meaning="how many images per request; each is billed",
+    )
+    assert rows["prompt"].required
+    assert rows["image_size"].choices.startswith("{width, height}; square_hd, square")
+    assert rows["output_format"].choices == "jpeg, png"
+
+
+def test_nested_objects_and_lists_show_their_fields() -> None:
+    rows = {row.name: row for row in inputs_table(CATALOG.get("fal-ai/flux-lora"))}
+    assert (rows["loras"].type, rows["loras"].choices) == ("list of object", "{path*, scale}")
+    edit = {row.name: row for row in inputs_table(CATALOG.get("fal-ai/nano-banana-2/edit"))}
+    assert edit["image_urls"].type == "list of image URL or path"
+
+
+def test_required_inputs_lead_then_what_sets_the_price_and_the_dull_ones_end() -> None:
+    veo = names("fal-ai/veo3.1")
+    assert veo[0] == "prompt"
+    assert set(veo[1:4]) == {"resolution", "generate_audio", "aspect_ratio"}
+    assert set(names("fal-ai/flux/dev")[-2:]) == {"sync_mode", "enable_safety_checker"}
+
+
+def test_every_input_of_every_card_has_its_row_once() -> None:
+    for card in CATALOG.cards():
+        rows = [row.name for row in inputs_table(card)]
+        assert sorted(rows) == sorted(card.properties), card.endpoint_id
+        required = [row.required for row in inputs_table(card)]
+        assert required == sorted(required, reverse=True), card.endpoint_id
+
+
+def test_every_example_passes_the_check_of_its_card_without_a_repair() -> None:
+    for card in CATALOG.cards():
+        checked = check(card, example_arguments(card))
+        assert checked.arguments, card.endpoint_id
+        assert checked.repairs == (), (card.endpoint_id, checked.repairs)
+
+
+def test_media_in_examples_are_placeholders_and_nothing_else() -> None:
+    for card in CATALOG.cards():
+        for use in check(card, example_arguments(card)).media:
+            assert use.value.startswith("https://example.com/"), card.endpoint_id
+
+
+def test_an_example_of_a_card_that_works_on_media_has_some() -> None:
+    example = example_arguments(CATALOG.get("fal-ai/nano-banana-2/edit"))
+    assert example["image_urls"] == ["https://example.com/photo.jpg"]
+    assert example["prompt"]
+
+
+def test_an_example_speaks_where_the_model_speaks() -> None:
+    card = CATALOG.get("fal-ai/elevenlabs/tts/eleven-v3")
+    assert "train" in example_arguments(card)["text"]
+
+
+def test_outputs_are_named_media_first() -> None:
+    words = outputs_words(CATALOG.get("fal-ai/flux/dev"))
+    assert words.startswith("images[] (image); ")
+    assert "seed" in words
+    assert outputs_words(ModelCard.from_record({"id": "acme/thing"})) == "not known"
+
+
+def test_a_concise_description_fits_in_one_and_a_half_kilobytes() -> None:
+    """Example, outputs and the four first rows leave room for the card's own words."""
+    for card in CATALOG.cards():
+        rows = inputs_table(card)[:4]
+        text = "".join(
+            f"{row.name}: {row.type} {row.choices}, default {row.default}; {row.meaning}\n"
+            for row in rows
+        )
+        example = json.dumps(example_arguments(card))
+        whole = len(text.encode()) + len(example.encode()) + len(outputs_words(card).encode())
+        assert whole <= 1500, (card.endpoint_id, whole)
+
+
+def test_no_row_is_longer_than_a_glance() -> None:
+    for card in CATALOG.cards():
+        for row in inputs_table(card):
+            length = sum(len(part) for part in (row.type, row.choices, row.default))
+            assert length <= 260, (card.endpoint_id, row)
+
+
+def test_a_description_takes_a_millisecond() -> None:
+    card = CATALOG.get("fal-ai/flux/dev")
+    inputs_table(card)
+    best = min(_seconds(card) for _ in range(20))
+    assert best < 0.001
+
+
+def _seconds(card: ModelCard) -> float:
+    started = time.perf_counter()
+    inputs_table(card)
+    example_arguments(card)
+    outputs_words(card)
+    return time.perf_counter() - started
