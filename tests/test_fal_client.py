@@ -464,7 +464,7 @@ async def test_billed_units_that_are_not_said_are_not_invented() -> None:
     odd = JSONResponse([1], headers={"x-fal-billable-units": "many"})
 
     async with client_of(Script(odd)) as client:
-        assert await client.result(MODEL, WORK) == Result([1], None, "")
+        assert await client.result(MODEL, WORK) == Result([1], None, WORK)
 
 
 async def test_a_504_of_a_finished_job_is_asked_again() -> None:

@@ -145,6 +145,20 @@ async def test_a_download_carries_no_key_not_even_to_fal(tmp_path: Path) -> None
     assert [authorization for _, _, authorization in towns.seen] == ["", ""]
 
 
+async def test_a_download_carries_nothing_that_the_http_client_usually_sends(
+    tmp_path: Path,
+) -> None:
+    app = Script(PlainTextResponse("bytes"))
+    usual = {"Authorization": f"Key {KEY}"}
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), headers=usual) as http:
+        client = FalClient(http, HOSTS, SecretStr(KEY), resolve=public)
+        await client.download(f"{HOSTS.cdn}/files/x", tmp_path / "x")
+        await client.download("https://thief.test/files/x", tmp_path / "x")
+
+    assert [one.headers.get("authorization") for one in app.seen] == [None, None]
+
+
 def token(**more: object) -> JSONResponse:
     """Return the support host's answer with an upload token."""
     until = {"expires_at": "2099-01-01T00:00:00+00:00", "token_type": "Bearer"}

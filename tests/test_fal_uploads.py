@@ -55,6 +55,8 @@ class Cdn:
     async def _answer(self, request: Request, last: str, body: bytes) -> Response:
         if last == "token":
             self.tokens += 1
+            for _ in range(20):  # time in which others would ask too
+                await anyio.lowlevel.checkpoint()
             end = (datetime.now(UTC) + self.lives).isoformat()
             return JSONResponse(
                 {"token": f"token-{self.tokens}", "token_type": "Bearer", "expires_at": end}

@@ -162,7 +162,7 @@ class FalClient:
                 ask, lambda answer: _result(answer, endpoint_id), "result"
             )
             if isinstance(result, Result):
-                return result
+                return result if result.request_id else replace(result, request_id=request_id)
             if not await pauses.again(tries=self._policy.few):
                 raise NotFoundError(
                     f"{endpoint_id}: the request has no result yet",
