@@ -303,3 +303,25 @@ async def test_a_line_of_64_mebibytes_is_taken_and_one_of_200_is_passed_over(
         assert (await host.hear())["error"]["code"] == -32600
         await host.ask(2, "ping")
         assert (await host.hear())["id"] == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_falkit_with_a_job_under_way_ends_on_a_signal_and_leaves_no_process(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-m", "falkit", "serve"]
+    async with await anyio.open_process(
+        command, stderr=None, cwd=tmp_path, start_new_session=True
+    ) as process:
+        host = Host(process, tmp_path / "no diary")
+        await host.ask(1, "tools/list", _meta=ENVELOPE)
+        assert (await host.hear())["result"]["tools"]
+        job = {"endpoint_id": "fal-ai/flux/schnell", "prompt": "a fox", "wait_seconds": 30}
+        meta = {**ENVELOPE, "progressToken": 2}
+        await host.ask(2, "tools/call", name="generate", arguments=job, _meta=meta)
+        assert (await host.hear())["method"] == "notifications/progress"
+        process.send_signal(number)
+        with anyio.fail_after(10):
+            assert await process.wait() == 0
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
