@@ -1,3 +1,4 @@
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,20 @@ async def test_the_clock_is_turned_while_it_goes(tmp_path: Path) -> None:
             assert (await over(client, told["status_url"]))["metrics"]["inference_time"] < 10
             wrong = await client.post("/_emulator/clock", json={"speed": -1})
             assert wrong.status_code == 400
+
+
+async def test_a_mistake_of_the_platform_is_a_500_in_its_own_shape_and_ends_nothing(
+    tmp_path: Path,
+) -> None:
+    with anyio.fail_after(20):
+        async with emulated(tmp_path) as client:
+            other = sqlite3.connect(tmp_path / "emulator.db")
+            other.execute("ALTER TABLE counts RENAME TO hidden")
+            broken = await client.post(f"/queue/{FLUX}", json={})
+            assert broken.status_code == 500
+            assert broken.json()["error_type"] == "internal_error"
+            other.execute("ALTER TABLE hidden RENAME TO counts")
+            other.close()
+            assert await submits(client) == 0
+            told = await submitted(client, body={})
+            assert (await over(client, told["status_url"]))["error_type"] == "missing"

@@ -107,6 +107,12 @@ def api_refusal_answer(_: Request, refusal: Exception) -> Response:
     return json_answer({"error": error}, refusal.status, {"x-fal-request-id": request_id})
 
 
+def mistake_answer(_: Request, __: Exception) -> Response:
+    """Return what the platform says of a mistake of its own."""
+    body = {"detail": "Internal server error", "error_type": "internal_error"}
+    return json_answer(body, 500, failure_headers(500, "internal_error"))
+
+
 def base_of(request: Request) -> str:
     """Return scheme and host under which the caller reached us, such as ``http://127.0.0.1:80``."""
     return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"

@@ -1,9 +1,11 @@
 """`Engine`: claims what may be worked on, keeps the leases alive, and ends what it claimed."""
 
 import logging
+import sqlite3
 import uuid
 
 import anyio
+from anyio.abc import TaskGroup
 
 from server.emulator.changes import Changes
 from server.emulator.rows import Row, Rows
@@ -11,6 +13,8 @@ from server.emulator.runs import Ending, LostClaimError, Runs, broken
 from server.emulator.store import Store
 
 log = logging.getLogger("falkit.emulator")
+
+PATIENCE_SECONDS = 1.0
 
 
 class Engine:
@@ -40,16 +44,23 @@ class Engine:
             async with anyio.create_task_group() as tasks:
                 while True:
                     self._kicked = anyio.Event()
-                    while row := await self._store.do(self._rows.claim, self.owner):
-                        scope = self._hold(row)
-                        tasks.start_soon(self._carry_out, row, scope)
-                        if not self._beating:
-                            self._beating = True
-                            tasks.start_soon(self._beat)
-                    await self._rest()
+                    try:
+                        while row := await self._store.do(self._rows.claim, self.owner):
+                            self._begin(row, tasks)
+                        await self._rest()
+                    except sqlite3.OperationalError as problem:
+                        # Such as a full disk, or a process that was stopped within its write.
+                        log.warning("the emulator's database cannot be written: %s", problem)
+                        await anyio.sleep(PATIENCE_SECONDS)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._store.do(self._rows.release, self.owner)
+
+    def _begin(self, row: Row, tasks: TaskGroup) -> None:
+        tasks.start_soon(self._carry_out, row, self._hold(row))
+        if not self._beating:
+            self._beating = True
+            tasks.start_soon(self._beat)
 
     async def _rest(self) -> None:
         """Sleep until kicked, or until something may be claimable again."""
@@ -61,13 +72,20 @@ class Engine:
         """Renew the leases while any is held, and drop the work whose claim was lost."""
         try:
             while self._held:
-                held = await self._store.do(self._rows.renew, self.owner)
-                for request_id, (fence, scope) in list(self._held.items()):
-                    if held.get(request_id) != fence:
-                        scope.cancel()
+                await self._renew()
                 await anyio.sleep(self._rows.lease_seconds / 3)
         finally:
             self._beating = False
+
+    async def _renew(self) -> None:
+        try:
+            held = await self._store.do(self._rows.renew, self.owner)
+        except sqlite3.OperationalError as problem:
+            log.warning("leases could not be renewed: %s", problem)
+            return
+        for request_id, (fence, scope) in list(self._held.items()):
+            if held.get(request_id) != fence:
+                scope.cancel()
 
     def drop(self, request_id: str) -> None:
         """Stop working on a request that was just cancelled."""
@@ -91,6 +109,8 @@ class Engine:
                 await self._finish(row, await self._ending(row))
         except LostClaimError:
             log.info("request %s went to another process", row.request_id)
+        except sqlite3.OperationalError as problem:
+            log.warning("request %s could not be ended: %s", row.request_id, problem)
         finally:
             if self._held.get(row.request_id) == (row.fence, scope):
                 del self._held[row.request_id]

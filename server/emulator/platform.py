@@ -15,6 +15,7 @@ from server.emulator.answers import (
     Refusal,
     Stamp,
     api_refusal_answer,
+    mistake_answer,
     refusal_answer,
 )
 from server.emulator.changes import Changes
@@ -121,5 +122,6 @@ def _app(queue: Queue, storage: Storage, api: PlatformApi, controls: Controls) -
             Missing: missing_answer,
             Refusal: refusal_answer,
             ApiRefusal: api_refusal_answer,
+            Exception: mistake_answer,
         },
     )

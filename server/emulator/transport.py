@@ -112,9 +112,11 @@ class _Exchange:
         except ConnectionDroppedError:
             self._broke()
         except Exception as problem:  # an app's failure is its caller's to see
-            if self._gone:
-                log.debug("an app failed after its reader had gone", exc_info=problem)
-            self.failure = problem
+            if self._over.is_set():
+                level = logging.DEBUG if self._gone else logging.ERROR
+                log.log(level, "an app failed after its answer was over", exc_info=problem)
+            else:
+                self.failure = problem
         finally:
             if not self.status and self.failure is None:
                 self._broke()
