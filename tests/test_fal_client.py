@@ -183,6 +183,16 @@ async def test_a_broken_answer_that_names_its_request_hands_the_name_on() -> Non
     assert caught.value.request_id == WORK
 
 
+async def test_the_name_on_a_failure_is_not_taken_for_an_accepted_request() -> None:
+    raw = http_answer(b"", status="502 Bad Gateway", more=f"x-fal-request-id: {WORK}\r\n")
+
+    async with socket_of(says(raw)) as server, client_at(server.base) as client:
+        with pytest.raises(LostAnswerError) as caught:
+            await client.submit(MODEL, {})
+
+    assert caught.value.request_id == ""
+
+
 async def test_a_submit_turned_away_with_429_is_sent_again_after_the_pause_asked_for() -> None:
     busy = JSONResponse({"detail": "queue full"}, 429, {"Retry-After": "3"})
     app, clock = Script(busy, busy, accepted()), Clock()
@@ -503,7 +513,7 @@ async def test_a_result_read_early_is_not_yet_there(early: Response) -> None:
         assert (await client.result(MODEL, WORK)).output == {"ok": True}
 
     async with client_of(Script(early)) as client:
-        with pytest.raises(NotFoundError, match="no result yet") as caught:
+        with pytest.raises(PlatformError, match="no result yet") as caught:
             await client.result(MODEL, WORK)
     assert caught.value.retry_helps
 

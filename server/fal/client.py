@@ -23,6 +23,7 @@ from server.fal.problems import (
     NetworkError,
     NotFoundError,
     NotSentError,
+    PlatformError,
     asked_pause,
     problem,
 )
@@ -164,11 +165,10 @@ class FalClient:
             if isinstance(result, Result):
                 return result if result.request_id else replace(result, request_id=request_id)
             if not await pauses.again(tries=self._policy.few):
-                raise NotFoundError(
+                raise PlatformError(
                     f"{endpoint_id}: the request has no result yet",
                     hint="wait until its status is completed",
                     charged=None,
-                    retry_helps=True,
                 )
 
     async def cancel(self, endpoint_id: str, request_id: str) -> Cancellation:
@@ -290,7 +290,8 @@ def _accepted(answer: Answer, endpoint_id: str) -> Submission:
         raise problem(answer, endpoint_id, "submit")
     lost = LostAnswerError(f"{endpoint_id}: {why}")
     lost.status = answer.status
-    lost.request_id = answer.request_id
+    if answer.ok:  # the name on a failure may be that of the failure alone
+        lost.request_id = answer.request_id
     raise lost
 
 

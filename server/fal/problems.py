@@ -153,7 +153,7 @@ class NotSentError(FalError):
 class LostAnswerError(FalError):
     """A submit may have been accepted, but its answer is lost; it must not be sent again.
 
-    *request_id* is what the broken answer named, where it named one.
+    *request_id* is filled when the answer was one of success that named the request, but broken.
     """
 
     usual_hint = "do not send it again; the account's request history shows whether it was accepted"
