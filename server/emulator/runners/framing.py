@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from server.emulator.runners.canvas import blurred, resized
 from server.emulator.runners.request import Request
-from server.emulator.runners.sizes import MAX_PIXELS, Size, bounded, picture_size
+from server.emulator.runners.sizes import MAX_PIXELS, Size, asked_ratio, bounded, picture_size
 
 Box = tuple[int, int, int, int]
 
@@ -68,7 +68,7 @@ def _pixels(request: Request, side: str, size: Size) -> int:
 def _reframed(picture: Image.Image, request: Request) -> tuple[Size, tuple[int, int], Size]:
     width, height = picture.size
     asked = picture_size(request, picture.size)
-    ratio = asked[0] / asked[1]
+    ratio = asked_ratio(request) or asked[0] / asked[1]
     if abs(ratio - width / height) < 0.01:  # nothing said: a quarter more on each side
         across, down = round(width * 0.25), round(height * 0.25)
         return (width + across * 2, height + down * 2), (across, down), picture.size

@@ -154,6 +154,17 @@ def _spent(plain: Plain) -> float:
     return round(time.perf_counter() - plain.started, 3)
 
 
+def _original(plain: Plain) -> dict[str, Any]:
+    from server.emulator.runners.footage import probed
+
+    videos = plain.request.media("video")
+    if not videos:
+        return {}
+    found = probed(videos[0])
+    width, height = found.size
+    return {"duration": round(found.seconds, 3), "width": width, "height": height}
+
+
 def _sample_rate(plain: Plain) -> int:
     return int(
         plain.makers.facts.get("sample_rate") or plain.request.number("sample_rate") or 44_100
@@ -174,6 +185,11 @@ _KNOWN: dict[str, Value] = {
     "duration_ms": lambda plain: round(_seconds(plain) * 1000),
     "durations": lambda plain: [_seconds(plain)],
     "sample_rate": _sample_rate,
+    "original_duration": lambda plain: _original(plain).get("duration", 0.0),
+    "original_width": lambda plain: _original(plain).get("width", 0),
+    "original_height": lambda plain: _original(plain).get("height", 0),
+    "scaled_width": lambda plain: plain.makers.facts.get("width", 0),
+    "scaled_height": lambda plain: plain.makers.facts.get("height", 0),
     "generation_time": _spent,
     "total_generation_time": _spent,
     "rtf": lambda plain: round(_spent(plain) / max(0.1, _seconds(plain)), 4),

@@ -94,9 +94,19 @@ def video_size(request: Request, source: Size | None = None) -> Size:
         if ratio is None:
             ratio = source[0] / source[1] if source else 16 / 9
         short = _short_side(request) or (min(min(source), 1080) if source else 720)
-        asked = (round(short * ratio), short) if ratio >= 1 else (short, round(short / ratio))
+        asked = (even(short * ratio), short) if ratio >= 1 else (short, even(short / ratio))
     width, height = bounded(asked, MAX_VIDEO_PIXELS, request)
-    return max(2, width // 2 * 2), max(2, height // 2 * 2)
+    return even(width), even(height)
+
+
+def even(length: float) -> int:
+    """The even number nearest to *length*, at least two."""
+    return max(2, round(length / 2) * 2)
+
+
+def asked_ratio(request: Request) -> float | None:
+    """The proportion, width by height, that the arguments name, the card's default included."""
+    return _ratio(request, of_default=True)
 
 
 def _explicit(request: Request, *, of_default: bool) -> Size | None:

@@ -57,7 +57,7 @@ def _placed(stage: Stage, name: str, *, is_first: bool) -> Layer | None:
     floats = name in motifs.ALOFT or name in motifs.AFLOAT
     return Layer(
         sheet,
-        drift=-0.06 if name in _LEFTWARD else 0.1,
+        drift=-0.3 if name in _LEFTWARD else 0.1,
         bob=0.012 if floats else 0.002,
     )
 
