@@ -29,6 +29,8 @@ _DEEPEST = 40
 _NEAREST_SOUGHT = 20
 # Input names that take media where no schema says so.
 _MEDIA_NAME = re.compile(r"(?:^|_)(image|video|audio|mask|frame|file)(?:_data)?_urls?$")
+# Weights are named by URL or by a repository on a model hub; only what is plainly a file is one.
+_LOCAL_WEIGHTS = re.compile(r"(file:|~|\.{0,2}[/\\]|[A-Za-z]:\\)|[^/:]+\.safetensors\Z")
 _MEDIA_KIN = {"mask": "image", "frame": "image"}
 
 
@@ -186,6 +188,8 @@ class Reader:
         if isinstance(now, str | float) and (problem := unsendable(now)):
             self.refuse(path, now, problem)
             return now
+        if name == "path" and isinstance(now, str) and _LOCAL_WEIGHTS.match(now):
+            self.media.append(MediaUse(path, "weights", now))
         return self._bounded(schema, now, path)
 
     def _read_lone(self, schema: Mapping[str, Any], value: object, path: Path) -> object:

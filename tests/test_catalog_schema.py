@@ -362,6 +362,22 @@ def test_media_is_found_wherever_it_stands_and_any_reference_serves() -> None:
     assert nested.media == (MediaUse(("keyframes", 0, "image_url"), "image", "a.png"),)
 
 
+@pytest.mark.parametrize(
+    ("path", "local"),
+    [
+        ("/work/style.safetensors", True),
+        ("style.safetensors", True),
+        ("~/style.safetensors", True),
+        ("https://x.test/style.safetensors", False),
+        ("acme/style", False),
+        ("acme/style/style.safetensors", False),
+    ],
+)
+def test_a_local_weights_file_is_media_and_a_repository_is_not(path: str, local: bool) -> None:
+    media = check(LORA, flux(loras=[{"path": path}])).media
+    assert media == ((MediaUse(("loras", 0, "path"), "weights", path),) if local else ())
+
+
 def test_one_picture_for_a_list_is_wrapped_and_a_list_of_one_for_a_picture_opened() -> None:
     checked = check(EDIT, {"prompt": "make it red", "image_urls": "a.png"})
     assert checked.arguments["image_urls"] == ["a.png"]
