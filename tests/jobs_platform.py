@@ -44,6 +44,7 @@ class FolderPlatform:
         self.answers_after = 0.0
         self.fixed_id = ""
         self.stream_problems = 0
+        self.open_streams = 0
         self.result_problems: list[Exception] = []
         self.download_problem: Exception | None = None
         self.file = png()
@@ -86,7 +87,11 @@ class FolderPlatform:
         self, endpoint_id: str, request_id: str, *, logs: bool = True
     ) -> AsyncGenerator[AsyncIterator[Status]]:
         self.looks.append(("watch", time.monotonic()))
-        yield self._states(request_id)
+        self.open_streams += 1
+        try:
+            yield self._states(request_id)
+        finally:
+            self.open_streams -= 1
 
     async def result(self, endpoint_id: str, request_id: str) -> Result:
         self.looks.append(("result", time.monotonic()))

@@ -1,0 +1,119 @@
+"""A cancellation says plainly whether it was in time and whether it cost."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from server.fal.problems import LostAnswerError, NetworkError
+from server.jobs.pace import Pace
+from tests.jobs_platform import FolderPlatform, intent, jobs_in
+from tools.errors import UnknownJobError
+from tools.ports import JobQuery
+
+HASTY = Pace(heartbeat=0.1, poll_gap=0.05, poll_first=0.05, cancel_wait=0.3)
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> FolderPlatform:
+    return FolderPlatform(tmp_path / "platform")
+
+
+async def test_a_held_job_is_dropped_and_nothing_was_sent(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    async with jobs_in(tmp_path, platform, HASTY, ask_on_emulator="on") as jobs:
+        held = await jobs.start(intent(dollars="5"))
+        outcome = await jobs.cancel(held.job_id)
+        again = await jobs.cancel(held.job_id)
+
+    assert (outcome.cancelled, outcome.charged, outcome.job.state) == (True, False, "cancelled")
+    assert (again.cancelled, again.charged) == (True, False)
+    assert outcome.job.note == "cancelled; nothing was sent"
+    assert platform.looks == []
+
+
+async def test_a_queued_job_is_cancelled_in_time_and_free(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    platform.waits = 60
+    async with jobs_in(tmp_path, platform, HASTY) as jobs:
+        outcome = await jobs.cancel((await jobs.start(intent())).job_id)
+
+    assert (outcome.cancelled, outcome.charged, outcome.job.state) == (True, False, "cancelled")
+
+
+async def test_a_running_job_is_cancelled_and_its_cost_is_not_known(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    platform.runs = 60
+    async with jobs_in(tmp_path, platform, HASTY, key="id:secret") as jobs:
+        job = await jobs.start(intent())
+        while job.state != "running":
+            job = await jobs.wait(job.job_id, 0.05)
+        outcome = await jobs.cancel(job.job_id.upper())
+
+    assert (outcome.cancelled, outcome.charged, outcome.job.state) == (True, None, "cancelled")
+
+
+async def test_a_job_that_is_done_is_not_cancelled(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    async with jobs_in(tmp_path, platform, HASTY, key="id:secret") as jobs:
+        job = await jobs.wait((await jobs.start(intent())).job_id, 10)
+        outcome = await jobs.cancel(job.job_id)
+
+    assert (outcome.cancelled, outcome.charged, outcome.job.state) == (False, True, "done")
+    assert not any(kind == "cancel" for kind, _ in platform.looks)
+
+
+async def test_a_platform_that_does_not_say_is_reported_as_such(tmp_path: Path) -> None:
+    class Deaf(FolderPlatform):
+        async def cancel(self, endpoint_id: str, request_id: str):
+            return "requested"
+
+    async with jobs_in(tmp_path, Deaf(tmp_path / "platform", runs=60), HASTY) as jobs:
+        outcome = await jobs.cancel((await jobs.start(intent())).job_id)
+
+    assert (outcome.cancelled, outcome.charged) == (False, None)
+    assert outcome.job.state in ("queued", "running")
+    assert outcome.job.note == (
+        "the platform was asked to cancel it and has not said yet whether it did"
+    )
+
+
+async def test_a_submit_under_way_is_waited_for_and_then_cancelled(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    platform.waits, platform.answers_after = 60, 0.15
+    async with jobs_in(tmp_path, platform, HASTY) as jobs:
+        with anyio.move_on_after(0.05):
+            await jobs.start(intent())
+        (job,) = (await jobs.list(JobQuery())).jobs
+        outcome = await jobs.cancel(job.job_id)
+
+    assert (job.state, outcome.cancelled, outcome.job.state) == ("planned", True, "cancelled")
+    assert len(platform.requests) == 1
+
+
+async def test_an_unconfirmed_job_cannot_be_cancelled(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    platform.submit_problem = LostAnswerError("no answer")
+    async with jobs_in(tmp_path, platform, HASTY) as jobs:
+        outcome = await jobs.cancel((await jobs.start(intent())).job_id)
+
+    assert (outcome.cancelled, outcome.charged, outcome.job.state) == (False, None, "unconfirmed")
+
+
+async def test_a_platform_that_cannot_be_asked_is_an_error(tmp_path: Path) -> None:
+    class Away(FolderPlatform):
+        async def cancel(self, endpoint_id: str, request_id: str):
+            raise NetworkError("no connection")
+
+    async with jobs_in(tmp_path, Away(tmp_path / "platform", runs=60), HASTY) as jobs:
+        job = await jobs.start(intent())
+        with pytest.raises(NetworkError):
+            await jobs.cancel(job.job_id)
+        with pytest.raises(UnknownJobError):
+            await jobs.cancel("00000000000")
