@@ -1,6 +1,7 @@
 """What a file is, decided by its bytes."""
 
 import io
+import random
 import struct
 import subprocess
 import sys
@@ -13,7 +14,9 @@ import av
 import pytest
 from PIL import Image
 
+from server.media.preview import preview
 from server.media.probe import fits, probe, require
+from server.media.sheet import sheet
 from server.media.signs import extension_for, kind_of, media_type_of
 from tests.made_media import glb, index_first, picture, safetensors, sound, video
 from tools.errors import MediaError
@@ -327,6 +330,47 @@ def test_something_else_than_wanted_is_refused_with_what_it_is(tmp_path: Path) -
     require(probe(tmp_path / "lora.bin"), "weights", "lora.bin")
     with pytest.raises(MediaError, match=r"not media"):
         require(probe(tmp_path / "lora.bin"), None, "lora.bin")
+
+
+def _damaged(data: bytes, chance: random.Random) -> bytes:
+    """Return *data* with bytes changed, cut off or put in."""
+    changed = bytearray(data)
+    for _ in range(chance.choice((1, 2, 8))):
+        at = chance.randrange(min(len(changed), chance.choice((400, len(data)))) or 1)
+        match chance.randrange(4):
+            case 0:
+                del changed[at:]
+            case 1:
+                changed[at:at] = chance.randbytes(4)
+            case _:
+                changed[at : at + 1] = chance.randbytes(1)
+    return bytes(changed)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow, of odd tags in TIFF
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_damage_of_any_sort_is_an_error_in_plain_words_or_none(tmp_path: Path) -> None:
+    endings = ("png", "jpg", "webp", "gif", "tiff", "bmp", "avif")
+    made = [picture(tmp_path / f"a.{ending}") for ending in endings]
+    made += [video(tmp_path / "a.mp4", frames=4, sound=True), glb(tmp_path / "a.glb")]
+    made += [video(tmp_path / "a.webm", frames=4, codec="libvpx")]
+    made += [sound(tmp_path / f"a.{codec}", codec=codec, seconds=0.2) for codec in ("mp3", "flac")]
+    made += [sound(tmp_path / "a.wav", seconds=0.2), safetensors(tmp_path / "a.safetensors")]
+    chance = random.Random(7)  # noqa: S311  # the same damage each time
+    opened = 0
+    hints: list[str] = []
+    for path in made:
+        data = path.read_bytes()
+        for _ in range(25):
+            path.write_bytes(_damaged(data, chance))
+            preview(path)
+            try:
+                sheet(path)
+                opened += 1
+            except MediaError as problem:
+                hints.append(problem.hint)
+    assert all(hints)
+    assert 25 < opened < 300
 
 
 def test_types_have_endings_and_kinds() -> None:

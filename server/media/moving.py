@@ -97,6 +97,7 @@ def opened(path: Path, media_type: str) -> Generator[Opened]:
         raise MediaError(
             f"{path.name!r} ({media_type}) cannot be opened here", hint="save it as MP4 or MP3"
         )
+    path.stat()  # a missing file is told as one
     try:
         options = {"protocol_whitelist": "file"}
         with av.open(
@@ -108,11 +109,15 @@ def opened(path: Path, media_type: str) -> Generator[Opened]:
                 if not stream.disposition & Disposition.attached_pic
             ]
             sounds = container.streams.audio
+            for stream in (*pictures[:1], *sounds[:1]):
+                if getattr(stream, "codec_context", None) is None:
+                    raise MediaError(
+                        f"{path.name!r} is coded in a way that is not known here",
+                        hint="save it as MP4 or MP3",
+                    )
             yield Opened(
                 container, pictures[0] if pictures else None, sounds[0] if sounds else None
             )
-    except (FileNotFoundError, PermissionError):
-        raise
     except (FFmpegError, ValueError, UnicodeError) as problem:
         raise MediaError(
             f"{path.name!r} does not open: {_words(problem)}",

@@ -20,6 +20,13 @@ MOST_PIXELS = 89_478_485
 # Frames of one moving picture that are counted and timed.
 MOST_FRAMES = 2000
 
+# Pillow's decoders leak all of these for damaged files (found by changing bytes at random).
+_DAMAGED = (
+    OSError, SyntaxError, ValueError, TypeError, RuntimeError, AttributeError, EOFError, IndexError,
+    KeyError, OverflowError, ZeroDivisionError, struct.error, Warning,
+)  # fmt: skip
+
+_MOVING = ("GIF", "WEBP", "PNG", "AVIF")
 _LIGHT, _DARK, _SQUARE = (255, 255, 255), (204, 204, 204), 12
 _QUALITIES = (85, 75, 62, 50, 38, 28)
 
@@ -52,18 +59,9 @@ def open_picture(path: Path, *, longest: int | None = None) -> Image.Image:
         raise MediaError(
             f"{path.name!r} looks like a picture but does not open", hint="save it as PNG or JPEG"
         ) from None
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        struct.error,
-        EOFError,
-        IndexError,
-        KeyError,
-    ) as problem:
-        if isinstance(problem, FileNotFoundError | PermissionError):
-            raise
-        # Pillow's decoders leak all of these for damaged files.
+    except (FileNotFoundError, PermissionError):
+        raise
+    except _DAMAGED as problem:
         raise MediaError(
             f"{path.name!r} is damaged or cut off: {str(problem)[:80]}",
             hint="save or download it again",
@@ -98,21 +96,22 @@ def image_facts(path: Path, media_type: str, size: int) -> MediaFacts:
 
 def _motion(path: Path) -> tuple[int | None, float | None]:
     """Return how many frames there are and how many seconds they last; None for a still picture."""
-    with Image.open(path) as opened:
-        if not getattr(opened, "is_animated", False):
-            return None, None
-        frames = min(getattr(opened, "n_frames", 1), MOST_FRAMES)
-        milliseconds = 0.0
-        try:
+    milliseconds = 0.0
+    try:
+        with Image.open(path, formats=_MOVING) as opened:
+            frames = min(getattr(opened, "n_frames", 1), MOST_FRAMES)
+            if frames < 2:
+                return None, None
             for number in range(frames):
                 opened.seek(number)
                 opened.load()  # WebP tells the time of a frame only once it is decoded
                 milliseconds += opened.info.get("duration", 0) or 0
-        except (EOFError, OSError, SyntaxError, ValueError):
-            raise MediaError(
-                f"{path.name!r} is damaged or cut off in its frames",
-                hint="save or download it again",
-            ) from None
+    except UnidentifiedImageError:  # a format that never moves
+        return None, None
+    except _DAMAGED:
+        raise MediaError(
+            f"{path.name!r} is damaged or cut off in its frames", hint="save or download it again"
+        ) from None
     return frames, milliseconds / 1000 or None
 
 
