@@ -54,6 +54,8 @@ def choose(catalog: CatalogIndex, task: str, prefer: str = "") -> Choice:
             newest = max(cards, key=lambda card: card.published or "")
             if newest.published:
                 return Choice(newest, f"newest of {task}, published {newest.published}")
+        case _:
+            pass
     return Choice(cards[0], f"the most used for {task} in fal's own list")
 
 

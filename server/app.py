@@ -35,7 +35,7 @@ describe_model, then generate (or edit for media that exists); job_status for wh
 - Give model inputs in `arguments`, the main text in `prompt`. Wrong arguments are refused before \
 anything is paid, with what would be right.
 - Media can be a path, an https URL, or a job id (JOB, or JOB/2 for its second output).
-- Waits end after 45 s at most; the job runs on. Call job_status, never submit again: that pays twice.
+- Waits end after 45 s at most; the job runs on. Call job_status; submitting again pays twice.
 - A state `held` waits for a person; say so and how to approve.
 - Ask for estimate_cost before anything long, large or repeated.
 - view_media shows you pictures, videos and sounds; look before you describe a result.
@@ -152,7 +152,8 @@ def as_sdk_tool(tool: AnyTool, rooms: Rooms) -> SDKTool:
     ]
     returns = CallToolResult if tool.result is None else Annotated[CallToolResult, tool.result]
     signature = Signature([context, *own], return_annotation=returns)
-    setattr(run, "__signature__", signature)  # noqa: B010  # functions have no such attribute to a type checker
+    # Functions have no such attribute to a type checker.
+    setattr(run, "__signature__", signature)  # noqa: B010
     run.__annotations__ = {p.name: p.annotation for p in [context, *own]} | {"return": returns}
     made = SDKTool.from_function(
         run,
@@ -193,9 +194,9 @@ def lean(node: Any) -> Any:  # noqa: ANN401  # any JSON
     for key, value in cast("dict[str, Any]", node).items():
         if key in ("properties", "$defs"):
             kept[key] = {name: lean(schema) for name, schema in value.items()}
-        elif key in _NOISE and not isinstance(value, dict):
-            continue
-        elif key == "default" and value in ("", [], {}, False, 0, None):
+        elif (key in _NOISE and not isinstance(value, dict)) or (
+            key == "default" and value in ("", [], {}, False, 0, None)
+        ):
             continue
         else:
             kept[key] = lean(value)

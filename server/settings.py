@@ -50,17 +50,17 @@ EMULATOR_BASE = "http://emulator.invalid"
 
 
 def setting(
-    variable: str, meaning: str, parse: Callable[[str], Any], default: Any, shown: str = ""
-) -> Any:  # noqa: ANN401  # dataclass fields are typed where they stand
+    variable: str,
+    meaning: str,
+    parse: Callable[[str], Any],
+    default: Any,  # noqa: ANN401  # fields are typed where they stand
+    shown: str = "",
+) -> Any:  # noqa: ANN401
     """Return a field that is read from *variable*; *shown* is its default in words."""
     return field(
         default=default,
         metadata={"variable": variable, "meaning": meaning, "parse": parse, "shown": shown},
     )
-
-
-def _text(given: str) -> str:
-    return given
 
 
 def _path(given: str) -> Path:
@@ -131,7 +131,11 @@ class Settings:
         "auto",
     )
     home: Path = setting(
-        "FALKIT_HOME", "folder of journal, uploads and emulator", _path, None, "the user data folder"
+        "FALKIT_HOME",
+        "folder of journal, uploads and emulator",
+        _path,
+        None,
+        "the user data folder",
     )
     media_folder: Path = setting(
         "FALKIT_MEDIA", "folder where results are saved", _path, None, "`FALKIT_HOME/media`"
@@ -166,7 +170,7 @@ class Settings:
     )
     emulator_speed: float = setting(
         "FALKIT_EMULATOR_SPEED",
-        "how fast the emulator's queue and models go: 1 as usual, 2 twice as fast, 0 without waiting",
+        "how fast the emulator goes: 1 as usual, 2 twice as fast, 0 without waiting",
         _speed,
         1.0,
         "1",
@@ -181,8 +185,12 @@ class Settings:
     api_url: str | None = setting(
         "FALKIT_API_URL", "platform API", _url, None, "`https://api.fal.ai/v1`"
     )
-    cdn_url: str | None = setting("FALKIT_CDN_URL", "file host", _url, None, "`https://v3.fal.media`")
-    ws_url: str | None = setting("FALKIT_WS_URL", "WebSocket host", _url, None, "`wss://ws.fal.run`")
+    cdn_url: str | None = setting(
+        "FALKIT_CDN_URL", "file host", _url, None, "`https://v3.fal.media`"
+    )
+    ws_url: str | None = setting(
+        "FALKIT_WS_URL", "WebSocket host", _url, None, "`wss://ws.fal.run`"
+    )
     models_url: str | None = setting(
         "FALKIT_MODELS_URL", "per-model schema host", _url, None, "`https://fal.ai`"
     )
@@ -214,7 +222,7 @@ class Settings:
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "Settings":
-        """Return the settings that *environ* describes; a blank or unfilled variable counts as unset.
+        """Return the settings in *environ*; blank and unfilled variables count as unset.
 
         Raises:
             NotConfiguredError: a value cannot be read, or the key is malformed.

@@ -144,7 +144,10 @@ CASES: list[Any] = [
     ),
     pytest.param("view_media", {"media": ""}, ("media",), id="view-nothing"),
     pytest.param(
-        "edit", {"operation": "paint", "media": "a.png", "instruction": "x"}, ("operation",), id="op"
+        "edit",
+        {"operation": "paint", "media": "a.png", "instruction": "x"},
+        ("operation",),
+        id="op",
     ),
     pytest.param(
         "edit",

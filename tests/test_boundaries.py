@@ -70,8 +70,6 @@ async def test_a_key_is_in_no_answer_no_file_and_no_log(tmp_path: Path) -> None:
     for answer in answers[::2]:
         assert "topsecret" not in json.dumps(answer.model_dump(mode="json"))
     kept = [
-        path
-        for path in tmp_path.rglob("*")
-        if path.is_file() and b"topsecret" in path.read_bytes()
+        path for path in tmp_path.rglob("*") if path.is_file() and b"topsecret" in path.read_bytes()
     ]
     assert kept == []

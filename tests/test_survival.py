@@ -99,8 +99,9 @@ def started_video(host: RawHost) -> str:
 
 def playable(job: dict[str, Any]) -> bool:
     [output] = job["outputs"]
-    with av.open(output["path"]) as film:
-        return any(True for _ in film.decode(video=0))
+    with av.open(str(output["path"])) as film:
+        frame = next(film.decode(video=0))
+        return frame.width > 0
 
 
 async def test_a_video_whose_process_was_killed_comes_home_with_the_next_one(

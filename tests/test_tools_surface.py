@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-
+from docs.tables import README, filled
 from prompts.library import PROMPTS
 from tests.house import connected
 from tools.inventory import TOOLS
@@ -43,9 +43,7 @@ async def test_the_list_stays_within_its_bytes(tmp_path: Path) -> None:
         tools = (await client.list_tools()).tools
         instructions = client.instructions or ""
     whole = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
-    told = [
-        {key: tool[key] for key in ("name", "description", "inputSchema")} for tool in whole
-    ]
+    told = [{key: tool[key] for key in ("name", "description", "inputSchema")} for tool in whole]
     told_bytes = len(json.dumps(told, separators=(",", ":"))) + len(instructions.encode())
     assert len(instructions.encode()) <= 1500
     assert told_bytes <= 12_000
@@ -92,9 +90,7 @@ async def test_both_eras_see_the_same_tools(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", list(PROMPTS))
 def test_a_prompt_names_only_tools_and_arguments_that_exist(name: str) -> None:
     prompt = PROMPTS[name]
-    known = set(BY_NAME) | {
-        argument for tool in TOOLS for argument in tool.arguments.model_fields
-    }
+    known = set(BY_NAME) | {argument for tool in TOOLS for argument in tool.arguments.model_fields}
     results = {field for tool in TOOLS if tool.result for field in tool.result.model_fields}
     values = {"done", "emulator", "unknown", "image_size", "aspect_ratio"}
     spoken = {part.split()[0] for part in prompt.text.split("`")[1::2]}
@@ -120,9 +116,5 @@ async def test_a_client_that_names_no_tool_of_ours_gets_a_protocol_error(tmp_pat
 
 
 def test_the_readme_tables_say_what_is() -> None:
-    from docs.tables import README, filled
-
     text = README.read_text("utf-8")
     assert filled(text) == text, "`make docs` rewrites the tables"
-
-

@@ -28,9 +28,7 @@ async def cancel_job(call: Call, arguments: CancelArguments) -> Answer:
     said = "cancelled" if outcome.cancelled else "not cancelled: it was too late"
     if outcome.job.is_settled:
         await call.rooms.jobs.deliver(outcome.job.job_id)
-    shown = CancelledView(
-        **view.model_dump(), cancelled=outcome.cancelled, charged=outcome.charged
-    )
+    shown = CancelledView(**view.model_dump(), cancelled=outcome.cancelled, charged=outcome.charged)
     return Answer(shown, f"{said}; {charged[outcome.charged]}\n{job_words(view)}")
 
 

@@ -22,9 +22,7 @@ async def job_status(call: Call, arguments: StatusArguments) -> Answer:
     job = await call.rooms.jobs.wait(arguments.job_id, arguments.wait_seconds, call.progress)
     if job.is_settled:
         await call.rooms.jobs.deliver(job.job_id)
-    return await job_answer(
-        call.rooms.media, job, logs=arguments.logs, preview=call.rooms.previews
-    )
+    return await job_answer(call.rooms.media, job, logs=arguments.logs, preview=call.rooms.previews)
 
 
 JOB_STATUS = Tool(

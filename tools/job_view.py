@@ -68,7 +68,8 @@ class JobView(Result):
         if job.note:
             told.append(job.note)
         if len(job.outputs) > OUTPUTS_SHOWN:
-            told.append(f"{len(job.outputs) - OUTPUTS_SHOWN} more outputs: JOB/{OUTPUTS_SHOWN + 1}…")
+            more = len(job.outputs) - OUTPUTS_SHOWN
+            told.append(f"{more} more outputs, from JOB/{OUTPUTS_SHOWN + 1} on")
         return cls(
             job_id=job.job_id,
             state=job.state,
@@ -78,7 +79,9 @@ class JobView(Result):
             request_id=job.request_id,
             outputs=[output_view(output) for output in job.outputs[:OUTPUTS_SHOWN]],
             cost=cost_view(job),
-            error=None if job.error is None else ErrorView(
+            error=None
+            if job.error is None
+            else ErrorView(
                 type=job.error.type,
                 message=job.error.message[:600],
                 hint=job.error.hint[:300],

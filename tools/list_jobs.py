@@ -89,7 +89,8 @@ def since(given: str) -> datetime | None:
         instant = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         raise ActionableError(
-            f"since {text[:40]!r} is not a time", hint="such as 2026-11-24, or an age such as 2h, 3d"
+            f"since {text[:40]!r} is not a time",
+            hint="such as 2026-11-24, or an age such as 2h, 3d",
         ) from None
     return instant if instant.tzinfo else instant.astimezone()
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import Field
 
 from catalog.card import ModelCard
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
-from catalog.media import MediaFacts
+from catalog.media import MediaFacts, MediaKind
 from catalog.pricing import estimate
 from catalog.schema import Checked, MediaUse, check, with_media
 from tools.job_view import job_answer
@@ -119,7 +119,7 @@ async def facts_of(
     given: dict[MediaPath, GivenMedia] = {}
     for use in checked.media:
         try:
-            given[use.path] = await rooms.media.look(use.value, use.kind)
+            given[use.path] = await rooms.media.look(use.value, cast("MediaKind", use.kind))
         except ActionableError as problem:
             problem.message = f"{_spelled(use.path)}: {problem.message}"
             raise

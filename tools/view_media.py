@@ -10,9 +10,7 @@ class ViewArguments(Arguments):
     """What to look at, and how closely."""
 
     media: str = Field(description="Path, https URL, or an earlier job: JOB or JOB/2")
-    frames: int = Field(
-        default=6, ge=1, le=16, description="Frames of a video, 1 to 16, default 6"
-    )
+    frames: int = Field(default=6, ge=1, le=16, description="Frames of a video, 1 to 16, default 6")
     size: int = Field(
         default=768, ge=64, le=1024, description="Longest side in pixels, 64 to 1024, default 768"
     )

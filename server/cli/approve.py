@@ -47,5 +47,3 @@ def described(job: Job) -> str:
         f"price     {price}\nasked by  {job.asked_by or 'not said'}\narguments {arguments}\n"
         f"{job.note}"
     )
-
-

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
 from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, ImageContent, TextContent
 
@@ -39,10 +40,8 @@ class Story:
 
 
 async def play(folder: Path) -> None:
-    """Search, describe, price, make, edit, animate, look and list; leave files and one page."""
+    """Search, describe, price, make, edit, animate, look and list; leave files in *folder*."""
     began = time.monotonic()
-    folder = folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True)
     print("falkit demo: a real MCP client drives `falkit serve` over stdio.")
     print("No key is used and nothing is paid: media are local previews from the emulator.")
     story = Story(folder)
@@ -54,8 +53,7 @@ async def play(folder: Path) -> None:
         )
         async with Client(server) as client:
             await _main_job(client, story)
-    page = folder / "index.html"
-    page.write_text(_page(story), "utf-8")
+    page = await anyio.to_thread.run_sync(_write_page, story)
     print(f"\nDone in {time.monotonic() - began:.0f} s. Files: {folder}")
     print(f"Open {page} to see them.\n")
     print(connect_words())
@@ -64,9 +62,7 @@ async def play(folder: Path) -> None:
 def private(environ: Mapping[str, str], home: Path, media: Path) -> dict[str, str]:
     """Return *environ* without any fal setting, with the emulator, a private *home* and *media*."""
     kept = {
-        name: value
-        for name, value in environ.items()
-        if not name.startswith(("FAL_", "FALKIT_"))
+        name: value for name, value in environ.items() if not name.startswith(("FAL_", "FALKIT_"))
     }
     return {
         **kept,
@@ -157,9 +153,7 @@ async def _animate(
         max_dollars=MOST_DOLLARS,
     )
     while structured(video)["state"] in ("queued", "running"):
-        video = await ask(
-            client, "job_status", job_id=structured(video)["job_id"], wait_seconds=45
-        )
+        video = await ask(client, "job_status", job_id=structured(video)["job_id"], wait_seconds=45)
     return video
 
 
@@ -181,11 +175,11 @@ async def ask(client: Client, tool: str, **arguments: Any) -> CallToolResult:  #
         ActionableError: the tool reported an error; its words are the message.
     """
 
-    async def progress(done: float, total: float | None, message: str | None) -> None:
+    async def show(progress: float, total: float | None, message: str | None) -> None:
         print(f"   … {message}", flush=True)
 
     answer = await client.call_tool(
-        tool, arguments, read_timeout_seconds=60, progress_callback=progress
+        tool, arguments, read_timeout_seconds=60, progress_callback=show
     )
     if answer.is_error:
         raise ActionableError(f"{tool} failed: {words(answer)}")
@@ -212,8 +206,11 @@ def _save_picture(answer: CallToolResult, target: Path) -> str:
     return str(target)
 
 
-def _page(story: Story) -> str:
+def _write_page(story: Story) -> Path:
     from jinja2 import Environment
 
     template = (Path(__file__).parent / "demo.html").read_text("utf-8")
-    return Environment(autoescape=True).from_string(template).render(chapters=story.chapters)
+    page = story.folder / "index.html"
+    made = Environment(autoescape=True).from_string(template).render(chapters=story.chapters)
+    page.write_text(made, "utf-8")
+    return page

@@ -4,7 +4,7 @@ import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import anyio
 import typer
@@ -41,7 +41,8 @@ def _mendable(problem: BaseException) -> ActionableError | None:
     if isinstance(problem, ActionableError):
         return problem
     if isinstance(problem, BaseExceptionGroup):
-        inner = [_mendable(part) for part in problem.exceptions]
+        group = cast("BaseExceptionGroup[BaseException]", problem)
+        inner = [_mendable(part) for part in group.exceptions]
         return next((part for part in inner if part is not None), None)
     return None
 
@@ -71,7 +72,8 @@ def demo(
     """Play the demonstration."""
     from server.cli.demo import play
 
-    anyio.run(play, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    anyio.run(play, folder.resolve())
 
 
 @app.command(help="Serve the embedded fal-compatible platform on a loopback port.")

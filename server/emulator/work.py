@@ -1,4 +1,4 @@
-"""What passes between the emulator's queue and the process that draws: a task in, a made thing out."""
+"""What passes between the emulator's queue and the process that draws: tasks, and things made."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,16 +36,22 @@ class Made:
 class RunnerError(Exception):
     """A request that the model refuses, in fal's words.
 
-    *status* is the HTTP status of the result, *type* fal's error type, *loc* the path of the
+    *status* is the HTTP status of the result, *error_type* fal's word, *loc* the path of the
     argument, *ctx* the facts of the rule.
     """
 
     def __init__(
-        self, status: int, type: str, message: str, *, loc: tuple[str | int, ...] = (), ctx: dict[str, Any] | None = None
+        self,
+        status: int,
+        error_type: str,
+        message: str,
+        *,
+        loc: tuple[str | int, ...] = (),
+        ctx: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.type = type
+        self.type = error_type
         self.message = message
         self.loc = loc
         self.ctx = ctx or {}
