@@ -698,9 +698,10 @@ async def test_an_answer_beyond_the_cap_is_dropped_and_not_asked_for_again(
     app = Script(JSONResponse({"images": ["x" * 2000]}))
 
     async with client_of(app) as client:
-        with pytest.raises(PlatformError, match="is too long"):
+        with pytest.raises(PlatformError, match="is too long") as caught:
             await client.result(MODEL, WORK)
     assert len(app.seen) == 1
+    assert not caught.value.retry_helps
 
     async with client_of(app) as client:
         with pytest.raises(LostAnswerError):

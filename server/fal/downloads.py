@@ -147,9 +147,8 @@ class Downloads:
         Raises:
             _BrokenError: not all of it came.
         """
-        headers = {
-            "Accept-Encoding": "identity"
-        }  # lengths and ranges then count the file's own bytes
+        # Lengths and ranges count the file's own bytes only when it is not compressed.
+        headers = {"Accept-Encoding": "identity"}
         if copy.length and copy.mark:
             headers |= {"Range": f"bytes={copy.length}-", "If-Range": copy.mark}
         broken: _BrokenError | None = None

@@ -140,6 +140,7 @@ class Sender:
                     why = str(error)
                 failure = unreadable(why, ask.subject, purpose)
                 if answer.flaw == "is too long":
+                    failure.retry_helps = False
                     raise failure
             else:
                 failure, pause = _refusal(answer, ask, purpose)
