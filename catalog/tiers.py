@@ -12,6 +12,7 @@ from catalog.quantity import SQUARES, Work, is_open, short_side
 from catalog.span import Span
 
 Truth = Literal["yes", "no", "maybe"]
+_OPPOSITE: Mapping[Truth, Truth] = {"yes": "no", "no": "yes", "maybe": "maybe"}
 
 # Conditions that count something instead of being true or false.
 COUNTED = ("each", "each after the first", "each above 5")
@@ -232,7 +233,7 @@ def _bounded(span: Span | None, wanted: object) -> Truth:
         case ">":
             return _over(span, bound)
         case "<=":
-            return {"yes": "no", "no": "yes", "maybe": "maybe"}[_over(span, bound)]  # type: ignore[return-value]  # the literals of Truth
+            return _OPPOSITE[_over(span, bound)]
         case _:
             # Lengths of frames over rates are rarely whole: 129 frames at 25 are "5 s".
             near = abs(span.low - bound) <= bound / 10 and abs(span.high - bound) <= bound / 10
@@ -289,7 +290,7 @@ def _area(work: Work, wanted: str) -> Truth:
         return "maybe"
     over = _over(pixels, Decimal(bounds[0]))
     if wanted.startswith("<"):
-        return {"yes": "no", "no": "yes", "maybe": "maybe"}[over]  # type: ignore[return-value]  # the literals of Truth
+        return _OPPOSITE[over]
     return over
 
 

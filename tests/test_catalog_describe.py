@@ -111,8 +111,8 @@ def test_a_description_takes_a_millisecond() -> None:
 
 
 def _seconds(card: ModelCard) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     inputs_table(card)
     example_arguments(card)
     outputs_words(card)
-    return time.perf_counter() - started
+    return time.process_time() - started

@@ -490,10 +490,10 @@ def test_a_lone_surrogate_is_refused_because_it_cannot_be_sent() -> None:
 
 
 def test_thousands_of_wrong_names_are_refused_quickly() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     found = problems(FLUX, flux(**{f"nonsense_{number}": number for number in range(20_000)}))
     assert len(found) == 20_000
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_deep_json_text_is_refused_and_not_followed() -> None:
@@ -508,9 +508,9 @@ def test_a_check_takes_less_than_a_millisecond() -> None:
 
 
 def _seconds(card: ModelCard, arguments: dict[str, Any]) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     outcome(card, arguments)
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 JSON = st.recursive(
