@@ -8,6 +8,7 @@ import uuid
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +21,9 @@ from server.fal.problems import (
     CancelledOnPlatformError,
     NetworkError,
     NotFoundError,
+    UnauthorisedError,
 )
-from server.fal.wire import Downloaded, LogLine, Result, Status, Submission
+from server.fal.wire import Downloaded, LogLine, PastRequest, Result, Status, Submission
 from server.jobs.backend import Backend
 from server.jobs.pace import Pace
 from server.jobs.service import JournalJobs, open_jobs
@@ -42,6 +44,7 @@ class FolderPlatform:
         self.submit_problem: BaseException | None = None
         self.loses_answers = False
         self.answers_after = 0.0
+        self.has_history = False
         self.fixed_id = ""
         self.stream_problems = 0
         self.open_streams = 0
@@ -116,6 +119,21 @@ class FolderPlatform:
             return "already_completed"
         self._cancelled(request_id).touch()
         return "requested"
+
+    async def past_requests(self, endpoint_id: str, since: datetime) -> tuple[PastRequest, ...]:
+        self.looks.append(("history", time.monotonic()))
+        if not self.has_history:
+            raise UnauthorisedError("the key may not read requests")
+        return tuple(
+            PastRequest(
+                request["request_id"],
+                request["endpoint_id"],
+                datetime.fromtimestamp(request["at"], UTC),
+                request["arguments"],
+            )
+            for request in self.requests
+            if request["endpoint_id"] == endpoint_id and request["at"] >= since.timestamp()
+        )
 
     async def download(self, url: str, target: Path, *, max_bytes: int | None = None) -> Downloaded:
         self.looks.append(("download", time.monotonic()))

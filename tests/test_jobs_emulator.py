@@ -6,12 +6,14 @@ from pathlib import Path
 
 import anyio
 import httpx
+import pytest
 from pydantic import SecretStr
 
 from catalog.index import CatalogIndex
 from server.emulator.platform import open_emulator
 from server.emulator.transport import StreamingASGITransport
 from server.fal.client import FalClient
+from server.fal.problems import NoBalanceError
 from server.jobs.backend import Backend
 from server.jobs.service import JournalJobs, open_jobs
 from tests.jobs_platform import intent, settings_in
@@ -59,3 +61,46 @@ async def test_a_queued_job_is_cancelled_on_the_platform(tmp_path: Path) -> None
         outcome = await jobs.cancel((await jobs.start(intent("a red fox"))).job_id)
 
     assert (outcome.cancelled, outcome.job.state) == (True, "cancelled")
+
+
+async def test_a_lost_answer_is_found_again_and_nothing_is_sent_twice(tmp_path: Path) -> None:
+    async with house(tmp_path, 0) as (jobs, http):
+        base = "http://emulator.invalid/_emulator"
+        await http.post(f"{base}/faults", json={"fault": "drop", "on": "submit"})
+        lost = await jobs.start(intent("a red fox"))
+        job = lost
+        while job.state == "unconfirmed":
+            await anyio.sleep(0.05)
+            job = await jobs.find(lost.job_id)
+        job = await jobs.wait(lost.job_id, 20)
+        counts = (await http.get(f"{base}/counts")).json()
+
+    assert lost.state == "unconfirmed"
+    assert (job.state, job.saved) == ("done", True)
+    assert counts["submits"] == {"fal-ai/flux/dev": 1}
+
+
+async def test_a_refused_submit_costs_nothing_and_may_be_made_again(tmp_path: Path) -> None:
+    async with house(tmp_path, 0) as (jobs, http):
+        fault = {"fault": "locked", "on": "submit"}
+        await http.post("http://emulator.invalid/_emulator/faults", json=fault)
+        with pytest.raises(NoBalanceError):
+            await jobs.start(intent("a red fox"))
+        job = await jobs.wait((await jobs.start(intent("a red fox"))).job_id, 20)
+
+    assert (job.saved, job.repeated) == (True, False)
+
+
+@pytest.mark.parametrize("fault", ["result_504", "truncated_file", "moderation"])
+async def test_what_goes_wrong_after_the_submit_is_mended_or_told(
+    tmp_path: Path, fault: str
+) -> None:
+    async with house(tmp_path, 0) as (jobs, http):
+        await http.post("http://emulator.invalid/_emulator/faults", json={"fault": fault})
+        job = await jobs.wait((await jobs.start(intent("a red fox"))).job_id, 20)
+
+    if fault == "moderation":
+        assert job.error is not None
+        assert (job.state, job.error.type) == ("failed", "content_policy_violation")
+    else:
+        assert (job.state, job.saved) == ("done", True)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ async def test_all_jobs_share_one_poller(tmp_path: Path, platform: FolderPlatfor
 
     polls = [at for kind, at in platform.looks if kind == "status"]
     assert 5 <= len(polls) <= 11
-    gaps = [later - earlier for earlier, later in zip(polls, polls[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(polls)]
     assert min(gaps) > 0.09
 
 

@@ -4,6 +4,7 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import anyio
@@ -96,7 +97,7 @@ async def test_progress_grows_and_says_what_happens(
     assert told.words[-1] == "done, 1 file saved"
     assert told.fractions == sorted(set(told.fractions))
     assert told.fractions[-1] == 1
-    pauses = [later - earlier for earlier, later in zip(told.times, told.times[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(told.times)]
     assert max(pauses) < 0.4
     assert len(told.words) < 12
 

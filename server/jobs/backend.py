@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -67,6 +68,17 @@ class Downloaded(Protocol):
     def media_type(self) -> str: ...
 
 
+class PastRequest(Protocol):
+    """A request of the account's history; *arguments* is None where the payload is not kept."""
+
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def sent(self) -> datetime: ...
+    @property
+    def arguments(self) -> Any: ...  # noqa: ANN401  # JSON of any shape
+
+
 class Backend(Protocol):
     """Where jobs run. Everything but `submit` may be repeated at will."""
 
@@ -104,6 +116,14 @@ class Backend(Protocol):
         self, endpoint_id: str, request_id: str
     ) -> Literal["requested", "already_completed", "not_found"]:
         """Ask the platform to cancel, and return what it answered."""
+        ...
+
+    async def past_requests(self, endpoint_id: str, since: datetime) -> Sequence[PastRequest]:
+        """Return the account's requests to an endpoint since an instant.
+
+        Raises:
+            UnauthorisedError: the key may not read them.
+        """
         ...
 
     async def download(self, url: str, target: Path, *, max_bytes: int | None = None) -> Downloaded:

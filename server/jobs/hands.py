@@ -8,6 +8,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from catalog.errors import ActionableError
+from server.jobs.finder import Finder
 from server.jobs.follower import Attention, Follower, LeaseLostError
 from server.jobs.keeper import Keeper
 from server.jobs.pace import Pace
@@ -40,6 +41,7 @@ class Skills:
     submitter: Submitter
     follower: Follower
     keeper: Keeper
+    finder: Finder
 
 
 class Hands:
@@ -124,6 +126,11 @@ class Hands:
         return True
 
     async def _follow_and_keep(self, hand: Hand) -> None:
+        if hand.work.job.state == "unconfirmed":
+            found = await self._skills.finder.find(hand.work)
+            if found is None:
+                return
+            hand.work = found
         if hand.work.job.state in ("queued", "running"):
             hand.work = await self._skills.follower.follow(hand.work, hand.attention)
         if hand.work.job.state == "done" and not hand.work.job.saved:

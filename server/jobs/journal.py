@@ -59,6 +59,7 @@ CREATE TABLE jobs (
   approved INTEGER,
   keep_due INTEGER,                        -- when to bring the files home (again)
   keep_tries INTEGER NOT NULL DEFAULT 0,
+  search_due INTEGER,                      -- when to look for the request of a lost answer
   holder TEXT NOT NULL DEFAULT '',
   fence INTEGER NOT NULL DEFAULT 0,
   lease_until INTEGER NOT NULL DEFAULT 0,
@@ -69,7 +70,9 @@ CREATE INDEX jobs_by_house ON jobs (account, origin, state);
 CREATE INDEX jobs_by_time ON jobs (created);
 CREATE INDEX jobs_by_ledger ON jobs (backend, counted, amount);
 CREATE INDEX jobs_by_call ON jobs (fingerprint);
+CREATE INDEX jobs_by_request ON jobs (request_id);
 CREATE INDEX jobs_to_keep ON jobs (keep_due) WHERE keep_due IS NOT NULL;
+CREATE INDEX jobs_to_find ON jobs (search_due) WHERE search_due IS NOT NULL;
 CREATE TABLE links (
   parent TEXT NOT NULL,
   child TEXT NOT NULL,

@@ -69,17 +69,22 @@ def abandoned(connection: sqlite3.Connection, house: House, now: int) -> list[sq
         " UNION ALL"
         " SELECT * FROM jobs WHERE account = :account AND origin = :origin AND lease_until < :now"
         " AND keep_due <= :now AND state = 'done'"
+        " UNION ALL"
+        " SELECT * FROM jobs WHERE account = :account AND origin = :origin AND lease_until < :now"
+        " AND search_due <= :now AND state = 'unconfirmed'"
         " ORDER BY job_id LIMIT 200",
         {"account": house.account, "origin": house.origin, "now": now},
     ).fetchall()
 
 
 def is_busy(connection: sqlite3.Connection, house: House) -> bool:
-    """Return whether *house* has jobs that are unfinished or not yet home, held or not."""
+    """Return whether *house* has jobs that are unfinished, lost or not yet home, held or not."""
     row = connection.execute(
         "SELECT EXISTS (SELECT 1 FROM jobs WHERE account = :account AND origin = :origin"
         " AND state IN ('planned', 'held', 'approved', 'queued', 'running'))"
         " OR EXISTS (SELECT 1 FROM jobs WHERE keep_due IS NOT NULL"
+        " AND account = :account AND origin = :origin)"
+        " OR EXISTS (SELECT 1 FROM jobs WHERE search_due IS NOT NULL"
         " AND account = :account AND origin = :origin)",
         {"account": house.account, "origin": house.origin},
     ).fetchone()

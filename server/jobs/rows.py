@@ -33,6 +33,7 @@ class Fields(TypedDict, total=False):
     delivered: bool
     keep_due: datetime | None
     keep_tries: int
+    search_due: datetime | None
 
 
 def now_ms() -> int:

@@ -14,6 +14,7 @@ from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from server.jobs.admission import Rules
 from server.jobs.backend import Backend
+from server.jobs.finder import Finder
 from server.jobs.follower import Follower
 from server.jobs.hands import Hand, Hands, Skills
 from server.jobs.journal import open_journal
@@ -48,12 +49,13 @@ async def open_jobs(
     house = house_of(settings)
     async with open_journal(settings.home / JOURNAL) as journal:
         store = SqliteJobStore(journal, house, rules_of(settings), pace.lease)
-        await store.keep_all_again()
+        await store.try_all_again()
         changes = Changes(store, pace.look)
         skills = Skills(
             Submitter(store, backend, changes.changed),
             Follower(store, backend, catalog, changes.changed, pace),
             Keeper(store, backend, settings.media_folder, changes.changed, pace.keep_again),
+            Finder(store, backend, changes.changed),
         )
         async with anyio.create_task_group() as group:
             hands = Hands(group, store, skills, pace)

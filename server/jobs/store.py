@@ -57,6 +57,14 @@ class JobStore(Protocol):
         """Give an ``unconfirmed`` job the request that is its own, and claim it."""
         ...
 
+    async def unowned(self, request_ids: Sequence[str]) -> Sequence[str]:
+        """Return those of *request_ids* that belong to no job, in their order."""
+        ...
+
+    async def has_rival(self, job_id: str) -> bool:
+        """Say whether another job for the same call has no request yet, and may have sent one."""
+        ...
+
     async def drop(self, job_id: str) -> Job | None:
         """Cancel a job of which nothing was sent; None when it is too late for that."""
         ...
@@ -87,8 +95,9 @@ class JobStore(Protocol):
         """Let somebody try at once to bring home what is missing; False where nothing is."""
         ...
 
-    async def keep_all_again(self) -> None:
-        """Let everything that is missing at home be tried at once: the obstacle may be gone."""
+    async def try_all_again(self) -> None:
+        """Let files that are missing and requests that are lost be tried at once: the obstacle may
+        be gone."""
         ...
 
     async def want(self, job_id: str, seconds: float) -> None:
@@ -176,6 +185,12 @@ class SqliteJobStore:
             durable=True,
         )
 
+    async def unowned(self, request_ids: Sequence[str]) -> Sequence[str]:
+        return await self._journal.read(lambda c: transactions.unowned(c, request_ids))
+
+    async def has_rival(self, job_id: str) -> bool:
+        return await self._journal.read(lambda c: transactions.has_rival(c, job_id))
+
     async def drop(self, job_id: str) -> Job | None:
         return await self._journal.write(
             lambda c: transactions.drop(c, self._house, job_id), durable=True
@@ -199,8 +214,8 @@ class SqliteJobStore:
     async def keep_again(self, job_id: str) -> bool:
         return await self._journal.write(lambda c: transactions.keep_again(c, self._house, job_id))
 
-    async def keep_all_again(self) -> None:
-        await self._journal.write(lambda c: transactions.keep_all_again(c, self._house))
+    async def try_all_again(self) -> None:
+        await self._journal.write(lambda c: transactions.try_all_again(c, self._house))
 
     async def want(self, job_id: str, seconds: float) -> None:
         until = now_ms() + round(seconds * 1000)
@@ -284,6 +299,7 @@ def has_unfinished(path: Path) -> bool:
                 "SELECT EXISTS (SELECT 1 FROM jobs"
                 " WHERE state IN ('planned', 'approved', 'queued', 'running'))"
                 " OR EXISTS (SELECT 1 FROM jobs WHERE keep_due IS NOT NULL)"
+                " OR EXISTS (SELECT 1 FROM jobs WHERE search_due IS NOT NULL)"
             ).fetchone()
             return bool(row[0])
     except sqlite3.DatabaseError as problem:

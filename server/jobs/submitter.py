@@ -127,7 +127,8 @@ class Submitter:
 
     async def _lost(self, work: Work) -> Sent:
         step = Step("unconfirmed", "the answer to the submit was lost", durable=True)
-        return await self._over(work, Fields(note=LOST_ANSWER), step, None)
+        fields = Fields(note=LOST_ANSWER, search_due=datetime.now(UTC))
+        return await self._over(work, fields, step, None)
 
     async def _over(
         self, work: Work, fields: Fields, step: Step, problem: BackendError | None

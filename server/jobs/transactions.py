@@ -2,8 +2,9 @@
 
 import difflib
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from catalog.errors import ActionableError
@@ -19,6 +20,8 @@ from tools.ports import Job, JobError, JobState
 
 # A person's word is for now: an approval that no process acted on lapses.
 APPROVAL_LIVES = timedelta(hours=1)
+# A request whose answer was lost is looked for this long: fal's history shows it minutes late.
+SEARCHED_FOR = timedelta(hours=1)
 # How many recent ids a mistyped one is compared with.
 NEAREST_AMONG = 500
 
@@ -33,7 +36,8 @@ class Work:
     """A job that this process now holds, and what there is to do with it.
 
     *webhook_url* and *save_to* (empty for the media folder) are the caller's wishes; *result* is
-    the model's output as JSON where it is small; *tries* counts attempts to bring its files home.
+    the model's output as JSON where it is small; *tries* counts attempts to bring its files home;
+    *sent* is when its submit was begun.
     """
 
     claim: Claim
@@ -42,6 +46,7 @@ class Work:
     save_to: str = ""
     result: str | None = None
     tries: int = 0
+    sent: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ def work_of(claim: Claim, row: sqlite3.Row) -> Work:
         save_to=row["save_to"],
         result=row["result"],
         tries=row["keep_tries"],
+        sent=instant(row["submitting"]),
     )
 
 
@@ -141,13 +147,31 @@ def adopt(
 ) -> Work | None:
     """Give an ``unconfirmed`` job the request that is its own, and claim it; None if it is not."""
     row = row_of(connection, job_id)
-    if row is None or row["state"] != "unconfirmed":
+    if row is None or row["state"] != "unconfirmed" or not unowned(connection, [request_id]):
         return None
     claim = leases.claim(connection, house, job_id, until)
-    fields = Fields(request_id=request_id, submitted=instant(now_ms()), note="")
-    if change(connection, claim, fields, Step("queued", "the lost answer arrived")) is None:
+    submitted = instant(row["submitting"])
+    fields = Fields(request_id=request_id, submitted=submitted, note="", search_due=None)
+    if change(connection, claim, fields, Step("queued", "its request was found")) is None:
         return None
     return work_of(claim, found(connection, job_id))
+
+
+def unowned(connection: sqlite3.Connection, request_ids: Sequence[str]) -> list[str]:
+    """Return those of *request_ids* that belong to no job, in their order."""
+    owned = "SELECT 1 FROM jobs WHERE request_id = ?"
+    return [one for one in request_ids if connection.execute(owned, (one,)).fetchone() is None]
+
+
+def has_rival(connection: sqlite3.Connection, job_id: str) -> bool:
+    """Return whether another job for the same call has no request yet, and may have sent one."""
+    row = connection.execute(
+        "SELECT 1 FROM jobs AS mine JOIN jobs AS other ON other.fingerprint = mine.fingerprint"
+        " WHERE mine.job_id = ? AND other.job_id != mine.job_id AND other.submitting IS NOT NULL"
+        " AND other.state IN ('planned', 'approved', 'unconfirmed')",
+        (job_id,),
+    ).fetchone()
+    return row is not None
 
 
 def drop(connection: sqlite3.Connection, house: House, job_id: str) -> Job | None:
@@ -221,12 +245,17 @@ def keep_again(connection: sqlite3.Connection, house: House, job_id: str) -> boo
     return True
 
 
-def keep_all_again(connection: sqlite3.Connection, house: House) -> None:
-    """Make every attempt to bring files of *house* home that is still to come due now."""
+def try_all_again(connection: sqlite3.Connection, house: House) -> None:
+    """Make due now what *house* would try later: files to bring home, lost requests to find."""
     now = now_ms()
     connection.execute(
         "UPDATE jobs SET keep_due = ? WHERE account = ? AND origin = ? AND keep_due > ?",
         (now, house.account, house.origin, now),
+    )
+    connection.execute(
+        "UPDATE jobs SET search_due = ? WHERE account = ? AND origin = ?"
+        " AND state = 'unconfirmed' AND submitting > ?",
+        (now, house.account, house.origin, now - SEARCHED_FOR.total_seconds() * 1000),
     )
 
 
@@ -261,7 +290,7 @@ def _lapsed(approved: int | None, now: int) -> bool:
 def _close(connection: sqlite3.Connection, claim: Claim, step: Step) -> None:
     """End a job whose submit will not happen, or not again."""
     if step.to == "unconfirmed":
-        change(connection, claim, Fields(note=LOST_ANSWER), step)
+        change(connection, claim, Fields(note=LOST_ANSWER, search_due=instant(now_ms())), step)
     else:
         error = JobError(
             type="not_sent",
