@@ -26,6 +26,7 @@ _DAMAGED = (
     KeyError, OverflowError, ZeroDivisionError, struct.error, Warning,
 )  # fmt: skip
 
+_ORIENTATION = 0x0112  # a tag of EXIF
 _MOVING = ("GIF", "WEBP", "PNG", "AVIF")
 _LIGHT, _DARK, _SQUARE = (255, 255, 255), (204, 204, 204), 12
 _QUALITIES = (85, 75, 62, 50, 38, 28)
@@ -45,27 +46,7 @@ def open_picture(path: Path, *, longest: int | None = None) -> Image.Image:
     Raises:
         MediaError: it does not open, is cut off, or has more than `MOST_PIXELS` pixels.
     """
-    _strict()
-    try:
-        with Image.open(path) as opened:
-            _bounded(opened, path)
-            if longest is not None and opened.format == "JPEG":
-                opened.draft(None, (longest, longest))
-            opened.load()
-            return ImageOps.exif_transpose(opened)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_large(path, "") from None
-    except UnidentifiedImageError:
-        raise MediaError(
-            f"{path.name!r} looks like a picture but does not open", hint="save it as PNG or JPEG"
-        ) from None
-    except (FileNotFoundError, PermissionError):
-        raise
-    except _DAMAGED as problem:
-        raise MediaError(
-            f"{path.name!r} is damaged or cut off: {str(problem)[:80]}",
-            hint="save or download it again",
-        ) from None
+    return _decoded(path, longest)[0]
 
 
 def image_facts(path: Path, media_type: str, size: int) -> MediaFacts:
@@ -79,19 +60,48 @@ def image_facts(path: Path, media_type: str, size: int) -> MediaFacts:
             f"{path.name!r} is a HEIC photo, which cannot be opened here",
             hint="save it as JPEG or PNG",
         )
-    picture = open_picture(path)
+    _, (width, height) = _decoded(path, 1)
     frames, seconds = _motion(path)
     return MediaFacts(
         "image",
         media_type,
         bytes=size,
-        width=picture.width,
-        height=picture.height,
+        width=width,
+        height=height,
         frames=frames,
         seconds=seconds,
         fps=round(frames / seconds, 3) if seconds and frames else None,
         has_audio=False if frames and frames > 1 else None,
     )
+
+
+def _decoded(path: Path, longest: int | None) -> tuple[Image.Image, tuple[int, int]]:
+    """Return the picture, upright, and its whole size, of which a JPEG may be a fraction."""
+    _strict()
+    try:
+        with Image.open(path) as opened:
+            if opened.width * opened.height > MOST_PIXELS:
+                raise _too_large(path, f" of {opened.width}x{opened.height} pixels")
+            width, height = opened.size
+            if longest is not None and opened.format == "JPEG":
+                opened.draft(None, (longest, longest))
+            opened.load()
+            turn = opened.getexif().get(_ORIENTATION, 1)
+            upright = opened if turn == 1 else ImageOps.exif_transpose(opened)
+            return upright, (height, width) if turn in (5, 6, 7, 8) else (width, height)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large(path, "") from None
+    except UnidentifiedImageError:
+        raise MediaError(
+            f"{path.name!r} looks like a picture but does not open", hint="save it as PNG or JPEG"
+        ) from None
+    except (FileNotFoundError, PermissionError):
+        raise
+    except _DAMAGED as problem:
+        raise MediaError(
+            f"{path.name!r} is damaged or cut off: {str(problem)[:80]}",
+            hint="save or download it again",
+        ) from None
 
 
 def _motion(path: Path) -> tuple[int | None, float | None]:
@@ -113,11 +123,6 @@ def _motion(path: Path) -> tuple[int | None, float | None]:
             f"{path.name!r} is damaged or cut off in its frames", hint="save or download it again"
         ) from None
     return frames, milliseconds / 1000 or None
-
-
-def _bounded(picture: Image.Image, path: Path) -> None:
-    if picture.width * picture.height > MOST_PIXELS:
-        raise _too_large(path, f" of {picture.width}x{picture.height} pixels")
 
 
 def _too_large(path: Path, size: str) -> MediaError:
