@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from catalog.errors import ActionableError
+from catalog.limits import check_media
 from catalog.pricing import Estimate, estimate
 from catalog.schema import check
 from tools.making import facts_of
@@ -67,6 +68,7 @@ async def _quote(
         card = call.rooms.catalog.get(endpoint_id)
         checked = check(card, arguments.arguments)
         _, facts = await facts_of(call.rooms, checked)
+        check_media(card, checked.media, facts)
         made = estimate(card, checked.arguments, facts, arguments.runs)
     except ActionableError as problem:
         if not comparing:

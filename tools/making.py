@@ -11,6 +11,7 @@ from pydantic import Field
 from catalog.card import ModelCard
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
+from catalog.limits import check_media
 from catalog.media import MediaFacts, MediaKind
 from catalog.pricing import estimate
 from catalog.schema import Checked, MediaUse, check, with_media
@@ -79,6 +80,7 @@ async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:
     webhook_url = _checked_webhook(arguments.webhook_url)
     checked = check(order.card, order.arguments, prompt=order.prompt)
     given, facts = await facts_of(call.rooms, checked)
+    check_media(order.card, checked.media, facts)
     price = estimate(order.card, checked.arguments, facts)
     urls = await _placed(call, checked.media, given)
     intent = Intent(

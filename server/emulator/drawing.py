@@ -16,6 +16,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from catalog.media import MediaFacts
 from server.emulator.work import RunnerError, Task
 
 log = logging.getLogger("falkit.emulator")
@@ -52,10 +53,14 @@ class MadeFile:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """What a runner made: the output with None in the places of *files*."""
+    """What a runner made: the output with None in the places of *files*.
+
+    *given* are the facts of the media that came with the task, by URL.
+    """
 
     output: Any
     files: tuple[MadeFile, ...]
+    given: Mapping[str, MediaFacts]
 
 
 @dataclass(slots=True)
@@ -201,4 +206,5 @@ def _drawn(answer: Mapping[str, Any]) -> Drawn:
         MadeFile(tuple(file["at"]), Path(file["path"]), file["media_type"], file["facts"])
         for file in answer["files"]
     )
-    return Drawn(answer["output"], files)
+    given = {url: MediaFacts(**facts) for url, facts in answer["given"].items()}
+    return Drawn(answer["output"], files, given)

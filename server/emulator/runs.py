@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 
 from catalog.card import ModelCard
-from catalog.errors import UnpricedError
 from catalog.index import CatalogIndex
+from catalog.media import MediaFacts
 from catalog.pricing import estimate
 from server.emulator.drawing import Drawers, Drawn, MadeFile, RunnerCrashedError, RunnerLostError
 from server.emulator.fitting import Wrong, fit
@@ -105,7 +105,8 @@ class Runs:
                 loc=(card.text_field,) if card.text_field else (),
             )
         inputs = Inputs(self.store, self.shelf)
-        found = await inputs.gather(named_media(card, arguments), scratch)
+        named = named_media(card, arguments)
+        found = await inputs.gather(named, scratch)
         task = Task(
             endpoint_id=card.endpoint_id,
             arguments=arguments,
@@ -127,7 +128,8 @@ class Runs:
                 files.append(file)
                 entry = _file_object(file, made.facts)
             output = _put(output, made.at, entry)
-        return Ending(Outcome(200, output, units=units_of(card, arguments)), tuple(files))
+        facts = {use.loc: drawn.given[use.url] for use in named if use.url in drawn.given}
+        return Ending(Outcome(200, output, units=units_of(card, arguments, facts)), tuple(files))
 
     async def _draw(self, row: Row, card: ModelCard, task: Task) -> Drawn:
         """Draw *task*, taking at least as long as the clock says, and log how it goes."""
@@ -169,12 +171,13 @@ def seed_of(request_id: str, arguments: Mapping[str, Any]) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def units_of(card: ModelCard, arguments: Mapping[str, Any]) -> float:
+def units_of(
+    card: ModelCard,
+    arguments: Mapping[str, Any],
+    facts: Mapping[tuple[str | int, ...], MediaFacts],
+) -> float:
     """Return how many of its price's units a request is billed, 1 where that cannot be told."""
-    try:
-        units = estimate(card, arguments).units
-    except UnpricedError:
-        units = None
+    units = estimate(card, arguments, facts).units
     return 1.0 if units is None else float(units)
 
 

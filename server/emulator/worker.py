@@ -2,7 +2,7 @@
 
 In:  ``{"endpoint_id", "arguments", "seed", "inputs": {url: path}, "folder"}``
 Out: ``{"progress": [fraction, message]}`` any number of times, then one of
-     ``{"output": ..., "files": [{"at", "path", "media_type", "facts"}]}``,
+     ``{"output": ..., "files": [{"at", "path", "media_type", "facts"}], "given": {url: facts}}``,
      ``{"refused": {"status", "type", "message", "loc", "ctx"}}`` or ``{"crashed": text}``.
 
 It ends when its input does, even in the middle of a drawing, so that no process outlives the one
@@ -16,11 +16,16 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from catalog.media import MediaFacts
 from server.emulator.runners import run
 from server.emulator.work import Made, RunnerError, Task
+from server.media.probe import probe
+from tools.errors import MediaError
 
 IDLE_SECONDS = 60.0
 IDLE = 0  # exit status when nothing came for a while
@@ -82,7 +87,17 @@ def _answer(given: dict[str, Any], answers: TextIO) -> Mapping[str, Any]:
         sys.excepthook(type(crash), crash, crash.__traceback__)
         return {"crashed": f"{type(crash).__name__}: {crash}"}
     files: list[dict[str, Any]] = []
-    return {"output": _without_files(output, (), files), "files": files}
+    given = {url: asdict(facts) for url, facts in _given(task).items()}
+    return {"output": _without_files(output, (), files), "files": files, "given": given}
+
+
+def _given(task: Task) -> Mapping[str, MediaFacts]:
+    """Return what is known of the media that came with *task*: billed units depend on it."""
+    known: dict[str, MediaFacts] = {}
+    for url, path in task.inputs.items():
+        with suppress(MediaError):
+            known[url] = probe(path)
+    return known
 
 
 def _without_files(value: Any, at: tuple[str | int, ...], files: list[dict[str, Any]]) -> Any:  # noqa: ANN401  # JSON

@@ -67,9 +67,10 @@ class SceneReel:
         self, drift: float, share: float, room: int, down: int
     ) -> tuple[int, int, int, int]:
         across = 0.5 + self.turn * (share - 0.5) * min(1.0, 0.25 + abs(drift) * 3.4)
-        if drift < 0:
-            across = 1 - across
-        left = round(room * min(1.0, max(0.0, across)))
+        if drift < 0:  # what drives or sails by crosses half of the frame, to the right
+            left = round(room / 2 - (share - 0.5) * self.size[0] * 0.5)
+        else:
+            left = round(room * min(1.0, max(0.0, across)))
         return left, down, left + self.size[0], down + self.size[1]
 
     def _paste(self, whole: Image.Image, sheet: _Sheet, left: int, top: int) -> None:

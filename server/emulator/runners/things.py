@@ -21,7 +21,8 @@ _NATURAL: dict[str, Colour] = {
 }
 # Height of a thing as a share of the picture's shorter side, where it differs from a third.
 _SHARES = {"lighthouse": 0.52, "castle": 0.5, "tree": 0.5, "house": 0.36, "flower": 0.46}
-_LEFTWARD = frozenset({"boat", "car", "bird", "fish"})
+# They face and move to the right.
+_MOVING = frozenset({"boat", "car", "bird", "fish"})
 
 
 def things(stage: Stage) -> list[Layer]:
@@ -42,7 +43,7 @@ def _placed(stage: Stage, name: str, *, is_first: bool) -> Layer | None:
     if side < 4:
         return None
     drawn = motifs.motif(name, side, body, stage.colours.accent)
-    if stage.chance.random() < 0.5 and name != "car":
+    if name in ("bird", "fish") or (stage.chance.random() < 0.5 and name != "car"):
         drawn = drawn.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     x = stage.width * _across(stage, is_first=is_first)
     foot = _foot(stage, name, side)
@@ -57,7 +58,7 @@ def _placed(stage: Stage, name: str, *, is_first: bool) -> Layer | None:
     floats = name in motifs.ALOFT or name in motifs.AFLOAT
     return Layer(
         sheet,
-        drift=-0.3 if name in _LEFTWARD else 0.1,
+        drift=-0.3 if name in _MOVING else 0.1,
         bob=0.012 if floats else 0.002,
     )
 
