@@ -29,9 +29,12 @@ class Checked:
     media: tuple[MediaUse, ...]
 
 
-def check(card: ModelCard, arguments: Mapping[str, object], *, prompt: str = "") -> Checked:
+def check(
+    card: ModelCard, arguments: Mapping[str, object], *, prompt: str = "", whole: bool = True
+) -> Checked:
     """Return *arguments* as *card* takes them, with everything in them that is media.
 
+    With *whole* false, required inputs may be absent: a price can be asked before a text is written.
     *prompt* goes to the field that the card names for its main text. Values are converted only
     where nothing can be lost. Where little is known of the schema, unknown names pass and the
     repairs say so.
@@ -44,7 +47,7 @@ def check(card: ModelCard, arguments: Mapping[str, object], *, prompt: str = "")
     if not card.properties:
         checked = {name: reader.pass_on(value, (name,)) for name, value in given.items()}
     else:
-        checked = _read_fields(card, given, reader)
+        checked = _read_fields(card, given, reader, whole=whole)
     if reader.problems:
         raise ArgumentsError(card.endpoint_id, reader.problems)
     return Checked(checked, tuple(reader.repairs), tuple(reader.media))
@@ -98,7 +101,9 @@ def _with_prompt(
     return given
 
 
-def _read_fields(card: ModelCard, given: Mapping[str, object], reader: Reader) -> dict[str, object]:
+def _read_fields(
+    card: ModelCard, given: Mapping[str, object], reader: Reader, *, whole: bool
+) -> dict[str, object]:
     """Read the top level, where how much is known of the schema decides how strict to be."""
     known = card.properties
     result: dict[str, object] = {}
@@ -123,7 +128,7 @@ def _read_fields(card: ModelCard, given: Mapping[str, object], reader: Reader) -
             result[name] = _read_leniently(schema, value, name, reader)
         else:
             result[name] = reader.read(schema, value, (name,))
-    for name in card.required:
+    for name in card.required if whole else ():
         if name not in given:
             reader.missing(known.get(name, {}), (name,))
     return result

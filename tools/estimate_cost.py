@@ -66,7 +66,7 @@ async def _quote(
 ) -> Quote:
     try:
         card = call.rooms.catalog.get(endpoint_id)
-        checked = check(card, arguments.arguments)
+        checked = check(card, arguments.arguments, whole=False)
         _, facts = await facts_of(call.rooms, checked)
         check_media(card, checked.media, facts)
         made = estimate(card, checked.arguments, facts, arguments.runs)
