@@ -14,12 +14,15 @@ import anyio
 import anyio.lowlevel
 import pytest
 from PIL import Image
+from pydantic import SecretStr
 
 from catalog.media import MediaKind
+from server.fal.client import FalClient
 from server.jobs import intake
 from server.jobs.intake import FileClient, MediaDesk
 from server.media.roots import Roots
 from server.settings import Settings
+from tests.emulated import emulated
 from tests.made_media import glb, noise, picture, png_bytes, safetensors, sound, video
 from tools.errors import MediaError, OutOfBoundsError, UnknownJobError
 from tools.ports import Job, JobState, Output
@@ -536,6 +539,26 @@ async def test_a_folder_to_save_to_is_named_not_made(desk: Desk) -> None:
     (desk.folder / "out").write_text("x")
     with pytest.raises(MediaError, match="is a file"):
         await here.folder("out")
+
+
+async def test_on_the_emulator_bytes_really_travel_there_and_back(tmp_path: Path) -> None:
+    folder = tmp_path.resolve() / "work"
+    folder.mkdir()
+    path = picture(folder / "ein Bild ü.png", (320, 200))
+    settings = Settings.read({"FALKIT_HOME": str(tmp_path / "state"), "FALKIT_ROOTS": str(folder)})
+    with anyio.fail_after(20):
+        async with emulated(settings.home / "emulator") as http:
+            client = FalClient(http, settings.hosts, SecretStr("emulator:local"))
+            desk = MediaDesk(settings, Roots(settings), client, Journal())
+            placed = await desk.place(await desk.look(path.as_uri(), "image"))
+            again = await desk.place(await desk.look(path.name, "image"))
+            assert (again.url, again.reused) == (placed.url, True)
+            assert placed.url.startswith(settings.hosts.cdn)
+            view = await desk.view(await desk.look(placed.url, "image"), frames=1, size=300)
+            assert view.text.startswith("image/png, 320x200")
+    (cached,) = (settings.home / "cache").iterdir()
+    assert cached.read_bytes() == path.read_bytes()
+    assert (settings.home / "emulator" / "uploads.db").is_file()
 
 
 async def test_what_was_made_is_looked_at_again_whatever_it_is(desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """What a model sees of a file: previews, contact sheets, waveforms, meshes, text."""
 
+import gzip
 import io
 import struct
 import tarfile
@@ -279,8 +280,24 @@ def test_archives_and_weights_list_what_is_in_them(tmp_path: Path) -> None:
     assert "and 10 more" in sheet(tmp_path / "a.zip").text
     with tarfile.open(tmp_path / "a.tgz", "w:gz") as archive:
         archive.add(picture(tmp_path / "a.png"), "inner.png")
-    assert "1 files: inner.png" in sheet(tmp_path / "a.tgz").text
+    assert "1 file: inner.png" in sheet(tmp_path / "a.tgz").text
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.add(tmp_path / "a.png", "inner.png")
+    assert "1 file: inner.png" in sheet(tmp_path / "a.tar").text
+    (tmp_path / "lone.gz").write_bytes(gzip.compress(b"no archive inside" * 100))
+    assert "cannot be listed here" in sheet(tmp_path / "lone.gz").text
     assert "1 tensors: w" in sheet(safetensors(tmp_path / "a.safetensors")).text
+
+
+def test_an_archive_that_unpacks_to_very_much_is_not_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.media.sheet.MOST_UNPACKED", 1_000_000)
+    with tarfile.open(tmp_path / "a.tgz", "w:gz") as archive:
+        entry = tarfile.TarInfo("zeros")
+        entry.size = 5_000_000
+        archive.addfile(entry, io.BytesIO(bytes(entry.size)))
+    assert "cannot be listed here" in sheet(tmp_path / "a.tgz").text
 
 
 def test_a_drawing_in_svg_is_shown_as_its_text(tmp_path: Path) -> None:

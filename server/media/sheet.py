@@ -1,19 +1,24 @@
 """What a model should see of a file: a sentence, and a picture where there is something to see."""
 
+import gzip
+import io
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from catalog.media import MediaFacts
-from server.media.probe import KIND_WORDS, probe, tensors
+from server.media.probe import probe, tensors
 from server.media.signs import decoded
 from tools.errors import MediaError
-from tools.ports import Picture, View
+from tools.ports import View
 
 SHEET_PIXELS = 1024
 SHEET_BYTES = 150_000
 TEXT_SHOWN = 2000
 NAMES_SHOWN = 40
+# Bytes that are unpacked to list what an archive holds, at most.
+MOST_UNPACKED = 500_000_000
 
 
 def sheet(path: Path, *, frames: int = 6, size: int = SHEET_PIXELS) -> View:
@@ -118,28 +123,48 @@ def _text(path: Path, facts: MediaFacts) -> str:
 def _contents(path: Path, facts: MediaFacts) -> str:
     """Return the names inside an archive, the first of them where there are many."""
     try:
-        if facts.media_type == "application/zip":
-            with zipfile.ZipFile(path) as packed:
-                names = [entry.filename for entry in packed.infolist() if not entry.is_dir()]
-        else:
-            with tarfile.open(path) as packed:
-                names = [
-                    entry.name
-                    for _, entry in zip(range(5000), packed, strict=False)
-                    if entry.isfile()
-                ]
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, ValueError):
+        names = _names(path, facts.media_type)
+    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, ValueError, zlib.error):
         return "its contents cannot be listed here"
-    shown = ", ".join(name[:80] for name in names[:NAMES_SHOWN])
+    shown = ", ".join(_safe(name) for name in names[:NAMES_SHOWN])
     more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
-    return f"{len(names):,} files: {shown}{more}"
+    return f"{len(names):,} {'file' if len(names) == 1 else 'files'}: {shown}{more}"
+
+
+def _names(path: Path, media_type: str) -> list[str]:
+    if media_type == "application/zip":
+        with zipfile.ZipFile(path) as packed:
+            return [entry.filename for entry in packed.infolist() if not entry.is_dir()]
+    with path.open("rb") as plain:
+        source = _Unpacked(
+            gzip.GzipFile(fileobj=plain) if media_type == "application/gzip" else plain
+        )
+        with tarfile.open(fileobj=source, mode="r|") as packed:
+            return [entry.name for entry in packed if entry.isfile()]
+
+
+class _Unpacked(io.RawIOBase):
+    """What comes out of a compressed file, up to a bound: a few bytes may unpack to anything."""
+
+    def __init__(self, source: io.BufferedIOBase) -> None:
+        self._source = source
+        self._left = MOST_UNPACKED
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise OSError("it unpacks to too much")
+        return data
 
 
 def _tensors(path: Path, facts: MediaFacts) -> str:
     if facts.media_type != "application/x-safetensors":
         return ""
     entries, _ = tensors(path)
-    return f", {len(entries):,} tensors: {', '.join(name[:80] for name in list(entries)[:6])}…"
+    return f", {len(entries):,} tensors: {', '.join(_safe(name) for name in list(entries)[:6])}…"
 
 
-__all__ = ["KIND_WORDS", "Picture", "described", "sheet"]
+def _safe(name: str) -> str:
+    """Return a name from inside a file, cut, without letters that a terminal might obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:80])
