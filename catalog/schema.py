@@ -34,7 +34,7 @@ def check(
 ) -> Checked:
     """Return *arguments* as *card* takes them, with everything in them that is media.
 
-    With *whole* false, required inputs may be absent: a price can be asked before a text is written.
+    With *whole* false, required inputs may be absent: a price can be asked before a text exists.
     *prompt* goes to the field that the card names for its main text. Values are converted only
     where nothing can be lost. Where little is known of the schema, unknown names pass and the
     repairs say so.
