@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from catalog.build_search import build_search
 from catalog.index import SNAPSHOT
 
 # What nobody reads: how each fact was found is told in PROVENANCE.md.
@@ -34,6 +35,7 @@ def build(source: Path, folder: Path) -> None:
     records = sorted((json.loads(line) for line in lines if line.strip()), key=lambda r: r["id"])
     write_cards(records, folder)
     write_facets(records, folder)
+    build_search(records, folder)
 
 
 def write_cards(records: Sequence[Record], folder: Path) -> None:

@@ -5,15 +5,17 @@ import re
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from catalog.card import ModelCard
 from catalog.errors import UnknownModelError
 
 SNAPSHOT = Path(__file__).resolve().parent / "snapshot"
+
+T = TypeVar("T")
 
 # Parsed cards kept at hand; a card is about 5 KB once parsed.
 MOST_PARSED = 64
@@ -35,6 +37,7 @@ class CatalogIndex:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._parsed: dict[str, ModelCard] = {}
+        self._kept: dict[Callable[[Path], object], object] = {}
 
     @classmethod
     def open(cls, folder: Path | None = None) -> "CatalogIndex":
@@ -118,6 +121,12 @@ class CatalogIndex:
         has none.
         """
         return nearest_ids(plain_id(endpoint_id)[:200], self.ids, count)
+
+    def kept(self, load: Callable[[Path], T]) -> T:
+        """Return what *load* makes of the snapshot's folder: made once, kept with this catalog."""
+        if load not in self._kept:
+            self._kept[load] = load(self.folder)
+        return cast("T", self._kept[load])  # put there under the function that made it
 
     @cached_property
     def _facets(self) -> dict[str, Any]:

@@ -1,0 +1,331 @@
+"""Read from a card what searches ask for: sizes, lengths, sound, other properties, prices."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from catalog.card import ModelCard
+from catalog.describe import example_arguments
+from catalog.media import MediaFacts, MediaKind
+from catalog.nearest import quantity_of
+from catalog.pricing import estimate
+from catalog.quantity import Work
+from catalog.schema import with_defaults
+from catalog.search_tables import (
+    CHARACTERS,
+    COLUMNS,
+    HEIGHTS,
+    PICTURE,
+    REQUEST,
+    SECOND,
+    SIZES,
+)
+
+UNKNOWN = math.nan
+
+_PLACES = ((600, 0), (800, 1), (1200, 2), (1600, 3), (100_000, 4))
+
+_SIZE_FIELDS = ("resolution", "target_resolution", "output_resolution")
+_SOUND_FIELDS = ("generate_audio", "generate_audio_switch", "enable_audio", "with_audio")
+_LENGTH_FIELDS = ("duration", "duration_seconds", "seconds_total", "music_duration", "max_duration")
+_RATE = 24.0  # frames a second where a card states none
+_SHORT = 5.0  # seconds a price is worked out for
+
+_HEIGHT_WORD = re.compile(r"(?<![\w.])(\d{3,4})p\b|(?<![\w.])([248])k\b", re.IGNORECASE)
+_SECONDS_WORD = re.compile(r"(?:up to |, \d+-)(\d+) s\b")
+_SOUND_WORDS = re.compile(r"\b(?:with|native|optional|synchronised|and) (?:audio|sound|speech)|audio$")
+
+_FIELD_FEATURES: Mapping[str, tuple[str, ...]] = {
+    "mask": ("mask_url", "mask_image_url", "mask_video_url", "mask"),
+    "end frame": (
+        "end_image_url", "tail_image_url", "last_frame_url", "last_frame_image_url",
+        "last_image_url", "end_frame_url",
+    ),
+    "seed": ("seed",),
+    "negative prompt": ("negative_prompt",),
+    "lora": ("loras", "lora_url", "lora_path"),
+    "aspect ratio": ("aspect_ratio", "image_size", "video_size"),
+    "several images": ("num_images", "num_samples", "max_images"),
+    "camera control": ("camera_movement", "camera_control", "camera_lora", "camera_motion"),
+    "voice": ("voice", "voice_id", "voice_setting"),
+    "prompt expansion": ("enable_prompt_expansion", "expand_prompt", "prompt_optimizer"),
+    "web search": ("enable_web_search", "enable_google_search"),
+    "loop": ("loop",),
+}  # fmt: skip
+_LIST_REFERENCES = (
+    "image_urls", "reference_image_urls", "input_image_urls", "ref_image_urls", "images",
+    "subject_reference_image_url", "elements", "reference_images", "reference_image_url",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What searches ask of one card.
+
+    *heights* and *sizes* are places in `HEIGHTS` and `SIZES`, empty where not known. *longest* is
+    seconds, NaN where not known. *prices* are `COLUMNS` dollars, NaN where not known; *unit* is the
+    column group a card is mostly priced in.
+    """
+
+    heights: tuple[int, ...]
+    sizes: tuple[int, ...]
+    longest: float
+    features: tuple[str, ...]
+    prices: tuple[float, ...]
+    unit: int
+    usual: int  # the column of the price at the defaults, in the unit
+
+
+def facts_of(card: ModelCard) -> Facts:
+    """Return what searches ask of *card*; prices as `catalog.pricing` works them out."""
+    kinds = set(card.output_media.values()) or {card.category.rpartition("-")[2]}
+    heights = _heights(card) if "video" in kinds else ()
+    sizes = _sizes(card) if "image" in kinds else ()
+    prices, unit, usual = _prices(card, kinds, heights, sizes)
+    return Facts(
+        heights=heights,
+        sizes=sizes,
+        longest=_longest(card) if kinds & {"video", "audio"} else UNKNOWN,
+        features=_features(card, kinds, heights, sizes),
+        prices=prices,
+        unit=unit,
+        usual=usual,
+    )
+
+
+def _choices(schema: Mapping[str, Any]) -> list[object]:
+    choices = list(schema.get("enum") or ())
+    for branch in schema.get("anyOf") or ():
+        choices += branch.get("enum") or ()
+    return choices
+
+
+def _height(value: object) -> int | None:
+    """Return the place in `HEIGHTS` of a size such as ``1080p``, ``768P``, ``4k``, ``2160p``."""
+    text = str(value).lower()
+    if found := re.fullmatch(r"(?:true_)?(\d{3,4})p", text):
+        height = int(found[1])
+    elif text in ("2k", "4k", "8k"):
+        height = {"2k": 1440, "4k": 2160, "8k": 4320}[text]
+    else:
+        return None
+    return next(place for most, place in _PLACES if height < most)
+
+
+def _heights(card: ModelCard) -> tuple[int, ...]:
+    found: set[int] = set()
+    for name in _SIZE_FIELDS:
+        for choice in _choices(card.properties.get(name, {})):
+            if (place := _height(choice)) is not None:
+                found.add(place)
+    if not found:
+        for height, kilo in _HEIGHT_WORD.findall(f"{card.endpoint_id.replace('/', ' ')} {card.summary}"):
+            place = _height(f"{height}p" if height else f"{kilo}k")
+            if place is not None:
+                found.add(place)
+    return tuple(sorted(found))
+
+
+def _sizes(card: ModelCard) -> tuple[int, ...]:
+    found: set[int] = set()
+    for name in (*_SIZE_FIELDS, "image_size"):
+        for choice in _choices(card.properties.get(name, {})):
+            text = str(choice).lower().removeprefix("auto_").replace("3k", "2k")
+            if text in SIZES:
+                found.add(SIZES.index(text))
+    text = f"{card.summary} {card.title}".lower()
+    for place, word in enumerate(SIZES):
+        if re.search(rf"(?<!\w){word}(?!\w)", text):
+            found |= {0, place}
+    return tuple(sorted(found))
+
+
+def _longest(card: ModelCard) -> float:
+    lengths: list[float] = []
+    for name in _LENGTH_FIELDS:
+        schema = card.properties.get(name, {})
+        lengths += [got[0] for choice in _choices(schema) if (got := quantity_of(choice))]
+        if isinstance(schema.get("maximum"), int | float):
+            lengths.append(float(schema["maximum"]))
+        if span := schema.get("x-range-seconds"):
+            lengths.append(float(span[-1]))
+    if isinstance(most := card.properties.get("num_frames", {}).get("maximum"), int | float):
+        rate = card.properties.get("frames_per_second", card.properties.get("fps", {}))
+        default = rate.get("default")
+        lengths.append(most / (float(default) if isinstance(default, int | float) else _RATE))
+    lengths += [float(word) for word in _SECONDS_WORD.findall(card.summary)]
+    return max(lengths, default=UNKNOWN)
+
+
+def _features(
+    card: ModelCard, kinds: set[str], heights: tuple[int, ...], sizes: tuple[int, ...]
+) -> tuple[str, ...]:
+    fields = card.properties
+    found = [name for name, any_of in _FIELD_FEATURES.items() if any(f in fields for f in any_of)]
+    if "video" in kinds and (
+        any(name in fields for name in _SOUND_FIELDS)
+        or "audio" in kinds
+        or _SOUND_WORDS.search(card.summary)
+        or card.category == "audio-to-video"
+        or "audio_url" in fields
+        or any("voice" in name for name in fields)
+    ):
+        found.append("sound")
+    if "audio" in kinds:
+        found.append("sound")
+    references = [name for name in _LIST_REFERENCES if name in fields]
+    if references or "reference-to" in card.endpoint_id:
+        found.append("reference images")
+    text = f"{card.endpoint_id} {card.summary} {card.title}".lower()
+    words = {
+        "transparent": ("transparen", "alpha", "background-removal", "rembg", "birefnet"),
+        "multi-shot": ("multi-shot", "multi-clip", "multishot"),
+        "open weights": ("open ", "open-weight"),
+        "draft": ("draft",),
+        "camera control": ("camera command", "camera move", "camera control", "camera path"),
+    }
+    found += [name for name, any_of in words.items() if any(word in text for word in any_of)]
+    for flag, name in (
+        (card.streaming, "streaming"),
+        (card.realtime, "realtime"),
+        (card.license == "commercial", "commercial"),
+    ):
+        if flag:
+            found.append(name)
+    if "realtime" in card.endpoint_id:
+        found.append("realtime")
+    if card.endpoint_id.endswith("/stream"):
+        found.append("streaming")
+    found += [f"{HEIGHTS[place]}p" for place in heights] + [SIZES[place] for place in sizes]
+    if 4 in heights:
+        found.append("4k")
+    if 3 in heights:
+        found.append("2k")
+    return tuple(sorted(set(found)))
+
+
+# ---------------------------------------------------------------- prices
+
+
+def _prices(
+    card: ModelCard, kinds: set[str], heights: tuple[int, ...], sizes: tuple[int, ...]
+) -> tuple[tuple[float, ...], int, int]:
+    """Return the columns, the group the card is priced in, and the column of its defaults."""
+    prices = [UNKNOWN] * COLUMNS
+    if card.price is None:
+        return tuple(prices), REQUEST, REQUEST
+    # A price cut ends on a day, and what is built from facts must not depend on the day.
+    steady = replace(card, price={k: v for k, v in card.price.items() if k != "promo"})
+    plain = _arguments(steady)
+    prices[REQUEST], seconds = _cost(steady, plain)
+    unit, usual = REQUEST, REQUEST
+    if "video" in kinds or (card.price["unit"] in ("second", "minute") and "image" not in kinds):
+        usual = _video_prices(steady, plain, heights, prices, seconds)
+        unit = SECOND
+    elif "image" in kinds:
+        _picture_prices(steady, plain, sizes, prices)
+        unit, usual = PICTURE, PICTURE
+    if card.price["unit"] == "1000 characters":
+        amount = float(card.price["amount"]) / float(card.price.get("quantity") or 1)
+        prices[CHARACTERS], unit, usual = amount, CHARACTERS, CHARACTERS
+    return tuple(prices), unit, usual
+
+
+def _arguments(card: ModelCard) -> dict[str, Any]:
+    arguments = example_arguments(card)
+    for name in _LENGTH_FIELDS:
+        schema = card.properties.get(name)
+        if schema is None or name in arguments:
+            continue
+        choices = [c for c in _choices(schema) if quantity_of(c)]
+        if choices:
+            arguments[name] = min(choices, key=lambda c: abs((quantity_of(c) or (0, ""))[0] - _SHORT))
+        elif "default" not in schema:
+            arguments[name] = min(max(_SHORT, schema.get("minimum", 0)), schema.get("maximum", 60))
+        break
+    return arguments
+
+
+def _cost(card: ModelCard, arguments: dict[str, Any]) -> tuple[float, float]:
+    """Return dollars and seconds of *arguments*, given media being 5 s of 1080p or 1024 x 1024."""
+    facts: dict[tuple[str | int, ...], MediaFacts] = {}
+    for name, kind in card.media_in.items():
+        value = arguments.get(name)
+        if value is None:
+            continue
+        fact = _given(kind)
+        facts[(name,)] = fact
+        if isinstance(value, list):
+            for at in range(len(value)):  # pyright: ignore[reportUnknownArgumentType] - any JSON
+                facts[(name, at)] = fact
+    quote = estimate(card, arguments, facts)
+    if quote.high is None:
+        return UNKNOWN, UNKNOWN
+    seconds = Work(card, arguments, with_defaults(card, arguments), facts).seconds()
+    return float(quote.high), float(seconds.high) if seconds else _SHORT
+
+
+def _given(kind: str) -> MediaFacts:
+    known: MediaKind = "video" if kind == "video" else "audio" if kind == "audio" else "image"
+    if known == "video":
+        return MediaFacts("video", "video/mp4", None, 1920, 1080, _SHORT, 24.0, 120, True)
+    if known == "audio":
+        return MediaFacts("audio", "audio/mpeg", seconds=_SHORT, has_audio=True)
+    return MediaFacts("image", "image/png", width=1024, height=1024)
+
+
+def _video_prices(
+    card: ModelCard,
+    plain: dict[str, Any],
+    heights: tuple[int, ...],
+    prices: list[float],
+    seconds: float,
+) -> int:
+    """Fill the columns of a second by height and sound; return the column of the defaults."""
+    field = next((n for n in _SIZE_FIELDS if _height_choices(card, n)), None)
+    sound = next((n for n in _SOUND_FIELDS if n in card.properties), None)
+    by_height = _height_choices(card, field) if field else {}
+    places = tuple(by_height) or heights or tuple(range(len(HEIGHTS)))
+    for place in places:
+        for heard in (0, 1):
+            arguments = dict(plain)
+            if field and place in by_height:
+                arguments[field] = by_height[place]
+            if sound:
+                arguments[sound] = bool(heard)
+            dollars, length = _cost(card, arguments)
+            prices[SECOND + 2 * place + heard] = _per(dollars, length)
+    default = _height(card.properties[field].get("default")) if field else None
+    at = default if default in places else places[min(1, len(places) - 1)]
+    heard = int(bool(card.properties[sound].get("default"))) if sound else 1
+    if math.isnan(prices[SECOND + 2 * at + heard]):
+        prices[SECOND + 2 * at + heard] = _per(prices[REQUEST], seconds)
+    return SECOND + 2 * at + heard
+
+
+def _height_choices(card: ModelCard, name: str) -> dict[int, object]:
+    """Return the largest choice of each height."""
+    found: dict[int, object] = {}
+    for choice in _choices(card.properties.get(name, {})):
+        if (place := _height(choice)) is not None:
+            found[place] = choice
+    return found
+
+
+def _per(dollars: float, count: float) -> float:
+    return dollars / count if count else UNKNOWN
+
+
+def _picture_prices(
+    card: ModelCard, plain: dict[str, Any], sizes: tuple[int, ...], prices: list[float]
+) -> None:
+    prices[PICTURE] = prices[REQUEST]
+    for name in _SIZE_FIELDS:
+        for choice in _choices(card.properties.get(name, {})):
+            if (text := str(choice).lower()) in SIZES:
+                prices[PICTURE + SIZES.index(text)] = _cost(card, {**plain, name: choice})[0]
+    for place in sizes:
+        if math.isnan(prices[PICTURE + place]) and not place:
+            prices[PICTURE + place] = prices[PICTURE]

@@ -1,0 +1,115 @@
+"""Read from a query which medium is to become which."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from catalog.search_reading import Lexicon, Reading
+
+# Senses that stand for a medium.
+_MEDIA: Mapping[str, str] = {
+    "image": "image", "portrait": "image", "video": "video", "audio": "audio", "voice": "audio",
+    "speech": "audio", "music": "audio", "mesh": "3d", "text": "text",
+}  # fmt: skip
+# How far apart the two media of a conversion may stand, in words.
+_REACH = 7
+
+# Between two media these mean a conversion in any sentence.
+_SURE = frozenset(
+    "to into -> => → 2 zu vers para hacia nach в 转 转换成 转成 转为 转换为 变成 变 に へ から 로 으로"
+    .split()
+)  # fmt: skip
+
+# What a change from one medium to another is called on the platform.
+CATEGORIES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("text", "image"): ("text-to-image",),
+    ("image", "image"): ("image-to-image",),
+    ("text", "video"): ("text-to-video",),
+    ("image", "video"): ("image-to-video",),
+    ("video", "video"): ("video-to-video",),
+    ("audio", "video"): ("audio-to-video",),
+    ("text", "audio"): ("text-to-speech", "text-to-audio"),
+    ("audio", "text"): ("speech-to-text", "audio-to-text"),
+    ("video", "audio"): ("video-to-audio",),
+    ("video", "text"): ("video-to-text", "vision"),
+    ("image", "text"): ("vision", "image-to-text"),
+    ("image", "3d"): ("image-to-3d",),
+    ("text", "3d"): ("text-to-3d",),
+    ("3d", "3d"): ("3d-to-3d",),
+    ("audio", "audio"): ("audio-to-audio", "speech-to-speech"),
+    ("3d", "video"): ("video-to-video",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """From one medium to another, how sure (0 to 1), and every medium that is spoken of."""
+
+    source: str = ""
+    target: str = ""
+    sure: float = 0.0
+    media: frozenset[str] = frozenset()
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The platform's categories for this change."""
+        return CATEGORIES.get((self.source, self.target), ())
+
+
+def direction_of(reading: Reading, lexicon: Lexicon) -> Direction:
+    """Return which medium *reading* wants turned into which."""
+    stops = _media(reading, lexicon)
+    media = frozenset(medium for _, medium in stops)
+    if len(stops) < 2 or _is_joining(reading, lexicon):
+        return Direction(media=media)
+    to = _places(reading, lexicon, "to")
+    origin = _places(reading, lexicon, "from")
+    weak = _has(reading, lexicon, "convert") or not _is_english(reading)
+    sure_at = {word.unit for word in reading.words if word.text in _SURE} | (
+        to - {word.unit for word in reading.words}
+    )
+    for (at, first), (after, second) in zip(stops, stops[1:], strict=False):
+        if after - at > _REACH:
+            continue
+        near = 1 / (1 + 0.08 * (after - at - 1))
+        between = range(at + 1, after)
+        if any(unit in sure_at or (weak and unit in to) for unit in between):
+            return Direction(first, second, near, media)
+        if any(unit in origin for unit in between):
+            return Direction(second, first, near, media)
+        if (at - 1) in origin or (at - 2) in origin:
+            return Direction(first, second, 0.8 * near, media)
+        if (after + 1) in sure_at and (weak or first != second):
+            return Direction(first, second, near, media)
+    return Direction(media=media)
+
+
+def _media(reading: Reading, lexicon: Lexicon) -> list[tuple[int, str]]:
+    """Return the media that are spoken of, in order, each place once."""
+    found: dict[int, str] = {}
+    for sense, medium in _MEDIA.items():
+        for start, end in reading.senses.get(lexicon.number.get(sense, -1), ()):
+            if end - start == 1:
+                found.setdefault(start, medium)
+    ordered = sorted(found.items())
+    return [pair for n, pair in enumerate(ordered) if not n or ordered[n - 1][1] != pair[1]] or []
+
+
+def _places(reading: Reading, lexicon: Lexicon, sense: str) -> set[int]:
+    spans = reading.senses.get(lexicon.number[sense], ())
+    return {unit for start, end in spans for unit in range(start, end)}
+
+
+def _has(reading: Reading, lexicon: Lexicon, sense: str) -> bool:
+    return lexicon.number[sense] in reading.senses
+
+
+def _is_joining(reading: Reading, lexicon: Lexicon) -> bool:
+    """Whether "to" adds one thing to another, as in "add music to a video"."""
+    return any(_has(reading, lexicon, sense) for sense in ("add", "merge", "sync", "lipsync"))
+
+
+_ENGLISH = frozenset("the and of with for my this from an is are your that it on into".split())
+
+
+def _is_english(reading: Reading) -> bool:
+    return any(word.text in _ENGLISH for word in reading.words)

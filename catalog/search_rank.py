@@ -1,0 +1,283 @@
+"""Rank cards for one step of a query: words, tasks, names, direction, wishes, then priors."""
+
+import heapq
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from catalog.search_direction import Direction, direction_of
+from catalog.search_names import Named, named_in
+from catalog.search_reading import MENDED, Fired, Lexicon, Reading
+from catalog.search_tables import MEDIA, PARTS, SearchTables, media_bits
+from catalog.search_text import name_parts, stem
+from catalog.search_wishes import Wishes, wishes_in
+
+# What a task that fired adds to a card that does nothing else, before rarity.
+_TASK = 3.4
+_CATEGORY = 2.0
+# Tasks weaker than this share of the strongest are taken for chance.
+_LEAST_TASK = 0.45
+_INSIDE = 0.55
+_WRONG_TARGET, _LACKS_MEDIUM = -1.6, -0.9
+_OTHER_TONGUE, _OWN_TONGUE = -1.8, 1.0
+_VARIANT = -0.35
+_VARIANT_KINDS = ("lora", "distilled", "distill", "base", "preview", "draft", "stream", "byok", "long")
+# Cards that are looked at closely.
+_CLOSE = 160
+_MOST_TERMS = 14
+# Words rarer than this many cards' worth of bits count; commoner ones say nothing.
+_TOO_COMMON = 0.35
+
+SURE_TASK = 0.75
+_KNOWN_SHARE = 0.55
+
+
+@dataclass(slots=True)
+class Understood:
+    """One step of a query, read in every respect."""
+
+    reading: Reading
+    direction: Direction
+    named: Named
+    wishes: Wishes
+    tasks: list[Fired]
+    tongue: str = ""
+    terms: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+
+
+@dataclass(slots=True)
+class Ranking:
+    """Cards best first with their scores, every card that fits, and whether any fits well."""
+
+    cards: list[int]
+    scores: dict[int, float]
+    total: int
+    is_low: bool
+
+
+def understand(query: str, lexicon: Lexicon, tables: SearchTables) -> Understood:
+    """Return what *query* asks for."""
+    reading = lexicon.read(query)
+    named = named_in(reading, lexicon, tables)
+    understood = Understood(
+        reading,
+        direction_of(reading, lexicon),
+        named,
+        wishes_in(reading, lexicon),
+        _weighed(reading, tables),
+    )
+    for sense in reading.senses:
+        name = lexicon.senses[sense]
+        if name[0] == "~":
+            understood.tongue = name[1:]
+    understood.terms = _terms(reading, lexicon, named, tables)
+    return understood
+
+
+def _weighed(reading: Reading, tables: SearchTables) -> list[Fired]:
+    """Return the tasks that fired, strongest first; those inside a fuller one count less."""
+    fired = sorted(reading.tasks.values(), key=lambda f: (-f.strength, -len(f.units), f.task))
+    kept: list[Fired] = []
+    for one in fired:
+        strength = one.strength
+        for other in fired:
+            inside = one.units < other.units
+            if inside and other.strength >= 0.7 * one.strength and other is not one:
+                strength = one.strength * _INSIDE
+                break
+        kept.append(Fired(one.task, strength, one.units))
+    kept.sort(key=lambda f: (-f.strength, f.task))
+    if not kept:
+        return []
+    least = _LEAST_TASK * kept[0].strength
+    return [one for one in kept if one.strength >= least][:8]
+
+
+def _terms(
+    reading: Reading, lexicon: Lexicon, named: Named, tables: SearchTables
+) -> list[tuple[str, float]]:
+    """Return the words to look for in cards with their weights, each once."""
+    names = {word for word, _, _ in named.parts}
+    found: dict[str, float] = {}
+    for word in reading.words[:40]:
+        if word.text in lexicon.stop:
+            continue
+        for part in name_parts(word.text):
+            key = stem(part)
+            weight = MENDED if word.given else 1.0
+            if part in names:
+                weight = 0.8  # the name is weighed by itself
+            if part.isdigit():
+                weight = 0.2
+            size = tables.size(f"t{key}")
+            if size and size < _TOO_COMMON * tables.count:
+                found.setdefault(f"t{key}", weight)
+    return list(found.items())[:_MOST_TERMS]
+
+
+def rank(understood: Understood, tables: SearchTables, allowed: int | None = None) -> Ranking:
+    """Return the cards that answer *understood*; only those among the bits *allowed*, if given."""
+    scores = _first_scores(understood, tables, allowed)
+    prior = tables.prior
+    close = heapq.nsmallest(_CLOSE, scores, key=lambda card: (-scores[card] - prior[card], card))
+    look = _Look(understood, tables)
+    final = {card: scores[card] + look.worth(card) + prior[card] for card in close}
+    if understood.wishes.cheap:
+        _add_cheapness(final, understood, tables)
+    cards = sorted(
+        final,
+        key=lambda card: (-round(final[card], 4), tables.status[card], -prior[card], card),
+    )
+    rest = sorted((card for card in scores if card not in final), key=lambda c: (-scores[c], c))
+    low = _is_low(understood, tables, cards)
+    return Ranking(cards + rest, final, len(scores), low)
+
+
+def _first_scores(
+    understood: Understood, tables: SearchTables, allowed: int | None
+) -> dict[int, float]:
+    """Return what words, tasks, categories and names give to every card they reach."""
+    scores: dict[int, float] = {}
+    lists: list[tuple[str, float]] = [(key, weight / PARTS) for key, weight in understood.terms]
+    for fired in understood.tasks:
+        key = f"c{tables.tasks[fired.task][0]}"
+        rarity = min(1.0, math.log(tables.count / tables.size(key)) / math.log(tables.count / 12))
+        lists.append((key, _TASK * fired.strength**1.3 * (0.75 + 0.35 * rarity) / 100))
+    get = scores.get
+    for key, weight in lists:
+        for card, worth in zip(*tables.weighted(key), strict=True):
+            scores[card] = get(card, 0.0) + worth * weight
+    flat = [(f"k{c}", _CATEGORY * understood.direction.sure) for c in understood.direction.categories]
+    flat += [(f"n{word}", 0.5) for word, _, _ in understood.named.parts]
+    for key, gain in flat:
+        for card in tables.weighted(key)[0]:
+            scores[card] = get(card, 0.0) + gain
+    if allowed is not None:
+        scores = _among(scores, tables, allowed)
+    for key, weight in lists:
+        if (column := tables.looked_up(key)) is not None:
+            head = set(tables.weighted(key)[0])
+            for card in scores:
+                if column[card] and card not in head:
+                    scores[card] += column[card] * weight
+    return scores
+
+
+def _among(scores: dict[int, float], tables: SearchTables, allowed: int) -> dict[int, float]:
+    """Return *scores* of the *allowed* cards; of these every one, up to a bound, has some."""
+    flags = allowed.to_bytes((tables.count + 7) // 8, "little")
+    kept = {card: score for card, score in scores.items() if flags[card >> 3] >> (card & 7) & 1}
+    if allowed.bit_count() <= 2000 or len(kept) < 40:
+        left = 2000
+        for card in tables.by_prior:
+            if flags[card >> 3] >> (card & 7) & 1:
+                kept.setdefault(card, 0.0)
+                left -= 1
+                if not left:
+                    break
+    return kept
+
+
+class _Look:
+    """A closer look at a card: name, media, language, wishes, variants that nobody asked for."""
+
+    def __init__(self, understood: Understood, tables: SearchTables) -> None:
+        self.understood, self.tables = understood, tables
+        media = understood.direction.media - {"text"}
+        self.media = media_bits(media) if not understood.named.is_sure else 0
+        target = understood.direction.target
+        self.target = media_bits({target}) if target and understood.direction.sure > 0.6 else 0
+        asked = {word.text for word in understood.reading.words}
+        self.unasked = sum(
+            1 << tables.kinds.index(kind) for kind in _VARIANT_KINDS if kind not in asked
+        )
+        goal = {tables.tasks[fired.task][0] for fired in understood.tasks[:2]}
+        self.wishes = understood.wishes if understood.wishes else None
+        if goal & _SIZE_IS_GOAL and self.wishes:
+            self.wishes.height = self.wishes.size = -1
+        if goal & _LENGTH_IS_GOAL and self.wishes:
+            self.wishes.seconds = 0.0
+        if goal & _SOUND_IS_GOAL and self.wishes:
+            self.wishes.features = [f for f in self.wishes.features if f not in ("sound", "silent")]
+        self.tongue = frozenset(tables.cards(f"n{understood.tongue}")) if understood.tongue else None
+        self.tongues = (
+            frozenset().union(*(tables.cards(f"n{tongue}") for tongue in _TONGUES))
+            if self.tongue is not None
+            else frozenset[int]()
+        )
+
+    def worth(self, card: int) -> float:
+        """Return what *card* gains or loses."""
+        tables = self.tables
+        gain = self.understood.named.worth(card, tables)
+        media = tables.media_in[card] | tables.media_out[card]
+        if self.media:
+            gain += _LACKS_MEDIUM * (self.media & ~media).bit_count()
+        if self.target and not tables.media_out[card] & self.target:
+            gain += _WRONG_TARGET
+        if tables.variants[card] & self.unasked:
+            gain += _VARIANT * (tables.variants[card] & self.unasked).bit_count()
+        if self.tongue is not None and card in self.tongues:
+            gain += _OWN_TONGUE if card in self.tongue else _OTHER_TONGUE
+        if self.wishes is not None:
+            gain += self.wishes.worth(card, tables)
+        return gain
+
+
+# Tasks for which a size, a length or sound is the aim and no limit.
+_SIZE_IS_GOAL = {"i2i.upscale", "v2v.upscale", "i2i.enhance", "v2v.scale", "v2v.reframe", "v2v.interpolate"}
+_LENGTH_IS_GOAL = {"v2v.trim", "voice.clone", "stt", "v2v.retake", "v2v.extend", "v2v.frames"}
+_SOUND_IS_GOAL = {"v2a", "v2a.music", "v2v.mux", "lipsync", "avatar.photo", "a2v", "musicvideo", "dub"}
+_TONGUES = (
+    "spanish", "french", "english", "american", "british", "italian", "portuguese", "brazilian",
+    "japanese", "mandarin", "hindi",
+)  # fmt: skip
+
+
+def _add_cheapness(final: dict[int, float], understood: Understood, tables: SearchTables) -> None:
+    """Let the cheaper of the good candidates gain up to 2.2, by the order of their prices."""
+    best = max(final.values(), default=0.0)
+    measure = understood.wishes.measure
+    priced = [
+        (dollars, card)
+        for card, score in final.items()
+        if score > best - 5 and not math.isnan(dollars := measure.dollars(card, tables))
+    ]
+    priced.sort()
+    for place, (_, card) in enumerate(priced):
+        final[card] += 2.2 * (1 - place / len(priced))
+
+
+def _is_low(understood: Understood, tables: SearchTables, cards: list[int]) -> bool:
+    """Whether nothing shows that the catalog has what was asked for."""
+    if any(fired.strength >= SURE_TASK for fired in understood.tasks):
+        return False
+    if understood.named.is_sure or understood.direction.categories:
+        return False
+    if understood.wishes.is_telling and understood.direction.media:
+        return False
+    return _known_share(understood, tables, cards) < _KNOWN_SHARE
+
+
+def _known_share(understood: Understood, tables: SearchTables, cards: list[int]) -> float:
+    """Return how much of what the query says the best card's id and name say too (0 to 1)."""
+    if not cards:
+        return 0.0
+    whole = have = 0.0
+    for word in understood.reading.words:
+        if word.unit in understood.reading.quiet:
+            continue
+        size = tables.size(f"t{stem(word.text)}")
+        rarity = math.log(1 + tables.count / (size + 1))
+        whole += rarity
+        if any(cards[0] in tables.cards(f"n{part}") for part in name_parts(word.text)):
+            have += rarity
+    return have / whole if whole else 0.0
+
+
+def step_names(tables: SearchTables) -> Mapping[str, str]:
+    """Return the tasks' names for people, by task."""
+    return {task: name for task, name in tables.tasks}
+
+
+__all__ = ["MEDIA", "Ranking", "Understood", "rank", "understand"]

@@ -1,0 +1,273 @@
+"""Read a query: its words, slips mended, and the senses and tasks that they speak of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from catalog.search_text import distance, is_unspaced, letters, plain, segments, stem
+
+# A phrase loses this much of its strength for each word between its own.
+_GAP = 0.22
+_REVERSED = 0.85
+# What a mended word is worth beside one that was spelled right.
+MENDED = 0.9
+_LONGEST_PREFIX = 16
+_MOST_WORDS = 60
+
+
+@dataclass(slots=True)
+class Word:
+    """A word of the query, mended if need be. *unit* is its place, *given* what stood there."""
+
+    text: str
+    unit: int
+    given: str = ""
+
+
+@dataclass(slots=True)
+class Fired:
+    """A task that the query speaks of, how strongly (0 to 1), and the places of its words."""
+
+    task: int
+    strength: float
+    units: frozenset[int]
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read. *senses* have the places (first, after last) where each occurs."""
+
+    text: str
+    words: list[Word] = field(default_factory=list[Word])
+    units: int = 0
+    quiet: set[int] = field(default_factory=set[int])  # places of words without meaning
+    senses: dict[int, list[tuple[int, int]]] = field(
+        default_factory=dict[int, list[tuple[int, int]]]
+    )
+    mended: dict[str, str] = field(default_factory=dict[str, str])
+    tasks: dict[int, Fired] = field(default_factory=dict[int, Fired])
+
+
+class Lexicon:
+    """The compiled lexicon of a snapshot, ready to read queries with."""
+
+    def __init__(self, compiled: Mapping[str, Any], spelling: Sequence[str]) -> None:
+        self.senses: list[str] = compiled["senses"]
+        self.number: dict[str, int] = {name: at for at, name in enumerate(self.senses)}
+        self.words: dict[str, list[int]] = compiled["words"]
+        self.stems: dict[str, list[int]] = compiled["stems"]
+        self.literals: dict[str, list[int]] = compiled["literals"]
+        self.prefixes: dict[str, list[int]] = compiled["prefixes"]
+        self.chains: dict[str, list[list[Any]]] = compiled["chains"]
+        self.runs: dict[str, list[list[Any]]] = compiled["runs"]
+        self.pieces: dict[str, list[list[Any]]] = compiled["pieces"]
+        self.phrases: dict[str, list[list[Any]]] = compiled["phrases"]
+        self.aliases: dict[str, list[list[Any]]] = compiled["aliases"]
+        self.stop: frozenset[str] = frozenset(compiled["stop"])
+        self.common: frozenset[str] = frozenset(compiled["common"])
+        self.weak: frozenset[str] = frozenset(compiled["weak"])
+        self.strong: frozenset[str] = frozenset(compiled["strong"])
+        self.spelling: frozenset[str] = frozenset(spelling)
+        mere = {at for at, name in enumerate(self.senses) if name[0] in "=!?~"}
+        self.meaningful: frozenset[str] = frozenset(
+            word for word, senses in self.words.items() if not mere.issuperset(senses)
+        )
+        self._buckets: dict[str, list[tuple[str, int]]] = {}
+
+    # ------------------------------------------------------------ words
+
+    def senses_of(self, word: str) -> list[int]:
+        """Return the senses of *word*: as it is, else by its trunk, else by its beginning."""
+        trunk = stem(word)
+        found = self.words.get(word)
+        if found is None:
+            found = self.stems.get(trunk) or self.words.get(trunk)
+        if found is None:
+            for size in range(min(len(word), _LONGEST_PREFIX), 2, -1):
+                if word[:size] in self.prefixes:
+                    found = self.prefixes[word[:size]]
+                    break
+        spelled = self.literals.get(trunk)
+        if spelled is None:
+            return found or []
+        return [*(found or []), *(s for s in spelled if found is None or s not in found)]
+
+    def knows(self, word: str) -> bool:
+        """Whether *word* is spelled as it should be, as far as is known."""
+        return (
+            word in self.words
+            or word in self.spelling
+            or word in self.stop
+            or word in self.common
+            or bool(self.senses_of(word))
+        )
+
+    def mended(self, word: str) -> list[str]:
+        """Return what the unknown *word* may have been meant to be; itself where nothing is near."""
+        if len(word) < 4 or not word.isalpha() or not word.isascii() or len(word) > 40:
+            return [word]
+        if parts := self._parts(word):
+            return parts
+        most = 1 if len(word) < 6 else 2
+        best: tuple[int, int, int, str] | None = None
+        bits = letters(word)
+        for known, known_bits in self._bucket(word[0]):
+            if abs(len(known) - len(word)) > most or (bits ^ known_bits).bit_count() > 2 * most:
+                continue
+            far = distance(word, known, most)
+            if far > most or (far == 2 and not _alike(word, known)):
+                continue
+            if len(word) == 4 and len(known) < 5 and bits != known_bits:
+                continue  # short words have too many neighbours
+            rank = (far, known[-1] != word[-1], known not in self.words, known)
+            if best is None or rank < best:
+                best = rank
+        return [best[3]] if best else [word]
+
+    def _bucket(self, letter: str) -> list[tuple[str, int]]:
+        """Return the words a slip that begins with *letter* is compared with."""
+        if letter not in self._buckets:
+            known = {w for w in self.words if w[0] == letter and len(w) > 3 and w.isascii()}
+            known |= {w for w in self.spelling if w[0] == letter and len(w) > 3}
+            self._buckets[letter] = [(w, letters(w)) for w in sorted(known)]
+        return self._buckets[letter]
+
+    def _parts(self, word: str) -> list[str]:
+        """Return the words that were written together in *word*, or nothing."""
+        if len(word) < 7:
+            return []
+        for cut in range(len(word) - 4, 3, -1):
+            left = word[:cut]
+            if left not in self.meaningful:
+                continue
+            for right in (word[cut:], word[cut + 1 :] if word[cut] in "sn" else ""):
+                if len(right) >= 4 and right in self.meaningful:
+                    return [left, right]
+                if right.startswith("to") and len(right) > 5 and right[2:] in self.meaningful:
+                    return [left, "to", right[2:]]
+        return []
+
+    # ------------------------------------------------------------ reading
+
+    def read(self, query: str) -> Reading:
+        """Return what *query* speaks of."""
+        reading = Reading(plain(query))
+        for segment in segments(reading.text)[:_MOST_WORDS]:
+            if is_unspaced(segment):
+                self._read_run(segment, reading)
+            else:
+                self._read_word(segment, reading)
+        self._read_chains(reading)
+        for number in list(reading.senses):
+            reading.senses[number].sort()
+        self._fire(reading)
+        return reading
+
+    def _read_word(self, segment: str, reading: Reading) -> None:
+        parts = [segment]
+        if not self.knows(segment):
+            parts = self.mended(segment)
+            if parts != [segment]:
+                reading.mended[segment] = " ".join(parts)
+        for part in parts:
+            unit = reading.units
+            reading.units += 1
+            reading.words.append(Word(part, unit, segment if parts != [segment] else ""))
+            if part in self.stop:
+                reading.quiet.add(unit)
+            for sense in self.senses_of(part):
+                reading.senses.setdefault(sense, []).append((unit, unit + 1))
+
+    def _read_run(self, run: str, reading: Reading) -> None:
+        """Read *run*, which has no blanks: longest known pieces first, from left to right."""
+        place_of: list[int] = []
+        at = 0
+        while at < len(run):
+            form = next((f for f in self.runs.get(run[at], ()) if run.startswith(f[0], at)), None)
+            size = len(form[0]) if form else 1
+            place_of += [reading.units] * size
+            if form:
+                for sense in form[1]:
+                    reading.senses.setdefault(sense, []).append((reading.units, reading.units + 1))
+                reading.units += 1
+            elif at % 2 or size > 1:
+                reading.units += 1
+            at += size
+        reading.units += 1
+        for at, letter in enumerate(run):
+            for piece, senses in self.pieces.get(letter, ()):
+                if run.startswith(piece, at):
+                    end = place_of[at + len(piece) - 1] + 1
+                    for sense in senses:
+                        reading.senses.setdefault(sense, []).append((place_of[at], end))
+                    break
+
+    def _read_chains(self, reading: Reading) -> None:
+        words = reading.words
+        hidden: list[tuple[int, int]] = []
+        for at, word in enumerate(words):
+            for rest, senses, hides in self.chains.get(word.text, ()):
+                end = at + 1 + len(rest)
+                if end > len(words) or any(
+                    words[at + 1 + n].text != part for n, part in enumerate(rest)
+                ):
+                    continue
+                span = (word.unit, words[end - 1].unit + 1)
+                if hides:
+                    hidden.append(span)
+                for sense in senses:
+                    reading.senses.setdefault(sense, []).append(span)
+        for first, after in hidden:
+            for sense, spans in list(reading.senses.items()):
+                kept = [s for s in spans if s[0] < first or s[1] > after or s == (first, after)]
+                if kept:
+                    reading.senses[sense] = kept
+                else:
+                    del reading.senses[sense]
+
+    def _fire(self, reading: Reading) -> None:
+        senses = reading.senses
+        for sense in senses:
+            for task, strength, ordered, needs, bars in self.phrases.get(str(sense), ()):
+                if any(n not in senses for n in needs) or any(b in senses for b in bars):
+                    continue
+                close, units = self._closeness(reading, needs, bool(ordered))
+                if not close:
+                    continue
+                worth = strength * close
+                known = reading.tasks.get(task)
+                if known is None or worth > known.strength:
+                    reading.tasks[task] = Fired(task, worth, units)
+
+    def _closeness(
+        self, reading: Reading, needs: Sequence[int], ordered: bool
+    ) -> tuple[float, frozenset[int]]:
+        """Return how close together the senses *needs* occur (0 to 1), and where."""
+        first = reading.senses[needs[0]]
+        if len(needs) == 1:
+            span = first[0]
+            return 1.0, frozenset(range(*span))
+        best, where = 0.0, frozenset[int]()
+        for start in first[:4]:
+            chosen = [start]
+            for need in needs[1:]:
+                spans = reading.senses[need]
+                if ordered:
+                    spans = [s for s in spans if s[0] > chosen[-1][0]]
+                if not spans:
+                    break
+                chosen.append(min(spans, key=lambda s: (abs(s[0] - chosen[-1][0]), s)))
+            else:
+                covered = {unit for span in chosen for unit in range(*span)}
+                between = set(range(min(covered), max(covered))) - covered - reading.quiet
+                worth = 1 / (1 + _GAP * len(between))
+                if any(b < a for a, b in zip(chosen, chosen[1:], strict=False)):
+                    worth *= _REVERSED
+                if worth > best:
+                    best, where = worth, frozenset(covered)
+        return best, where
+
+
+def _alike(word: str, known: str) -> bool:
+    """Whether two words that differ in two letters still look like one."""
+    return len(word) >= 6 and (word[:3] == known[:3] or word[-2:] == known[-2:])

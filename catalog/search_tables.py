@@ -1,0 +1,154 @@
+"""`SearchTables`: the prebuilt search index as it lies in memory."""
+
+import json
+import sys
+from array import array
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+# One more whenever the meaning of the tables changes.
+FORMAT = 1
+
+# Lists of more cards than this are met by their best cards first, and looked up by card after that.
+LONG_LIST, HEAD = 1500, 400
+
+# A term's weight in a card is kept in a byte, in these parts of one.
+PARTS = 15
+
+# Heights of video that people name; a card's own sizes count as the one they are nearest to.
+HEIGHTS = (480, 720, 1080, 1440, 2160)
+# Long sides of pictures that people name.
+SIZES = ("1k", "2k", "4k")
+
+# Columns of a card's prices, in dollars: a second of video or sound by height, each without and
+# with sound; a picture by size; 1000 characters; a request at its defaults. NaN where not known.
+SECOND = 0
+PICTURE = SECOND + 2 * len(HEIGHTS)
+CHARACTERS = PICTURE + len(SIZES)
+REQUEST = CHARACTERS + 1
+COLUMNS = REQUEST + 1
+
+
+class SearchTables:
+    """The search index of a snapshot: lists of cards by key, columns of facts, the lexicon.
+
+    Keys have a letter for their kind: ``t`` a word of a card's texts, ``n`` a part of its id or
+    name, ``c`` a task, ``k`` a category, ``f`` a feature, ``p`` an input field, ``i`` and ``o``
+    media in and out. Cards are numbers, places in `CatalogIndex.ids`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        head: dict[str, Any] = json.loads((folder / "search.json").read_text(encoding="utf-8"))
+        if head["format"] != FORMAT:
+            raise ValueError(f"{folder / 'search.json'} has format {head['format']}, not {FORMAT}")
+        self.folder = folder
+        self.count: int = head["count"]
+        self.lexicon: dict[str, Any] = head["lexicon"]
+        self.tasks: list[list[str]] = head["tasks"]
+        self.categories: list[str] = head["categories"]
+        self.kinds: list[str] = head["kinds"]
+        self.spelling: list[str] = head["spelling"]
+        self.pairs: set[str] = set(head["pairs"])
+        self.place: dict[str, int] = {key: at for at, key in enumerate(head["keys"])}
+        self._arrays(folder, head["arrays"])
+        self._dense: dict[int, int] = {int(at): start for at, start in head["dense"].items()}
+
+    def _arrays(self, folder: Path, directory: dict[str, list[Any]]) -> None:
+        data = (folder / "search.bin").read_bytes()
+
+        def read(name: str) -> "array[Any]":
+            code, start, size = directory[name]
+            values: array[Any] = array(code)
+            values.frombytes(data[start : start + size])
+            if sys.byteorder == "big":
+                values.byteswap()
+            return values
+
+        self.starts: array[int] = read("starts")
+        self.docs: array[int] = read("docs")
+        self.weights: array[int] = read("weights")
+        self.category: array[int] = read("category")
+        self.status: array[int] = read("status")
+        self.family: array[int] = read("family")
+        self.age: array[int] = read("age")
+        self.prior: array[float] = read("prior")
+        self.variants: array[int] = read("variants")
+        self.media_in: array[int] = read("media_in")
+        self.media_out: array[int] = read("media_out")
+        self.longest: array[float] = read("longest")
+        self.heights: array[int] = read("heights")
+        self.prices: array[float] = read("prices")
+        self.unit: array[int] = read("unit")
+        self.usual: array[int] = read("usual")
+        self.parts: array[int] = read("parts")
+        self.by_prior: array[int] = read("by_prior")
+        self.shown: array[int] = read("shown")
+        self.dense: array[int] = read("dense")
+
+    def size(self, key: str) -> int:
+        """Return how many cards *key* has, 0 where there is no such key."""
+        at = self.place.get(key)
+        return 0 if at is None else self.starts[at + 1] - self.starts[at]
+
+    def cards(self, key: str) -> "array[int]":
+        """Return the cards of *key*, best first where the list is long; none where it is unknown."""
+        at = self.place.get(key)
+        return self.docs[0:0] if at is None else self.docs[self.starts[at] : self.starts[at + 1]]
+
+    def weighted(self, key: str) -> tuple["array[int]", "array[int]"]:
+        """Return the cards of *key* and their weights (0 to 255); of a long list only its head."""
+        at = self.place.get(key)
+        if at is None:
+            return self.docs[0:0], self.weights[0:0]
+        start, end = self.starts[at], self.starts[at + 1]
+        if end - start > LONG_LIST:
+            end = start + HEAD
+        return self.docs[start:end], self.weights[start:end]
+
+    def looked_up(self, key: str) -> "array[int] | None":
+        """Return the weight of every card for a *key* with a long list, None for a short one."""
+        at = self.place.get(key)
+        start = None if at is None else self._dense.get(at)
+        return None if start is None else self.dense[start : start + self.count]
+
+    @cached_property
+    def bits(self) -> "Bits":
+        """Sets of cards as whole numbers."""
+        return Bits(self)
+
+    @cached_property
+    def _texts(self) -> bytes:
+        return (self.folder / "shown.tsv").read_bytes()
+
+    def texts(self, card: int) -> tuple[str, str, str]:
+        """Return title, summary and usual price of *card* in words."""
+        line = self._texts[self.shown[card] : self.shown[card + 1] - 1].decode()
+        title, summary, price = line.split("\t")
+        return title, summary, price
+
+
+class Bits:
+    """Sets of cards as whole numbers, one bit a card, made when first asked for."""
+
+    def __init__(self, tables: SearchTables) -> None:
+        self._tables = tables
+        self._made: dict[str, int] = {}
+
+    def of(self, key: str) -> int:
+        """Return the cards of *key*, 0 where there is no such key."""
+        made = self._made.get(key)
+        if made is None:
+            flags = bytearray((self._tables.count + 7) // 8)
+            for card in self._tables.cards(key):
+                flags[card >> 3] |= 1 << (card & 7)
+            made = self._made[key] = int.from_bytes(flags, "little")
+        return made
+
+
+MEDIA = ("image", "video", "audio", "3d", "text", "archive", "weights", "file")
+
+
+def media_bits(kinds: object) -> int:
+    """Return *kinds* of media as bits, in the order of `MEDIA`."""
+    return sum(1 << at for at, kind in enumerate(MEDIA) if kind in kinds)  # type: ignore[operator]  # any collection

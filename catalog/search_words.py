@@ -1,0 +1,120 @@
+"""Say in short words what was understood, what fits, and what it costs."""
+
+import math
+from collections.abc import Sequence
+
+from catalog.search_rank import Understood
+from catalog.search_reading import Lexicon
+from catalog.search_tables import (
+    CHARACTERS,
+    HEIGHTS,
+    PICTURE,
+    REQUEST,
+    SECOND,
+    SIZES,
+    SearchTables,
+)
+from catalog.search_wishes import Measure
+
+# The guides that exist; how-to questions name those that fit.
+GUIDES: tuple[str, ...] = ()
+
+_MOST_USED = 0.6
+_LONGEST_WHY = 110
+
+
+def why_words(card: int, understood: Understood | None, tables: SearchTables) -> str:
+    """Return what made *card* score, shortest and most telling first."""
+    if understood is None:
+        return "by use on fal"
+    said: list[str] = []
+    for fired in understood.tasks:
+        task, name = tables.tasks[fired.task]
+        if tables.bits.of(f"c{task}") >> card & 1 and name not in said:
+            said.append(name)
+    said = said[:2]
+    if name := understood.named.borne_by(card):
+        said.insert(0, f"name: {' '.join(name)}")
+    category = tables.categories[tables.category[card]]
+    if category in understood.direction.categories and not said:
+        said.append(category.replace("-", " "))
+    said += _kept_wishes(card, understood, tables)
+    if not said:
+        said = [f"words: {', '.join(_matched(card, understood, tables))}"]
+    if tables.prior[card] > _MOST_USED:
+        said.append("much used")
+    words = "; ".join(said)
+    return words if len(words) <= _LONGEST_WHY else words[: _LONGEST_WHY - 1].rstrip("; ") + "…"
+
+
+def _kept_wishes(card: int, understood: Understood, tables: SearchTables) -> list[str]:
+    wishes, said = understood.wishes, list[str]()
+    for feature in wishes.features:
+        if tables.bits.of(f"f{feature}") >> card & 1:
+            said.append(feature)
+    if wishes.height >= 0 and tables.heights[card] >> wishes.height & 1:
+        said.append(f"{HEIGHTS[wishes.height]}p")
+    if wishes.seconds and tables.longest[card] >= wishes.seconds:
+        said.append(f"up to {tables.longest[card]:g} s")
+    if wishes.limit is not None:
+        dollars = wishes.measure.dollars(card, tables)
+        if not math.isnan(dollars):
+            verb = "within" if dollars <= wishes.limit * 1.0001 else "over"
+            said.append(f"{verb} ${wishes.limit:g}")
+    return said
+
+
+def _matched(card: int, understood: Understood, tables: SearchTables) -> list[str]:
+    words = [key[1:] for key, _ in understood.terms if card in tables.cards(key)]
+    return words[:4] or ["none"]
+
+
+def price_words(card: int, measure: Measure, usual: str, tables: SearchTables) -> str:
+    """Return the price of *measure* on *card*, else the usual one."""
+    if measure == Measure():
+        return usual
+    dollars = measure.dollars(card, tables)
+    if math.isnan(dollars):
+        return usual
+    kind = tables.unit[card] if measure.kind < 0 else measure.kind
+    count = f"{measure.count:g}"
+    at = f" at {HEIGHTS[measure.height]}p" if measure.height >= 0 and tables.heights[card] else ""
+    if kind == SECOND:
+        return f"${dollars:.3g}{'/s' if count == '1' else f' for {count} s'}{at}"
+    if kind == PICTURE:
+        size = f" at {SIZES[measure.size]}" if measure.size > 0 else ""
+        return f"${dollars:.3g}{'/image' if count == '1' else f' for {count} images'}{size}"
+    if kind == CHARACTERS:
+        return f"${dollars:.3g} for {measure.count * 1000:g} characters"
+    return f"${dollars:.3g}{'/request' if count == '1' else f' for {count} requests'}"
+
+
+def understood_words(steps: Sequence[Understood], tables: SearchTables) -> str:
+    """Return how the query was read: tasks, names, direction, wishes, mended words."""
+    said: list[str] = []
+    for understood in steps:
+        names = [tables.tasks[fired.task][1] for fired in understood.tasks[:3]]
+        if understood.named:
+            names.insert(0, "model " + " ".join(word for word, _, _ in understood.named.parts))
+        if understood.direction.categories:
+            names.append(understood.direction.categories[0])
+        names += understood.wishes.words()
+        if understood.tongue:
+            names.append(f"in {understood.tongue}")
+        names += [f"{given} read as {word}" for given, word in understood.reading.mended.items()]
+        said.append(", ".join(dict.fromkeys(names)))
+    return "; then ".join(part for part in said if part)[:240]
+
+
+def guides_for(steps: Sequence[Understood], lexicon: Lexicon) -> tuple[str, ...]:
+    """Return the guides that answer a how-to question in *steps*, of those that exist."""
+    wanted = {
+        lexicon.senses[sense][1:]
+        for understood in steps
+        for sense in understood.reading.senses
+        if lexicon.senses[sense][0] == "?"
+    }
+    return tuple(guide for guide in GUIDES if guide in wanted)
+
+
+__all__ = ["GUIDES", "REQUEST", "guides_for", "price_words", "understood_words", "why_words"]
