@@ -1,5 +1,6 @@
 """A small platform in a folder, for tests: it remembers what was sent, also across processes."""
 
+import base64
 import hashlib
 import json
 import struct
@@ -139,8 +140,11 @@ class FolderPlatform:
         self.looks.append(("download", time.monotonic()))
         if self.download_problem is not None:
             raise self.download_problem
-        await anyio.Path(target).write_bytes(self.file)
-        return Downloaded(len(self.file), hashlib.sha256(self.file).hexdigest(), "image/png")
+        data = self.file
+        if url.startswith("data:"):
+            data = base64.b64decode(url.partition("base64,")[2])
+        await anyio.Path(target).write_bytes(data)
+        return Downloaded(len(data), hashlib.sha256(data).hexdigest(), "image/png")
 
     async def _states(self, request_id: str) -> AsyncIterator[Status]:
         while True:

@@ -161,7 +161,7 @@ async def test_every_output_comes_home_and_one_failure_leaves_the_others(
         "images": [
             {"url": "https://files.test/a.png"},
             {"url": data},
-            {"url": "data:image/png,%00"},
+            {"url": "data:image/png;base64,AA=="},
         ]
     }
     job = await made(tmp_path, platform)
@@ -202,6 +202,7 @@ async def test_on_fal_the_url_stays_and_the_note_says_what_it_cost(
     note = json.loads(await anyio.Path(f"{job.outputs[0].path}.json").read_text("utf-8"))
     assert note["cost"] == {"dollars": "0.025", "kind": "billed"}
     assert note["request_id"] == job.request_id
+    assert note["result"]["seed"] == 7
     assert "secret" not in json.dumps(note)
 
 

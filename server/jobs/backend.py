@@ -127,5 +127,5 @@ class Backend(Protocol):
         ...
 
     async def download(self, url: str, target: Path, *, max_bytes: int | None = None) -> Downloaded:
-        """Write what lies at *url* into *target*."""
+        """Write what lies at *url* (http, https or data) into *target*."""
         ...

@@ -1,7 +1,5 @@
 """Files that come home: named so that a person knows them, placed whole or not at all."""
 
-import base64
-import binascii
 import contextlib
 import errno
 import hashlib
@@ -12,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 from catalog.card import TEXT_FIELDS
 from catalog.media import MediaFacts
@@ -84,21 +82,11 @@ def place(part: Path, target: Path, sha256: str) -> Path:
     raise MediaError(f"there are too many files named {target.name!r}", hint="move some away")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write *text* to *path*, whole or not at all. Blocks."""
-    part = path.with_name(f"{PART}{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        _sync(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_sidecar(target: Path, about: Mapping[str, Any]) -> None:
+def write_sidecar(part: Path, target: Path, about: Mapping[str, Any]) -> None:
     """Write what is known of the file *target* beside it, as ``<file>.json``. Blocks.
 
-    A file of that name that is not ours stays as it is.
+    It is written to *part* first, and is there whole or not at all. A file of that name that is not
+    ours stays as it is.
     """
     sidecar = target.with_name(f"{target.name}.json")
     if sidecar.exists():
@@ -110,7 +98,10 @@ def write_sidecar(target: Path, about: Mapping[str, Any]) -> None:
             return
         if cast("dict[str, object]", there).get("job_id") != about["job_id"]:
             return
-    write_whole(sidecar, json.dumps(shortened(about), ensure_ascii=False, indent=2) + "\n")
+    words = json.dumps(shortened(about), ensure_ascii=False, indent=2) + "\n"
+    part.write_text(words, encoding="utf-8")
+    _sync(part)
+    part.replace(sidecar)
 
 
 def shortened(value: Any) -> Any:  # noqa: ANN401  # JSON in, JSON out
@@ -123,28 +114,6 @@ def shortened(value: Any) -> Any:  # noqa: ANN401  # JSON in, JSON out
     if isinstance(value, str) and len(value) > _LONGEST_NOTE:
         return f"{value[:200]}… ({len(value)} characters)"
     return value
-
-
-def write_data_uri(uri: str, target: Path) -> tuple[int, str, str]:
-    """Write the bytes of *uri* to *target*; return length, SHA-256 and media type. Blocks.
-
-    Raises:
-        MediaError: it cannot be read.
-    """
-    head, comma, body = uri[5:].partition(",")
-    media_type, *marks = head.split(";")
-    if not comma:
-        raise MediaError("the data URI has no comma", hint="the model answered something malformed")
-    try:
-        data = unquote_to_bytes(body)
-        if "base64" in marks:
-            data = base64.b64decode(data, validate=False)
-    except (binascii.Error, ValueError):
-        raise MediaError(
-            "the data URI cannot be decoded", hint="the model answered something malformed"
-        ) from None
-    target.write_bytes(data)
-    return len(data), hashlib.sha256(data).hexdigest(), media_type.lower()
 
 
 def hash_of(path: Path) -> str:

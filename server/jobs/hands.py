@@ -1,7 +1,6 @@
 """`Hands`: every job this process has in hand, each carried by one task from submit to home."""
 
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
@@ -63,10 +62,12 @@ class Hands:
         self._group.start_soon(self._carry, hand)
         return hand
 
-    def call(self, job_id: str) -> None:
-        """Say that somebody waits for this job."""
-        if (hand := self._held.get(job_id)) is not None:
+    def call(self, job_id: str) -> bool:
+        """Hear that somebody waits for this job; False when it is not in hand here."""
+        hand = self._held.get(job_id)
+        if hand is not None:
             hand.attention.call(self._pace.linger)
+        return hand is not None
 
     async def beat(self) -> None:
         """Prolong the leases, and let go of what another process has taken."""
@@ -93,7 +94,7 @@ class Hands:
             with hand.scope:
                 if hand.sending and not await self._send(hand):
                     return
-                await self._persist(hand, self._follow_and_keep)
+                await self._persist(hand)
         except LeaseLostError:
             log.info("job %s is carried by another process now", job_id)
         finally:
@@ -138,12 +139,12 @@ class Hands:
         else:
             await self._store.release(hand.work.claim)
 
-    async def _persist(self, hand: Hand, act: Callable[[Hand], Awaitable[None]]) -> None:
-        """Do *act* until it succeeds: an accepted request is followed whatever happens here."""
+    async def _persist(self, hand: Hand) -> None:
+        """Follow and keep until it succeeds: paid work is not given up, whatever happens here."""
         pause = self._pace.poll_first
         while True:
             try:
-                await act(hand)
+                await self._follow_and_keep(hand)
             except LeaseLostError:
                 raise
             except ActionableError as problem:

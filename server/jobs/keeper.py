@@ -1,6 +1,7 @@
 """The keeper: brings the files of finished jobs home, checked, and tries again when it cannot."""
 
 import errno
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -120,9 +121,6 @@ class Keeper:
         if output.kind == "text" and output.text:
             length, sha256, stated = await run_sync(_write_text, output.text, part)
             facts = MediaFacts("text", output.media_type or "text/plain", bytes=length)
-        elif output.url.startswith("data:"):
-            length, sha256, stated = await run_sync(files.write_data_uri, output.url, part)
-            facts = await self._checked(output, part)
         else:
             arrived = await self._backend.download(output.url, part)
             length, sha256, stated = arrived.bytes, arrived.sha256, arrived.media_type
@@ -144,7 +142,7 @@ class Keeper:
             fps=facts.fps or output.fps,
             problem="",
         )
-        await self._describe(work, home, target)
+        await self._describe(work, home, part)
         return home
 
     async def _checked(self, output: Output, part: Path) -> MediaFacts:
@@ -160,10 +158,11 @@ class Keeper:
             )
         return facts
 
-    async def _describe(self, work: Work, home: Output, target: Path) -> None:
-        """Write the note beside the file; a file without one is still home."""
+    async def _describe(self, work: Work, home: Output, part: Path) -> None:
+        """Write the note beside the file, by way of *part*; a file without one is still home."""
+        target = Path(home.path)
         try:
-            await run_sync(files.write_sidecar, target, _about(work, home))
+            await run_sync(files.write_sidecar, part, target, _about(work, home))
         except OSError as problem:
             log.warning("no note could be written beside %s: %s", target, problem.strerror)
 
@@ -236,4 +235,5 @@ def _about(work: Work, output: Output) -> dict[str, Any]:
         "bytes": output.bytes,
         "media_type": output.media_type,
         "url": output.url,
+        "result": json.loads(work.result) if work.result else None,
     }

@@ -98,6 +98,7 @@ class JournalJobs:
         self._hands = hands
         self._changes = changes
         self._pace = pace
+        self._busy = True
         self._look_now = anyio.Event()
 
     async def start(self, intent: Intent) -> Job:
@@ -126,7 +127,7 @@ class JournalJobs:
     async def _begin(self, intent: Intent) -> tuple[Job, Hand | None]:
         """Write *intent* down, and give its submit to a task of its own."""
         admitted = await self.store.admit(intent)
-        self._look_now.set()  # the journal holds unfinished work now
+        self._busy = True  # the journal holds unfinished work now
         if admitted.claim is None:
             return admitted.job, None
         work = Work(admitted.claim, admitted.job, webhook_url=intent.webhook_url)
@@ -223,21 +224,22 @@ class JournalJobs:
 
     async def tend(self) -> None:
         """Keep leases, and take up what nobody holds; it never returns."""
-        busy, version, warned = True, -1, False
+        version, warned = -1, False
         while True:
             try:
                 await self._hands.beat()
                 now = await self.store.foreign_version()
-                if busy or now != version or self._look_now.is_set():
-                    self._look_now = anyio.Event()
+                if self._busy or now != version or self._look_now.is_set():
+                    self._busy, self._look_now = False, anyio.Event()
                     orphans = await self.store.take_over()
-                    busy = orphans.busy
+                    self._busy |= orphans.busy  # a start in between has set it, too
                     for work in orphans.work:
                         self._hands.take(work)
                     for job_id in orphans.ended:
                         self._changes.changed(job_id)
                 version, warned = now, False
             except ActionableError as problem:
+                self._busy = True
                 if not warned:
                     log.warning("%s", problem)
                 warned = True
@@ -246,8 +248,7 @@ class JournalJobs:
 
     async def _call(self, job: Job) -> None:
         """Let the process that has *job* in hand, this or another, know that somebody waits."""
-        self._hands.call(job.job_id)
-        if job.state in ("queued", "running"):
+        if not self._hands.call(job.job_id) and job.state in ("queued", "running"):
             await self.store.want(job.job_id, self._pace.linger)
 
     async def _after_submit(self, job: Job) -> Job:

@@ -18,11 +18,6 @@ _NEXT: Mapping[JobState, frozenset[JobState]] = {
     "cancelled": frozenset(),
 }
 
-# Where a job begins: sent at once, or after a person's word.
-FIRST: frozenset[JobState] = frozenset({"planned", "held"})
-# Something still happens by itself, on the platform or on the way to it.
-MOVING: frozenset[JobState] = frozenset({"planned", "approved", "queued", "running"})
-
 
 def may_become(now: JobState, then: JobState) -> bool:
     """Return whether a job that is *now* may become *then*; staying is always allowed."""
