@@ -1,4 +1,5 @@
 import threading
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,20 @@ DONE = Outcome(200, {"text": "done"}, units=1.0)
 REQUEST = Submission("fal-ai/flux/dev", "fal-ai/flux", {"prompt": "x"})
 
 
+OPENED: list[Store] = []
+
+
 def rows_in(folder: Path, *, lease: float = 60.0, concurrency: int = 10) -> Rows:
-    return Rows(Store(folder), lease_seconds=lease, concurrency=concurrency)
+    store = Store(folder)
+    OPENED.append(store)
+    return Rows(store, lease_seconds=lease, concurrency=concurrency)
+
+
+@pytest.fixture(autouse=True)
+def stores_are_closed() -> Generator[None]:
+    yield
+    while OPENED:
+        OPENED.pop().close()
 
 
 @pytest.fixture
