@@ -1,5 +1,6 @@
 """Read values along a JSON Schema: what fits, what was repaired, what is wrong, what is media."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -105,6 +106,11 @@ def _as_file_object(schema: Mapping[str, Any], text: str) -> dict[str, object]:
     return {holders[0]: text} if alone else {}
 
 
+def all_texts(value: list[object]) -> bool:
+    """Return whether *value* holds nothing but texts, and at least one."""
+    return bool(value) and all(isinstance(entry, str) and entry for entry in value)
+
+
 @dataclass(slots=True)
 class Reader:
     """One reading of values along a schema; what it finds stands in its lists."""
@@ -205,6 +211,9 @@ class Reader:
 
     def _read_media(self, schema: Mapping[str, Any], value: object, path: Path) -> object:
         value = self._unlisted(value, path)
+        if schema["x-media"] == "archive" and is_list(value) and all_texts(value):
+            # Several files where one archive is wanted: whoever finds media packs them.
+            value = json.dumps(value, ensure_ascii=False)
         if is_object(value) and isinstance(url := value.get("url"), str) and url:
             self.repairs.append(f"{dotted(path)}: the url taken out of its object")
             value = url

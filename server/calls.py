@@ -11,6 +11,8 @@ from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
 from pydantic import ValidationError
 
 from catalog.errors import ActionableError
+from tools.errors import BackendError
+from tools.job_view import CHARGED
 from tools.ports import Call
 from tools.tool import Answer, AnyTool, Arguments
 
@@ -29,6 +31,8 @@ async def answer(tool: AnyTool, arguments: Arguments, call: Call) -> CallToolRes
     """
     try:
         return shown(await tool.run(call, arguments))
+    except BackendError as problem:
+        return failure(f"{problem}; {CHARGED[problem.charged]}")
     except ActionableError as problem:
         return failure(str(problem))
     except Exception as problem:

@@ -31,7 +31,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def connected(home: Path, era: Era = "auto", **more: str) -> AsyncGenerator[Client]:
+async def connected(home: Path, era: Era = "auto", /, **more: str) -> AsyncGenerator[Client]:
     """Yield a client of a server in this process."""
     settings = Settings.read(environment(home, **more))
     async with (

@@ -11,7 +11,7 @@ import pytest
 
 from docs.tables import README, filled
 from prompts.library import PROMPTS
-from tests.house import connected
+from tests.house import Era, connected
 from tools.inventory import TOOLS
 from tools.tool import AnyTool
 
@@ -81,7 +81,8 @@ async def test_every_schema_is_closed_and_outputs_are_objects(tmp_path: Path) ->
 
 async def test_both_eras_see_the_same_tools(tmp_path: Path) -> None:
     names: list[list[str]] = []
-    for era in ("auto", "legacy"):
+    eras: tuple[Era, ...] = ("auto", "legacy")
+    for era in eras:
         async with connected(tmp_path, era) as client:
             names.append([tool.name for tool in (await client.list_tools()).tools])
     assert names[0] == names[1] == list(BY_NAME)

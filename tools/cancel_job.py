@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from tools.job_view import JobView, job_words
+from tools.job_view import CHARGED, JobView, job_words
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Tool
 
@@ -24,12 +24,11 @@ async def cancel_job(call: Call, arguments: CancelArguments) -> Answer:
     """Cancel the job; one that is already over stays as it is."""
     outcome = await call.rooms.jobs.cancel(arguments.job_id)
     view = JobView.of(outcome.job)
-    charged = {True: "charged", False: "not charged", None: "not known whether charged"}
     said = "cancelled" if outcome.cancelled else "not cancelled: it was too late"
     if outcome.job.is_settled:
         await call.rooms.jobs.deliver(outcome.job.job_id)
     shown = CancelledView(**view.model_dump(), cancelled=outcome.cancelled, charged=outcome.charged)
-    return Answer(shown, f"{said}; {charged[outcome.charged]}\n{job_words(view)}")
+    return Answer(shown, f"{said}; {CHARGED[outcome.charged]}\n{job_words(view)}")
 
 
 CANCEL_JOB = Tool(

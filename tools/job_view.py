@@ -9,6 +9,7 @@ from tools.tool import Answer, Result
 TEXT_SHOWN = 1500
 URL_SHOWN = 500
 OUTPUTS_SHOWN = 12
+CHARGED = {True: "charged", False: "not charged", None: "not known whether charged"}
 
 
 class OutputView(Result):
@@ -163,10 +164,9 @@ def job_words(view: JobView) -> str:
         f"{number}. {_output_words(output)}" for number, output in enumerate(view.outputs, start=1)
     ]
     if view.error is not None:
-        charged = {True: "charged", False: "not charged", None: "not known whether charged"}
         hint = f" ({view.error.hint})" if view.error.hint else ""
         lines.append(
-            f"error {view.error.type}: {view.error.message}{hint}; {charged[view.error.charged]}"
+            f"error {view.error.type}: {view.error.message}{hint}; {CHARGED[view.error.charged]}"
         )
     lines += [f"log: {line}" for line in view.logs]
     lines += view.notes
