@@ -15,6 +15,7 @@ import anyio
 
 from catalog.index import CatalogIndex
 from server.fal.wire import Downloaded, Submission
+from server.jobs.journal import Act, Journal, T
 from server.jobs.pace import Pace
 from server.jobs.service import JournalJobs, open_jobs
 from tests.jobs_platform import FolderPlatform, intent, settings_in
@@ -65,6 +66,21 @@ async def carry(jobs: JournalJobs) -> None:
     await anyio.sleep(60)
 
 
+async def until(jobs: JournalJobs, condition: str) -> None:
+    """Start a job and wait for it, but die as soon as the journal says *condition* of it."""
+    write = Journal.write
+
+    async def fatal_write(self: Journal, act: Act[T], *, durable: bool = False) -> T:
+        written = await write(self, act, durable=durable)
+        query = f"SELECT 1 FROM jobs WHERE {condition}"  # noqa: S608  # of the test's own
+        if await self.read(lambda connection: connection.execute(query).fetchone()):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return written
+
+    Journal.write = fatal_write
+    await carry(jobs)
+
+
 async def finish(jobs: JournalJobs, job_id: str) -> None:
     """Wait for a job of an earlier process and say how it ended."""
     job = await jobs.wait(job_id, 15)
@@ -100,6 +116,7 @@ async def main(argv: Sequence[str]) -> None:
         "rush": (rush, FolderPlatform),
         "die": (begin, DyingPlatform),
         "half": (carry, HalfwayPlatform),
+        "until": (until, FolderPlatform),
     }
     do, kind = acts[act]
     platform = kind(Path(folder), runs=0.5)

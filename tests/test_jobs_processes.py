@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
-from tests.jobs_platform import FolderPlatform, png
+from tests.jobs_platform import FolderPlatform, jobs_in, png
+from tools.ports import JobQuery
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 # A home as people have them.
@@ -29,7 +31,6 @@ class Process:
             cwd=REPOSITORY,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         )
-        assert self.hears()["ready"]
 
     def hears(self) -> dict[str, Any]:
         assert self.popen.stdout is not None
@@ -43,6 +44,7 @@ def process(act: str, world: Path, *more: str) -> Generator[Process]:
     """Yield a process that is gone afterwards."""
     running = Process(act, world, *more)
     try:
+        assert running.hears()["ready"]
         yield running
     finally:
         running.popen.kill()
@@ -125,6 +127,36 @@ def test_a_submit_whose_process_died_is_unconfirmed_and_never_sent_again(tmp_pat
     assert ended["state"] == "unconfirmed"
     assert "not sent again by itself" in ended["note"]
     assert len(FolderPlatform(tmp_path / "fal").requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("moment", "state", "requests"),
+    [
+        pytest.param("state = 'planned'", "failed", 0, id="the intent stands"),
+        pytest.param("submitting IS NOT NULL", "unconfirmed", 0, id="about to be sent"),
+        pytest.param("state = 'queued'", "done", 1, id="the request id stands"),
+        pytest.param("state = 'running'", "done", 1, id="it runs"),
+        pytest.param("state = 'done'", "done", 1, id="its outputs stand"),
+        pytest.param("saved = 1", "done", 1, id="its files are home"),
+    ],
+)
+async def test_death_at_any_moment_loses_nothing_and_pays_for_nothing_twice(
+    tmp_path: Path, moment: str, state: str, requests: int
+) -> None:
+    with process("until", tmp_path, moment) as first:
+        assert first.popen.wait(10) == -signal.SIGKILL
+    platform = FolderPlatform(tmp_path / "fal", runs=0.5)
+    platform.has_history = True
+    async with jobs_in(tmp_path / HOME, platform) as jobs:
+        (job,) = (await jobs.list(JobQuery())).jobs
+        while job.state == "planned":  # until the lease of the dead has run out
+            await anyio.sleep(0.05)
+            job = await jobs.find(job.job_id)
+        job = await jobs.wait(job.job_id, 10)
+
+    assert (job.state, job.saved) == (state, state == "done")
+    assert len(platform.requests) == requests
+    assert len(list((tmp_path / HOME / "media").glob("*.png"))) == requests
 
 
 @pytest.mark.parametrize("each", [25])
