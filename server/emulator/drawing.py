@@ -206,5 +206,5 @@ def _drawn(answer: Mapping[str, Any]) -> Drawn:
         MadeFile(tuple(file["at"]), Path(file["path"]), file["media_type"], file["facts"])
         for file in answer["files"]
     )
-    given = {url: MediaFacts(**facts) for url, facts in answer["given"].items()}
+    given = {url: MediaFacts(**facts) for url, facts in answer.get("given", {}).items()}
     return Drawn(answer["output"], files, given)
