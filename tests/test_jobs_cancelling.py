@@ -5,6 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from catalog.errors import ActionableError
 from server.fal.problems import LostAnswerError, NetworkError
 from server.jobs.pace import Pace
 from tests.jobs_platform import FolderPlatform, intent, jobs_in
@@ -104,6 +105,20 @@ async def test_an_unconfirmed_job_cannot_be_cancelled(
         outcome = await jobs.cancel((await jobs.start(intent())).job_id)
 
     assert (outcome.cancelled, outcome.charged, outcome.job.state) == (False, None, "unconfirmed")
+
+
+async def test_a_job_of_another_account_is_not_touched(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    platform.runs = 60
+    other = FolderPlatform(tmp_path / "platform")
+    async with jobs_in(tmp_path, platform, HASTY, key="id:secret") as jobs:
+        job = await jobs.start(intent())
+        async with jobs_in(tmp_path, other, HASTY, key="another:secret") as strangers:
+            with pytest.raises(ActionableError, match="runs on cloud with another key"):
+                await strangers.cancel(job.job_id)
+
+    assert other.looks == []
 
 
 async def test_a_platform_that_cannot_be_asked_is_an_error(tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
 """One process: from an intent to files at home."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+import pytest
 from inline_snapshot import snapshot
 
 from server.jobs.pace import Pace
 from tests.jobs_platform import FolderPlatform, intent, jobs_in, png
+from tools.errors import UnknownJobError
 from tools.ports import JobQuery
 
 
@@ -52,6 +56,26 @@ async def test_a_watched_job_needs_few_requests(tmp_path: Path) -> None:
     assert [kind for kind, _ in platform.looks] == snapshot(
         ["submit", "watch", "result", "download"]
     )
+
+
+async def test_what_goes_wrong_inside_comes_out_as_itself(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(UnknownJobError):
+        async with jobs_in(tmp_path, FolderPlatform(tmp_path / "platform")) as jobs:
+            await jobs.find("00000000000")
+
+
+async def test_a_journal_that_fails_for_a_while_is_tended_again(tmp_path: Path) -> None:
+    async with jobs_in(tmp_path, FolderPlatform(tmp_path / "platform", runs=0.2)) as jobs:
+        job = await jobs.start(intent())
+        with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as another:
+            another.execute("ALTER TABLE jobs RENAME TO gone")
+            await anyio.sleep(0.3)
+            another.execute("ALTER TABLE gone RENAME TO jobs")
+        while not job.saved:
+            await anyio.sleep(0.05)
+            job = await jobs.find(job.job_id)
 
 
 async def test_jobs_are_listed_newest_first_by_page(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """What the store remembers: leases that fence, states that move forward, lists and ids."""
 
+import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -75,6 +76,17 @@ async def test_an_expired_lease_cannot_write_over_its_successor(tmp_path: Path) 
     assert written is not None
     assert (job.state, job.note) == ("running", "")
     assert still_held == ()
+
+
+async def test_a_lease_from_before_the_clock_was_set_back_does_not_hold(tmp_path: Path) -> None:
+    async with two_on(tmp_path) as two:
+        claim = await queued(two.one)
+        tomorrow = now_ms() + 24 * 3600 * 1000
+        with closing(sqlite3.connect(tmp_path / "journal.db")) as connection, connection:
+            connection.execute("UPDATE jobs SET lease_until = ?", (tomorrow,))
+        (taken,) = (await two.other.take_over()).work
+
+    assert taken.job.job_id == claim.job_id
 
 
 async def test_a_prolonged_lease_is_not_taken_over(tmp_path: Path) -> None:

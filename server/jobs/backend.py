@@ -3,80 +3,10 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-
-class Submission(Protocol):
-    """What the platform answers to a submit; *queue_position* counts from 0, None if unsaid."""
-
-    @property
-    def request_id(self) -> str: ...
-    @property
-    def queue_position(self) -> int | None: ...
-
-
-class LogLine(Protocol):
-    """A line that the model wrote."""
-
-    @property
-    def timestamp(self) -> str: ...
-    @property
-    def level(self) -> str: ...
-    @property
-    def message(self) -> str: ...
-
-
-class Status(Protocol):
-    """Where a request stands. A completed one that carries an error has failed.
-
-    *logs* may be the whole list or what is new.
-    """
-
-    @property
-    def state(self) -> Literal["queued", "running", "completed"]: ...
-    @property
-    def queue_position(self) -> int | None: ...
-    @property
-    def logs(self) -> Sequence[LogLine]: ...
-    @property
-    def inference_seconds(self) -> float | None: ...
-    @property
-    def error(self) -> str: ...
-    @property
-    def error_type(self) -> str: ...
-
-
-class Result(Protocol):
-    """The model's output, bare, and what it is billed for in the price's units."""
-
-    @property
-    def output(self) -> Any: ...  # noqa: ANN401  # JSON of any shape
-    @property
-    def billable_units(self) -> Decimal | None: ...
-
-
-class Downloaded(Protocol):
-    """A file as it arrived."""
-
-    @property
-    def bytes(self) -> int: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def media_type(self) -> str: ...
-
-
-class PastRequest(Protocol):
-    """A request of the account's history; *arguments* is None where the payload is not kept."""
-
-    @property
-    def request_id(self) -> str: ...
-    @property
-    def sent(self) -> datetime: ...
-    @property
-    def arguments(self) -> Any: ...  # noqa: ANN401  # JSON of any shape
+from server.fal.wire import Downloaded, PastRequest, Result, Status, Submission
 
 
 class Backend(Protocol):

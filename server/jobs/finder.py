@@ -5,7 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from server.fal.problems import UnauthorisedError
-from server.jobs.backend import Backend, PastRequest
+from server.fal.wire import PastRequest
+from server.jobs.backend import Backend
 from server.jobs.rows import Fields, packed
 from server.jobs.store import JobStore
 from server.jobs.transactions import LOST_ANSWER, SEARCHED_FOR, Work

@@ -18,8 +18,10 @@ from server.fal.problems import (
     NoBalanceError,
     NotFoundError,
     UnauthorisedError,
+    problem_of_status,
 )
-from server.jobs.backend import Backend, Result, Status
+from server.fal.wire import Result, Status
+from server.jobs.backend import Backend
 from server.jobs.keeper import needs_keeping
 from server.jobs.outputs import outputs_of
 from server.jobs.pace import Pace
@@ -253,15 +255,16 @@ class Follower:
             return await self._cancelled(course, problem)
         except (NetworkError, ConcurrencyError):
             raise
-        except (NotFoundError, UnauthorisedError) as problem:
-            if not _failed(status):
+        except (NotFoundError, UnauthorisedError):
+            if not status.failed:
                 raise
-            return await self._failed(course, status, problem)
+            # The failure itself can no longer be read; the status says a little of it.
+            return await self._failed(course, problem_of_status(status, job.endpoint_id))
         except BackendError as problem:
             course.doubts += 1
-            if problem.retry_helps and not _failed(status) and course.doubts < DOUBTS:
+            if problem.retry_helps and not status.failed and course.doubts < DOUBTS:
                 raise
-            return await self._failed(course, status, problem)
+            return await self._failed(course, problem)
         return await self._done(course, status, result)
 
     async def _done(self, course: _Course, status: Status, result: Result) -> Work:
@@ -289,8 +292,8 @@ class Follower:
         await self._write(course, fields, Step("done", "the platform completed it", durable=True))
         return replace(course.work, result=kept)
 
-    async def _failed(self, course: _Course, status: Status, problem: BackendError) -> Work:
-        error = error_of(problem, status)
+    async def _failed(self, course: _Course, problem: BackendError) -> Work:
+        error = error_of(problem)
         card = self._catalog.find(course.work.job.endpoint_id)
         cost, amount = settled_failure(course.work.job, card, problem, error.charged)
         fields = Fields(
@@ -319,7 +322,7 @@ class Follower:
 
     async def _gone(self, course: _Course, problem: NotFoundError) -> Work:
         error = replace(
-            error_of(problem, None),
+            error_of(problem),
             type="not_found",
             message="the platform no longer knows this request or its result",
             hint="it may have been charged; fal's dashboard lists it by its request id",
@@ -328,7 +331,3 @@ class Follower:
         fields = Fields(error=error, ended=datetime.now(UTC), queue_position=None)
         await self._write(course, fields, Step("failed", "the platform does not know it"))
         return course.work
-
-
-def _failed(status: Status) -> bool:
-    return bool(status.error or status.error_type)

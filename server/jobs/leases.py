@@ -6,6 +6,18 @@ from dataclasses import dataclass
 
 from server.jobs.rows import packed
 
+# A lease far in the future was taken before the clock was set back.
+_ABANDONED = """
+WITH free AS NOT MATERIALIZED (
+  SELECT * FROM jobs WHERE account = :account AND origin = :origin
+  AND (lease_until < :now OR lease_until > :now + 600000)
+)
+SELECT * FROM free WHERE state IN ('planned', 'approved', 'queued', 'running')
+UNION ALL SELECT * FROM free WHERE keep_due <= :now AND state = 'done'
+UNION ALL SELECT * FROM free WHERE search_due <= :now AND state = 'unconfirmed'
+ORDER BY job_id LIMIT 200
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class House:
@@ -63,18 +75,8 @@ def prolong(
 
 def abandoned(connection: sqlite3.Connection, house: House, now: int) -> list[sqlite3.Row]:
     """Return the rows of *house* that want work and that nobody holds, oldest first."""
-    return connection.execute(
-        "SELECT * FROM jobs WHERE account = :account AND origin = :origin AND lease_until < :now"
-        " AND state IN ('planned', 'approved', 'queued', 'running')"
-        " UNION ALL"
-        " SELECT * FROM jobs WHERE account = :account AND origin = :origin AND lease_until < :now"
-        " AND keep_due <= :now AND state = 'done'"
-        " UNION ALL"
-        " SELECT * FROM jobs WHERE account = :account AND origin = :origin AND lease_until < :now"
-        " AND search_due <= :now AND state = 'unconfirmed'"
-        " ORDER BY job_id LIMIT 200",
-        {"account": house.account, "origin": house.origin, "now": now},
-    ).fetchall()
+    whose = {"account": house.account, "origin": house.origin, "now": now}
+    return connection.execute(_ABANDONED, whose).fetchall()
 
 
 def is_busy(connection: sqlite3.Connection, house: House) -> bool:

@@ -57,6 +57,7 @@ async def open_jobs(
             Keeper(store, backend, settings.media_folder, changes.changed, pace.keep_again),
             Finder(store, backend, changes.changed),
         )
+        failure: Exception | None = None  # a task group would wrap what its body raises
         async with anyio.create_task_group() as group:
             hands = Hands(group, store, skills, pace)
             jobs = JournalJobs(store, backend, hands, changes, pace)
@@ -64,12 +65,16 @@ async def open_jobs(
             group.start_soon(jobs.tend)
             try:
                 yield jobs
+            except Exception as problem:
+                failure = problem
             finally:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(pace.drain):
                     await hands.drain()
                 group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await store.release_all()
+        if failure is not None:
+            raise failure
 
 
 def house_of(settings: Settings) -> House:
@@ -203,6 +208,7 @@ class JournalJobs:
         Raises:
             UnknownJobError: no such job.
             BackendError: the platform could not be asked.
+            ActionableError: it runs where this process has no say.
         """
         job = await self.find(job_id)
         if job.state in ("planned", "held", "approved"):
@@ -213,6 +219,11 @@ class JournalJobs:
             job = await self._after_submit(job)
         if job.state not in ("queued", "running"):
             return outcome(job)
+        if (job.account, job.origin) != (self.store.house.account, self.store.house.origin):
+            raise ActionableError(
+                f"job {job.job_id!r} runs on {job.backend} with another key or address",
+                hint="cancel it from a falkit with the settings that started it",
+            )
         answer = await self._backend.cancel(job.endpoint_id, job.request_id)
         job = await self.wait(job.job_id, self._pace.cancel_wait)
         if answer == "requested" and not job.is_over:
@@ -238,10 +249,13 @@ class JournalJobs:
                     for job_id in orphans.ended:
                         self._changes.changed(job_id)
                 version, warned = now, False
-            except ActionableError as problem:
+            except Exception as problem:
+                # Without this loop no lease lives on, so it outlives whatever comes.
                 self._busy = True
                 if not warned:
-                    log.warning("%s", problem)
+                    log.warning(
+                        "the journal is not tended: %s", problem, exc_info=not_ours(problem)
+                    )
                 warned = True
             with anyio.move_on_after(self._pace.heartbeat):
                 await self._look_now.wait()
@@ -261,6 +275,11 @@ class JournalJobs:
                     if job.state in ("planned", "approved"):
                         await ear.event.wait()
         return job
+
+
+def not_ours(problem: Exception) -> bool:
+    """Return whether *problem* is a mistake of falkit, whose stack belongs into the log."""
+    return not isinstance(problem, ActionableError)
 
 
 def outcome(job: Job) -> Cancelled:

@@ -5,7 +5,6 @@ from typing import Any
 
 from catalog.card import ModelCard
 from catalog.pricing import cost_of_units
-from server.jobs.backend import Status
 from tools.errors import BackendError
 from tools.ports import Cost, Job, JobError
 
@@ -41,11 +40,10 @@ def settled_failure(
     return settled_cost(job, card, units)
 
 
-def error_of(problem: BackendError, status: Status | None) -> JobError:
-    """Return *problem* as the job keeps it; the status's own words where *problem* has no type."""
-    stated = "" if status is None else status.error_type
+def error_of(problem: BackendError) -> JobError:
+    """Return *problem* as the job keeps it."""
     return JobError(
-        type=problem.error_type or stated or "failed",
+        type=problem.error_type or "failed",
         message=problem.message[:600],
         hint=problem.hint,
         field=problem.field,

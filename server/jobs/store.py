@@ -21,6 +21,11 @@ from tools.ports import BackendName, Intent, Job, JobPage, JobQuery
 class JobStore(Protocol):
     """What jobs need of a place that remembers. Each method happens whole or not at all."""
 
+    @property
+    def house(self) -> House:
+        """Whose jobs this process works on."""
+        ...
+
     async def admit(self, intent: Intent) -> Admitted:
         """Write *intent* down and reserve its price, or return the earlier job for the same call.
 
@@ -145,6 +150,10 @@ class SqliteJobStore:
         self._house = house
         self._rules = rules
         self._lease = round(lease_seconds * 1000)
+
+    @property
+    def house(self) -> House:
+        return self._house
 
     async def admit(self, intent: Intent) -> Admitted:
         # Durable is what a caller is told of. Of a planned job nobody is told before its submit is

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -10,13 +10,15 @@ import anyio
 
 from catalog.errors import ActionableError
 from server.fal.problems import LostAnswerError, NetworkError, NotSentError
-from server.jobs.backend import Backend, Submission
+from server.fal.wire import Submission
+from server.jobs.backend import Backend
 from server.jobs.rows import Fields
+from server.jobs.settling import error_of
 from server.jobs.shield import shielded
 from server.jobs.store import JobStore
 from server.jobs.transactions import LOST_ANSWER, Step, Work
 from tools.errors import BackendError
-from tools.ports import Job, JobError
+from tools.ports import Job
 
 log = logging.getLogger("falkit.jobs.submitter")
 
@@ -114,14 +116,7 @@ class Submitter:
                 await anyio.sleep(0.1 * 2**attempt)
 
     async def _refused(self, work: Work, problem: BackendError, reason: str) -> Sent:
-        error = JobError(
-            type=problem.error_type or "refused",
-            message=problem.message[:600],
-            hint=problem.hint,
-            field=problem.field,
-            retry_helps=problem.retry_helps,
-            charged=False,
-        )
+        error = replace(error_of(problem), charged=False)
         fields = Fields(error=error, amount=Decimal(0), ended=datetime.now(UTC))
         return await self._over(work, fields, Step("failed", reason, durable=True), problem)
 

@@ -1,5 +1,6 @@
 """Waiting: who waits for which job, woken by whatever process changes it, and told how it goes."""
 
+import logging
 import math
 import re
 import time
@@ -10,8 +11,11 @@ from datetime import UTC, datetime
 
 import anyio
 
+from catalog.errors import ActionableError
 from server.jobs.store import JobStore
 from tools.ports import Job, Progress
+
+log = logging.getLogger("falkit.jobs.waiting")
 
 _PERCENT = re.compile(r"(\d{1,3})(?:\.\d+)?\s?%")
 _LONGEST_WORDS = 200
@@ -65,13 +69,18 @@ class Changes:
                 self._somebody = anyio.Event()
                 await self._somebody.wait()
             await anyio.sleep(self._look)
-            # The number is a glance at the file; only when it moved is anything read.
-            now = await self._store.foreign_version()
-            if now == version or not self._ears:
+            try:
+                # The number is a glance at the file; only when it moved is anything read.
+                now = await self._store.foreign_version()
+                if now == version or not self._ears:
+                    continue
+                revisions = await self._store.revisions(self._ears.keys())
+            except ActionableError as problem:
+                log.info("changes cannot be seen: %s", problem)
                 continue
             version = now
-            for job_id, revision in (await self._store.revisions(self._ears.keys())).items():
-                if self._revisions.get(job_id) != revision:
+            for job_id, revision in revisions.items():
+                if job_id in self._ears and self._revisions.get(job_id) != revision:
                     self._revisions[job_id] = revision
                     self.changed(job_id)
 
