@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -113,12 +113,13 @@ def mistake_answer(_: Request, __: Exception) -> Response:
     return json_answer(body, 500, failure_headers(500, "internal_error"))
 
 
-def base_of(request: Request) -> str:
+def base_of(request: HTTPConnection) -> str:
     """Return scheme and host under which the caller reached us, such as ``http://127.0.0.1:80``."""
-    return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
+    scheme = {"ws": "http", "wss": "https"}.get(request.url.scheme, request.url.scheme)
+    return f"{scheme}://{request.headers.get('host', request.url.netloc)}"
 
 
-def has_key(request: Request) -> bool:
+def has_key(request: HTTPConnection) -> bool:
     """Return whether the request carries a well-formed key; every such key is good here."""
     return KEY.match(request.headers.get("authorization", "")) is not None
 

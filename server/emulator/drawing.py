@@ -55,12 +55,14 @@ class MadeFile:
 class Drawn:
     """What a runner made: the output with None in the places of *files*.
 
-    *given* are the facts of the media that came with the task, by URL.
+    *given* are the facts of the media that came with the task, by URL; *parts* the outputs that may
+    be shown before the whole one.
     """
 
     output: Any
     files: tuple[MadeFile, ...]
     given: Mapping[str, MediaFacts]
+    parts: tuple[Any, ...] = ()
 
 
 @dataclass(slots=True)
@@ -187,6 +189,7 @@ def _line(task: Task) -> bytes:
         "seed": task.seed,
         "inputs": {url: str(path) for url, path in task.inputs.items()},
         "folder": str(task.folder),
+        "parts": task.parts,
     }
     return json.dumps(words).encode() + b"\n"
 
@@ -207,4 +210,4 @@ def _drawn(answer: Mapping[str, Any]) -> Drawn:
         for file in answer["files"]
     )
     given = {url: MediaFacts(**facts) for url, facts in answer.get("given", {}).items()}
-    return Drawn(answer["output"], files, given)
+    return Drawn(answer["output"], files, given, tuple(answer["parts"]))

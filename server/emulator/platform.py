@@ -20,9 +20,11 @@ from server.emulator.answers import (
 )
 from server.emulator.changes import Changes
 from server.emulator.controls import Controls
+from server.emulator.direct import Direct
 from server.emulator.drawing import Drawers
 from server.emulator.engine import Engine
 from server.emulator.faults import FaultRows, Faults
+from server.emulator.intake import Intake
 from server.emulator.multipart import Multipart
 from server.emulator.pace import Pace
 from server.emulator.platform_api import PlatformApi, nothing_here
@@ -67,9 +69,11 @@ async def open_emulator(
             runs = Runs(folder, catalog, store, rows, shelf, drawers, pace)
             engine = Engine(store, rows, runs, changes)
             tasks.start_soon(engine.work)
-            queue = Queue(catalog, store, rows, changes, engine, pace)
+            intake = Intake(catalog)
+            queue = Queue(intake, store, rows, changes, engine, pace)
+            direct = Direct(intake, store, rows, changes, engine)
             controls = Controls(store, faults, pace)
-            app = _app(queue, Storage(store, shelf), PlatformApi(catalog, store), controls)
+            app = _app(queue, direct, Storage(store, shelf), PlatformApi(catalog, store), controls)
             try:
                 yield Faults(Stamp(app), store, faults)
             except Exception as problem:  # else it would come out wrapped in a group
@@ -87,14 +91,16 @@ def _open_store(folder: Path) -> Store:
     return Store(folder)
 
 
-def _app(queue: Queue, storage: Storage, api: PlatformApi, controls: Controls) -> Starlette:
+def _app(
+    queue: Queue, direct: Direct, storage: Storage, api: PlatformApi, controls: Controls
+) -> Starlette:
     parts = Multipart(storage)
     on_cdn = "/cdn/files/b/{file_id}/{name}/multipart/{upload_id}"
     promised = "/cdn/upload/{file_id}/{name}"
     return Starlette(
         routes=[
             Route("/queue/{path:path}", queue.on_queue, methods=EVERY_METHOD),
-            Route("/run/{path:path}", queue.on_run, methods=EVERY_METHOD),
+            Route("/run/{path:path}", direct.on_run, methods=EVERY_METHOD),
             Route("/rest/tokens/", storage.realtime_token, methods=["POST"]),
             Route("/rest/tokens", storage.realtime_token, methods=["POST"]),
             Route("/rest/tokens/realtime", storage.realtime_token_object, methods=["POST"]),

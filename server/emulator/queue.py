@@ -1,26 +1,21 @@
-"""`Queue`: submit, run, status, status stream, result and cancel, as fal's hosts answer them."""
+"""`Queue`: submit, status, status stream, result and cancel, as fal's queue host answers them."""
 
 import json
 import time
-from bisect import bisect_left
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from catalog.card import ModelCard
-from catalog.endpoint import EndpointId
-from catalog.errors import ActionableError
-from catalog.index import CatalogIndex
-from server.emulator.answers import Refusal, base_of, has_key, json_answer, json_body
+from server.emulator.answers import Refusal, base_of, json_answer, json_body
 from server.emulator.changes import Changes
 from server.emulator.engine import Engine
+from server.emulator.intake import Intake, need_key, number
 from server.emulator.pace import Pace
 from server.emulator.places import Place, place_of
-from server.emulator.rows import Outcome, Row, Rows, Submission
+from server.emulator.rows import Row, Rows
 from server.emulator.store import Store, count
 from server.emulator.telling import (
     Look,
@@ -37,19 +32,12 @@ RESULT_SECONDS = 3600.0  # how long a result lives without payload storage (docu
 LARGE_RESULT_SECONDS = 360.0  # the same, from 10 KB on
 LARGE_RESULT_BYTES = 10_240
 
-DISCONNECTED = Outcome(
-    499,
-    {"detail": "Client disconnected", "error_type": "client_disconnected"},
-    "Client disconnected",
-    "client_disconnected",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What the queue host and the run host need."""
+    """What the queue host needs."""
 
-    catalog: CatalogIndex
+    intake: Intake
     store: Store
     rows: Rows
     changes: Changes
@@ -62,7 +50,7 @@ class Queue:
         allowed = {"submit": ("POST",), "cancel": ("PUT",)}.get(place.surface, ("GET", "HEAD"))
         if request.method not in allowed:
             raise Refusal(405, "Method Not Allowed", headers={"allow": ", ".join(allowed)})
-        _need_key(request, place.name)
+        need_key(request, place.name)
         match place.surface:
             case "submit":
                 return await self._submit(request, place.name)
@@ -75,31 +63,12 @@ class Queue:
             case _:
                 return await self._result(request, place)
 
-    async def on_run(self, request: Request) -> Response:
-        """Answer one request to the run host: it waits for the output.
-
-        A caller who leaves cancels the request. Over the concurrency it is refused at once.
-        """
-        name = place_of(request.method, request.url.path).name
-        if request.method != "POST":
-            raise Refusal(405, "Method Not Allowed", headers={"allow": "POST"})
-        _need_key(request, name)
-        card = self._card(name)
-        body = await json_body(request)
-        if await self.store.do(self.rows.running) >= self.rows.concurrency:
-            words = "Too many concurrent requests: the limit of this account is reached"
-            raise Refusal(429, words, error_type="concurrent_requests_limit")
-        row = await self.store.do(self.rows.submit, self._submission(request, card, body, 0.0))
-        assert row is not None  # noqa: S101  # only a bounded queue refuses
-        self.engine.kick()
-        return await self._outlast(request, row)
-
     async def _submit(self, request: Request, endpoint_id: str) -> Response:
-        card = self._card(endpoint_id)
+        card = self.intake.card(endpoint_id)
         body = await json_body(request)
         wait = self.pace.queue(card.category, card.media_out)
-        submission = self._submission(request, card, body, wait)
-        longest = _number(request.query_params.get("fal_max_queue_length"), "fal_max_queue_length")
+        submission = self.intake.submission(request, card, body, wait)
+        longest = number(request.query_params.get("fal_max_queue_length"), "fal_max_queue_length")
         row = await self.store.do(
             self.rows.submit, submission, None if longest is None else int(longest)
         )
@@ -114,51 +83,6 @@ class Queue:
             "queue_position": position(Look(row, (), ahead), row.created),
         }
         return json_answer(answer, 200, {"x-fal-request-id": row.request_id})
-
-    def _submission(
-        self,
-        request: Request,
-        card: ModelCard,
-        body: Any,  # noqa: ANN401  # JSON
-        wait: float,
-    ) -> Submission:
-        headers = request.headers
-        options: dict[str, Any] = {"faults": request.scope.get("emulator.faults", {})}
-        if lifecycle := headers.get("x-fal-object-lifecycle-preference"):
-            options["lifecycle"] = lifecycle
-        if headers.get("x-fal-store-io") == "0":
-            options["store_io"] = False
-        if webhook := request.query_params.get("fal_webhook"):
-            options["webhook"] = webhook
-        return Submission(
-            endpoint_id=card.endpoint_id,
-            app=EndpointId.parse(card.endpoint_id).app,
-            input=body,
-            wait=wait,
-            start_within=_number(headers.get("x-fal-request-timeout"), "X-Fal-Request-Timeout"),
-            low_priority=headers.get("x-fal-queue-priority") == "low",
-            options=options,
-        )
-
-    async def _outlast(self, request: Request, row: Row) -> Response:
-        """Return the result of *row* when it is over; cancel it when the caller leaves first."""
-
-        async def listen() -> None:
-            while (await request.receive())["type"] != "http.disconnect":
-                continue
-            await self.store.do(self.rows.cancel, row.request_id, DISCONNECTED)
-            self.engine.drop(row.request_id)
-
-        async with (
-            self.changes.watch(row.request_id) as watch,
-            anyio.create_task_group() as tasks,
-        ):
-            tasks.start_soon(listen)
-            while not row.is_over:
-                await watch.wait(PING_SECONDS)
-                row = await self.store.do(self.rows.find, row.request_id) or row
-            tasks.cancel_scope.cancel()
-        return result_answer(row, base_of(request))
 
     async def _status(self, request: Request, place: Place) -> Response:
         look = await self._seen(place)
@@ -242,26 +166,6 @@ class Queue:
         with self.store.writing() as db:
             count(db, "results")
 
-    def _card(self, endpoint_id: str) -> ModelCard:
-        """Return the card under exactly this id.
-
-        Raises:
-            Refusal: 404; there is no such application, or it has no such path.
-        """
-        card = self.catalog.find(endpoint_id)
-        if card is not None and card.endpoint_id == endpoint_id and not card.seed_only:
-            return card
-        try:
-            parsed = EndpointId.parse(endpoint_id)
-        except ActionableError:
-            raise Refusal(404, f'Application "{endpoint_id}" not found') from None
-        ids = self.catalog.ids
-        place = bisect_left(ids, f"{parsed.app}/")
-        if parsed.path and place < len(ids) and ids[place].startswith(f"{parsed.app}/"):
-            headers = {"x-fal-billable-units": "0"}
-            raise Refusal(404, f"Path /{parsed.path} not found", headers=headers)
-        raise Refusal(404, f'Application "{parsed.alias}" not found')
-
 
 class Missing(Refusal):
     """There is no such request."""
@@ -276,29 +180,6 @@ def missing_answer(_: Request, missing: Exception) -> Response:
     assert isinstance(missing, Missing)  # noqa: S101  # registered for this class alone
     body = {"detail": missing.detail} if missing.surface == "result" else {"status": "NOT_FOUND"}
     return json_answer(body, 404)
-
-
-def _need_key(request: Request, name: str) -> None:
-    if not has_key(request):
-        words = f'Cannot access application "{name}". Authentication is required.'
-        raise Refusal(401, words)
-
-
-def _number(given: str | None, name: str) -> float | None:
-    """Return a number that a caller gave, or None.
-
-    Raises:
-        Refusal: 400; it is not a number, or below zero.
-    """
-    if given is None:
-        return None
-    try:
-        number = float(given)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e9:
-        raise Refusal(400, f"{name} is not a number of zero or more", error_type="bad_request")
-    return number
 
 
 def _patience(look: Look, now: float) -> float:

@@ -5,7 +5,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from server.emulator.store import Store, count
@@ -40,6 +40,10 @@ class Submission:
     low_priority: bool = False
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
+    def with_options(self, **more: Any) -> "Submission":  # noqa: ANN401  # JSON
+        """Return the same with *more* options."""
+        return replace(self, options={**self.options, **more})
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -47,7 +51,8 @@ class Row:
 
     *app* is the id without its path, under which status and result are read. *options*: ``direct``
     (a caller waits on the run host), ``faults`` (kinds injected), ``lifecycle`` (of its files),
-    ``store_io``, ``webhook``. *changed* grows over all rows with every visible change.
+    ``store_io``, ``stream`` (somebody hears the output before it is whole), ``webhook``.
+    *changed* grows over all rows with every visible change.
     """
 
     request_id: str
@@ -198,6 +203,27 @@ class Rows:
             (request_id, after),
         )
         return [Log(*line) for line in found]
+
+    def add_part(self, row: Row, part: Any) -> bool:  # noqa: ANN401  # JSON
+        """Write down an output that is not whole yet; False when the claim is no longer ours."""
+        with self._store.writing() as db:
+            if not self._holds(db, row.request_id, row.fence):
+                return False
+            db.execute(
+                "INSERT INTO parts SELECT ?, COALESCE(MAX(seq), 0) + 1, ? FROM parts"
+                " WHERE request_id = ?",
+                (row.request_id, json.dumps(part), row.request_id),
+            )
+            self._touch(db, row.request_id)
+            return True
+
+    def parts(self, request_id: str, after: int = 0) -> list[tuple[int, Any]]:
+        """Return the outputs before the whole one, with their numbers, of those above *after*."""
+        found = self._store.reading().execute(
+            "SELECT seq, body FROM parts WHERE request_id = ? AND seq > ? ORDER BY seq",
+            (request_id, after),
+        )
+        return [(line["seq"], json.loads(line["body"])) for line in found]
 
     def changes(self, after: int) -> list[tuple[str, int]]:
         """Return ids of requests that changed after change number *after*, with their numbers."""

@@ -24,6 +24,7 @@ from server.emulator.store import Store
 from server.emulator.work import RunnerError, Task
 
 LONGEST_RUN = 3600.0  # the platform's own default limit of an app
+PARTS = 4  # how many outputs a streamed request shows before the whole one
 STEPS = 5  # how many lines of progress a request logs
 BAR = 10
 
@@ -113,6 +114,7 @@ class Runs:
             seed=seed_of(row.request_id, arguments),
             inputs=found,
             folder=scratch,
+            parts=PARTS if row.options.get("stream") else 0,
         )
         drawn = await self._draw(row, card, task)
         lifecycle = Lifecycle.of(row.options.get("lifecycle"))
@@ -136,6 +138,7 @@ class Runs:
         seconds = self.pace.work(card.category, card.media_out)
         if "slow" in row.faults:
             seconds = row.faults["slow"] or (seconds or 1.0) * SLOW
+        showing, seconds = (seconds, 0.0) if task.parts else (0.0, seconds)
         course, drawn = _Course(), None
         try:
             async with anyio.create_task_group() as tasks:
@@ -145,6 +148,10 @@ class Runs:
         except ExceptionGroup as several:
             raise several.exceptions[0] from None  # one failed, which ended the other
         assert drawn is not None  # noqa: S101  # else the group had raised
+        for part in drawn.parts:
+            if not await self.store.do(self.rows.add_part, row, part):
+                raise LostClaimError(row.request_id)
+            await anyio.sleep(showing / len(drawn.parts))
         return drawn
 
     async def _tell(self, row: Row, course: _Course, seconds: float) -> None:

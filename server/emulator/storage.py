@@ -11,6 +11,7 @@ import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from server.emulator.access import app_token, apps_in
 from server.emulator.answers import Refusal, base_of, has_key, json_answer, json_body
 from server.emulator.shelf import Lifecycle, Shelf, Shelved, with_base
 from server.emulator.store import Store
@@ -56,12 +57,12 @@ class Storage:
     async def _app_token(self, request: Request, field: str) -> str:
         _need_key(request)
         body = await json_body(request)
-        apps = _field(body, "allowed_apps")
-        if not isinstance(apps, list):
+        apps = apps_in(body)
+        if apps is None:
             raise Refusal(422, "allowed_apps: a list of applications is needed")
         wanted = _field(body, field)
         seconds = float(wanted) if isinstance(wanted, int | float) else REALTIME_TOKEN_SECONDS
-        return issue(self.store.secret, f"apps {' '.join(map(str, apps))}", seconds)  # pyright: ignore[reportUnknownArgumentType]  # JSON
+        return app_token(self.store.secret, apps, min(seconds, LONGEST_TOKEN_SECONDS))
 
     async def initiate(self, request: Request) -> Response:
         """Promise a place for a file: where to put it, whole or in parts, and where to read it."""

@@ -14,7 +14,7 @@ import anyio
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
 
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
@@ -50,6 +50,12 @@ CREATE TABLE IF NOT EXISTS logs (
     at REAL NOT NULL,
     level TEXT NOT NULL,
     message TEXT NOT NULL,
+    PRIMARY KEY (request_id, seq)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS parts (
+    request_id TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    body TEXT NOT NULL,
     PRIMARY KEY (request_id, seq)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (

@@ -11,7 +11,7 @@ class Task:
 
     *arguments* are valid for the card, defaults applied. *inputs* maps each media URL found in them
     to a local file. Files are written into *folder*. *seed* is fixed for the request: the same task
-    gives the same bytes.
+    gives the same bytes. *parts* is how many outputs before the whole one somebody wants to see.
     """
 
     endpoint_id: str
@@ -19,6 +19,7 @@ class Task:
     seed: int
     inputs: dict[str, Path]
     folder: Path
+    parts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

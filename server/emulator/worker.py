@@ -1,8 +1,9 @@
 """The process that draws: tasks come in as JSON lines, progress and one end each go out.
 
-In:  ``{"endpoint_id", "arguments", "seed", "inputs": {url: path}, "folder"}``
+In:  ``{"endpoint_id", "arguments", "seed", "inputs": {url: path}, "folder", "parts"}``
 Out: ``{"progress": [fraction, message]}`` any number of times, then one of
-     ``{"output": ..., "files": [{"at", "path", "media_type", "facts"}], "given": {url: facts}}``,
+     ``{"output": ..., "files": [{"at", "path", "media_type", "facts"}], "given": {url: facts},
+     "parts": [...]}``,
      ``{"refused": {"status", "type", "message", "loc", "ctx"}}`` or ``{"crashed": text}``.
 
 It ends when its input does, even in the middle of a drawing, so that no process outlives the one
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from catalog.media import MediaFacts
+from server.emulator.parts import parts_of
 from server.emulator.runners import run
 from server.emulator.work import Made, RunnerError, Task
 from server.media.probe import probe
@@ -70,9 +72,11 @@ def _answer(given: dict[str, Any], answers: TextIO) -> Mapping[str, Any]:
         seed=given["seed"],
         inputs={url: Path(path) for url, path in given["inputs"].items()},
         folder=Path(given["folder"]),
+        parts=given["parts"],
     )
     try:
         output = run(task, lambda share, text: _say(answers, {"progress": [share, text]}))
+        parts = parts_of(output, task.parts)
     except RunnerError as refused:
         return {
             "refused": {
@@ -88,7 +92,8 @@ def _answer(given: dict[str, Any], answers: TextIO) -> Mapping[str, Any]:
         return {"crashed": f"{type(crash).__name__}: {crash}"}
     files: list[dict[str, Any]] = []
     given = {url: asdict(facts) for url, facts in _given(task).items()}
-    return {"output": _without_files(output, (), files), "files": files, "given": given}
+    whole = _without_files(output, (), files)
+    return {"output": whole, "files": files, "given": given, "parts": parts}
 
 
 def _given(task: Task) -> Mapping[str, MediaFacts]:

@@ -1,0 +1,203 @@
+"""`Direct`: the run host, where a caller waits for the output, whole or in events."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
+
+from catalog.card import ModelCard
+from server.emulator.access import may_call
+from server.emulator.answers import Refusal, base_of, json_body
+from server.emulator.changes import Changes
+from server.emulator.engine import Engine
+from server.emulator.intake import Intake
+from server.emulator.places import place_of
+from server.emulator.rows import Outcome, Row, Rows
+from server.emulator.shelf import with_base
+from server.emulator.store import Store
+from server.emulator.telling import result_answer
+
+LOOK_SECONDS = 15.0
+STREAM = "/stream"
+
+DISCONNECTED = Outcome(
+    499,
+    {"detail": "Client disconnected", "error_type": "client_disconnected"},
+    "Client disconnected",
+    "client_disconnected",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """What calls that wait for their output need. A caller who leaves cancels the request."""
+
+    intake: Intake
+    store: Store
+    rows: Rows
+    changes: Changes
+    engine: Engine
+
+    async def on_run(self, request: Request) -> Response:
+        """Answer one request to the run host. Over the concurrency it is refused at once."""
+        name = place_of(request.method, request.url.path).name
+        if request.method != "POST":
+            raise Refusal(405, "Method Not Allowed", headers={"allow": "POST"})
+        streamed = self.streamed(name)
+        self.need_access(request, name)
+        card = streamed or self.intake.card(name)
+        body = await json_body(request)
+        row = await self.begin(request, card, body, streams=streamed is not None)
+        if streamed:
+            return await self._stream(request, row)
+        return result_answer(await self._while_heard(request, row), base_of(request))
+
+    def streamed(self, name: str) -> ModelCard | None:
+        """Return the card whose output *name* asks for in events, None where it does not."""
+        if not name.endswith(STREAM):
+            return None
+        return self.intake.knows(name.removesuffix(STREAM)) or self.intake.knows(name)
+
+    def need_access(self, asked: HTTPConnection, name: str) -> None:
+        """Refuse with 401 whoever has neither a key nor a token for this application."""
+        if not may_call(asked, self.store.secret, name):
+            words = f'Cannot access application "{name}". Authentication is required.'
+            raise Refusal(401, words)
+
+    async def begin(
+        self,
+        asked: HTTPConnection,
+        card: ModelCard,
+        body: Any,  # noqa: ANN401  # JSON
+        *,
+        streams: bool = False,
+    ) -> Row:
+        """Write the request down and have it worked on.
+
+        Raises:
+            Refusal: 429; as many requests as the account may have are under way.
+        """
+        if await self.store.do(self.rows.running) >= self.rows.concurrency:
+            words = "Too many concurrent requests: the limit of this account is reached"
+            raise Refusal(429, words, error_type="concurrent_requests_limit")
+        submission = self.intake.submission(asked, card, body)
+        submission = submission.with_options(direct=True, stream=streams)
+        row = await self.store.do(self.rows.submit, submission)
+        assert row is not None  # noqa: S101  # only a bounded queue refuses
+        self.engine.kick()
+        return row
+
+    async def outcome(self, row: Row) -> Row:
+        """Return *row* when it is over; whoever is cancelled here cancels the request."""
+        try:
+            async with self.changes.watch(row.request_id) as watch:
+                while not row.is_over:
+                    await watch.wait(LOOK_SECONDS)
+                    row = await self.store.do(self.rows.find, row.request_id) or row
+        finally:
+            await self.leave(row)
+        return row
+
+    async def leave(self, row: Row) -> None:
+        """Cancel a request that nobody waits for any longer, if it is not over."""
+        if row.is_over:
+            return
+        with anyio.CancelScope(shield=True):
+            await self.store.do(self.rows.cancel, row.request_id, DISCONNECTED)
+            self.engine.drop(row.request_id)
+
+    async def parts(self, row: Row) -> AsyncGenerator[Any]:
+        """Yield what *row* has to show before its end, as it comes, and then the ended row."""
+        heard = 0
+        try:
+            async with self.changes.watch(row.request_id) as watch:
+                while True:
+                    row = await self.store.do(self.rows.find, row.request_id) or row
+                    for number, part in await self.store.do(self.rows.parts, row.request_id, heard):
+                        heard = number
+                        yield part
+                    if row.is_over:
+                        break
+                    await watch.wait(LOOK_SECONDS)
+        finally:
+            await self.leave(row)
+        yield row
+
+    async def events(self, row: Row, base: str) -> AsyncGenerator[str]:
+        """Yield the parts of *row* and its whole output as server-sent events.
+
+        There is no word for the end besides the end of the stream. A failure in the middle is an
+        event named ``error`` with the body that the result would have.
+        """
+        async with aclosing(self.parts(row)) as parts:
+            async for part in parts:
+                if isinstance(part, Row):
+                    failed = "" if part.status_code == 200 else "event: error\n"
+                    yield f"{failed}data: {json.dumps(with_base(part.output, f'{base}/cdn'))}\n\n"
+                else:
+                    yield f"data: {json.dumps(with_base(part, f'{base}/cdn'))}\n\n"
+
+    async def _stream(self, request: Request, row: Row) -> Response:
+        """Answer with events; what fails before the first of them is an answer as on `run`."""
+        base = base_of(request)
+        early = await self._while_heard(request, row, until_part=True)
+        if early.is_over and early.status_code != 200:
+            return result_answer(early, base)
+        return ClosingStream(
+            self.events(early, base),
+            media_type="text/event-stream",
+            headers={
+                "cache-control": "no-cache",
+                "x-fal-request-id": row.request_id,
+                "x-fal-served-from": "emulator",
+            },
+        )
+
+    async def _while_heard(self, request: Request, row: Row, *, until_part: bool = False) -> Row:
+        """Return *row* when it is over, or shows a first part; cancel it when its caller leaves."""
+        with anyio.CancelScope() as hearing:
+
+            async def listen() -> None:
+                while (await request.receive())["type"] != "http.disconnect":
+                    continue
+                hearing.cancel()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(listen)
+                row = await (self._first(row) if until_part else self.outcome(row))
+                tasks.cancel_scope.cancel()
+        if hearing.cancelled_caught:
+            raise Refusal(499, "Client disconnected", error_type="client_disconnected")
+        return row
+
+    async def _first(self, row: Row) -> Row:
+        """Return *row* once it has a part to show, or is over."""
+        reached = False
+        try:
+            async with self.changes.watch(row.request_id) as watch:
+                while not row.is_over:
+                    if await self.store.do(self.rows.parts, row.request_id, 0):
+                        break
+                    await watch.wait(LOOK_SECONDS)
+                    row = await self.store.do(self.rows.find, row.request_id) or row
+            reached = True
+        finally:
+            if not reached:
+                await self.leave(row)
+        return row
+
+
+class ClosingStream(StreamingResponse):
+    """Ends what makes its parts as soon as its reader is gone, not when it is next collected."""
+
+    async def stream_response(self, send: Send) -> None:
+        parts = self.body_iterator
+        assert isinstance(parts, AsyncGenerator)  # noqa: S101  # all of ours are
+        async with aclosing(parts):
+            await super().stream_response(send)
