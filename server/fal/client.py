@@ -14,21 +14,19 @@ from pydantic import SecretStr
 
 from catalog.endpoint import EndpointId
 from server.fal import wire
+from server.fal.direct import UNCLEAR, Direct, encoded
 from server.fal.downloads import Downloads
+from server.fal.options import PLAIN, CallOptions, Lifecycle
 from server.fal.outside import Resolve, addresses_of
 from server.fal.problems import (
-    BadInputError,
-    ConcurrencyError,
     LostAnswerError,
     NetworkError,
     NotFoundError,
-    NotSentError,
     PlatformError,
-    asked_pause,
     problem,
 )
 from server.fal.retry import RetryPolicy
-from server.fal.sender import Ask, Sender, Trouble, redirected
+from server.fal.sender import Ask, Sender, redirected
 from server.fal.uploads import Uploads
 from server.fal.wire import (
     Answer,
@@ -44,9 +42,6 @@ from server.settings import Hosts
 
 Cancellation = Literal["requested", "already_completed", "not_found"]
 
-# Statuses that say nothing of whether a submit was accepted: a proxy lost the answer of the queue
-# behind it, or the caller's own connection was thought gone.
-_UNCLEAR = (499, 502, 504)
 _PAGES = 10
 
 
@@ -71,11 +66,17 @@ class FalClient:
         self._hosts = hosts
         self._policy = policy
         self._sender = Sender(http, hosts, key, policy)
+        self._direct = Direct(self._sender)
         self._uploads = Uploads(self._sender)
         self._downloads = Downloads(http, hosts, policy, resolve)
 
     async def submit(
-        self, endpoint_id: str, arguments: Mapping[str, Any], *, webhook_url: str = ""
+        self,
+        endpoint_id: str,
+        arguments: Mapping[str, Any],
+        *,
+        webhook_url: str = "",
+        options: CallOptions = PLAIN,
     ) -> Submission:
         """Put a request into the queue, which is paid for, and return its id.
 
@@ -94,27 +95,42 @@ class FalClient:
             "POST",
             f"{self._hosts.queue}/{EndpointId.parse(endpoint_id)}",
             subject=endpoint_id,
-            params={"fal_webhook": webhook_url} if webhook_url else {},
-            headers={"Content-Type": "application/json"},
-            content=_encoded(endpoint_id, arguments),
+            params=({"fal_webhook": webhook_url} if webhook_url else {}) | options.params(),
+            headers={"Content-Type": "application/json"} | options.headers(queued=True),
+            content=encoded(endpoint_id, arguments),
         )
-        pauses = self._policy.pauses()
-        while True:
-            answer = await self._sender.once(ask)
-            pause = None
-            if isinstance(answer, Trouble):
-                if answer.sent:
-                    raise LostAnswerError(f"{endpoint_id}: {answer.words}, after the request left")
-                failure = NotSentError(f"{endpoint_id}: {answer.words}")
-            elif answer.status == 429:
-                failure = problem(answer, endpoint_id, "submit")
-                pause = asked_pause(answer)
-            else:
-                return _accepted(answer, endpoint_id)
-            if not await pauses.again(pause):
-                if isinstance(failure, ConcurrencyError) and pause:
-                    failure.hint = f"try again in {pause:.0f} seconds"
-                raise failure
+        return _accepted(await self._sender.paid(ask), endpoint_id)
+
+    async def run(
+        self, endpoint_id: str, arguments: Mapping[str, Any], *, options: CallOptions = PLAIN
+    ) -> Result:
+        """Run a model directly, which is paid for, and return its output when it is there.
+
+        Sent again as a submit is: only after failed connections and after 429. There is no bound on
+        the time; a cancelled call closes the connection, which cancels the run (documented).
+
+        Raises:
+            NotSentError: no connection was ever made; nothing was accepted.
+            LostAnswerError: the work may be done and charged, but its output is lost.
+            FalError: the model or the platform refused or failed.
+        """
+        return await self._direct.run(endpoint_id, arguments, options)
+
+    @asynccontextmanager
+    async def stream(
+        self, endpoint_id: str, arguments: Mapping[str, Any], *, options: CallOptions = PLAIN
+    ) -> AsyncGenerator[AsyncIterator[Any]]:
+        """Start a model that streams, which is paid for, and yield its output as it comes.
+
+        Each event is one JSON document; the last has usually the shape of the whole output. Only
+        some models have a ``/stream``. Entering raises what `run` raises.
+
+        Raises:
+            NetworkError: while iterating, the stream broke; what was read stands.
+            PlatformError: while iterating, it is no stream, or ended without an event.
+        """
+        async with self._direct.stream(endpoint_id, arguments, options) as events:
+            yield events
 
     async def status(self, endpoint_id: str, request_id: str, *, logs: bool = True) -> Status:
         """Return where a request stands; judged by the body, since the HTTP status varies.
@@ -180,17 +196,20 @@ class FalClient:
         ask = replace(self._ask("PUT", endpoint_id, request_id, "/cancel"), expects=(400, 404))
         return await self._sender.read(ask, _cancellation)
 
-    async def upload(self, path: Path, *, media_type: str, file_name: str) -> Uploaded:
+    async def upload(
+        self, path: Path, *, media_type: str, file_name: str, lifecycle: Lifecycle | None = None
+    ) -> Uploaded:
         """Store the file at *path* with fal and return the URL under which models can read it.
 
         Files over 100 MB go in parts of 10 MB, at most four at a time; none is in memory whole. The
-        URL is public to whoever knows it. *file_name* is cut to what a header can carry.
+        URL is public to whoever knows it, unless *lifecycle* says otherwise. *file_name* is cut to
+        what a header can carry.
 
         Raises:
             MediaError: the file cannot be read, or changed on the way.
             FalError: fal did not take it.
         """
-        return await self._uploads.upload(path, media_type, file_name)
+        return await self._uploads.upload(path, media_type, file_name, lifecycle)
 
     async def download(self, url: str, target: Path, *, max_bytes: int | None = None) -> Downloaded:
         """Write what lies at *url* (http, https or data) to *target*, replacing what it holds.
@@ -259,17 +278,6 @@ class FalClient:
         )
 
 
-def _encoded(endpoint_id: str, arguments: Mapping[str, Any]) -> bytes:
-    """Return *arguments* as the bare JSON body, without any wrapper."""
-    try:
-        return wire.encoded(arguments)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise BadInputError(
-            f"{endpoint_id}: the arguments cannot be sent as JSON: {str(error)[:120]}",
-            hint="use text, numbers, lists and objects; nothing was sent",
-        ) from None
-
-
 def _accepted(answer: Answer, endpoint_id: str) -> Submission:
     """Return the submission that *answer* to a submit means.
 
@@ -284,7 +292,7 @@ def _accepted(answer: Answer, endpoint_id: str) -> Submission:
             why = f"{error}, although the request was accepted"
     elif 300 <= answer.status < 400:
         raise redirected(answer, endpoint_id)
-    elif answer.status in _UNCLEAR or _names_work(answer):
+    elif answer.status in UNCLEAR or _names_work(answer):
         why = f"HTTP {answer.status} leaves open whether the request was accepted"
     else:
         raise problem(answer, endpoint_id, "submit")

@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 import httpx
 
+from server.fal.origins import CDN_NAMES, is_under, shown
 from server.fal.outside import Resolve, UnresolvedError, check_address, parsed
 from server.fal.problems import (
     FalError,
@@ -25,7 +26,7 @@ from server.fal.problems import (
     TooLargeError,
 )
 from server.fal.retry import Pauses, RetryPolicy, retry_after
-from server.fal.sender import CDN_NAMES, PLAIN_TIMEOUT, is_under, shown
+from server.fal.sender import PLAIN_TIMEOUT
 from server.fal.wire import Downloaded
 from server.settings import EMULATOR_BASE, Hosts
 from tools.errors import MediaError

@@ -9,10 +9,13 @@ import httpx
 from httpx_sse import EventSource
 from pydantic import SecretStr
 
-from server.fal.outside import url_of
+from server.fal.origins import CDN_NAMES, backup_of, is_under, shown, socket_url
 from server.fal.problems import (
+    ConcurrencyError,
     FalError,
+    LostAnswerError,
     NetworkError,
+    NotSentError,
     PlatformError,
     Purpose,
     UnauthorisedError,
@@ -30,10 +33,8 @@ from server.settings import Hosts
 # one after 15 (its JavaScript) or never (its Python).
 PLAIN_TIMEOUT = httpx.Timeout(60, connect=10, pool=10)
 STREAM_TIMEOUT = httpx.Timeout(90, connect=10, pool=10)
+WORK_TIMEOUT = httpx.Timeout(60, read=None, connect=10, pool=10)  # a direct run may take an hour
 MOST_BYTES = 64 * 1024 * 1024  # of one JSON answer
-
-# fal's file host has two names (documented): uploads go to the first, files lie under the second.
-CDN_NAMES = ("https://v3.fal.media", "https://v3b.fal.media")
 
 # The request provably never left: no connection was made, or none was free.
 _NEVER_SENT = (
@@ -98,7 +99,8 @@ class Sender:
         self.policy = policy
         self._http = http
         self._key = key
-        self._key_bases = tuple(map(httpx.URL, (hosts.run, hosts.queue, hosts.rest, hosts.api)))
+        bases = (hosts.run, hosts.queue, hosts.rest, hosts.api, hosts.ws, socket_url(hosts.run))
+        self._key_bases = tuple(map(httpx.URL, bases))
         cdn = CDN_NAMES if hosts.cdn in CDN_NAMES else (hosts.cdn,)
         self._cdn_bases = tuple(map(httpx.URL, cdn))
 
@@ -112,6 +114,55 @@ class Sender:
         """
         response = await self._dispatch(self._request(ask, PLAIN_TIMEOUT))
         return response if isinstance(response, Trouble) else await self._answer(response, ask)
+
+    async def paid(self, ask: Ask, bounds: httpx.Timeout = PLAIN_TIMEOUT) -> Answer:
+        """Send *ask*, which is paid for when it is accepted, and return its answer.
+
+        Sent again only after failed connections and after 429, within the policy's bounds; any
+        other answer, also one of failure, is returned.
+
+        Raises:
+            NotSentError: no connection was ever made; nothing was accepted.
+            LostAnswerError: it may have been accepted; it must not be sent again.
+            ConcurrencyError: it was turned away with 429 to the last.
+        """
+        return await self._answer(await self._accepted(ask, bounds), ask)
+
+    @asynccontextmanager
+    async def paid_stream(self, ask: Ask) -> AsyncGenerator["Stream | Answer"]:
+        """Yield the answer to *ask*, which is paid for: while it comes, or whole when it failed.
+
+        Sent as `paid` sends, and raises what it raises.
+        """
+        response = await self._accepted(ask, STREAM_TIMEOUT)
+        if not response.is_success:
+            yield await self._answer(response, ask)
+            return
+        try:
+            yield Stream(response, self.secrets(ask.bearer), ask.subject)
+        finally:
+            await response.aclose()
+
+    async def _accepted(self, ask: Ask, bounds: httpx.Timeout) -> httpx.Response:
+        """Return the open answer to *ask*, which is paid for; see `paid`."""
+        pauses = self.policy.pauses()
+        while True:
+            response = await self._dispatch(self._request(ask, bounds))
+            pause = None
+            failure: FalError
+            if isinstance(response, Trouble):
+                if response.sent:
+                    raise LostAnswerError(f"{ask.subject}: {response.words}, after it was sent")
+                failure = NotSentError(f"{ask.subject}: {response.words}")
+            elif response.status_code == 429:
+                answer = await self._answer(response, ask)
+                failure, pause = _refusal(answer, ask, "submit")
+            else:
+                return response
+            if not await pauses.again(pause):
+                if isinstance(failure, ConcurrencyError) and pause:
+                    failure.hint = f"try again in {pause:.0f} seconds"
+                raise failure
 
     async def read(
         self, ask: Ask, understand: Callable[[Answer], T], purpose: Purpose = "other"
@@ -173,7 +224,7 @@ class Sender:
             if not await pauses.again(pause, tries=self.policy.few):
                 raise failure
         try:
-            yield Stream(response, self._secrets(ask), ask.subject)
+            yield Stream(response, self.secrets(ask.bearer), ask.subject)
         finally:
             await response.aclose()
 
@@ -181,26 +232,48 @@ class Sender:
         """Say whether *url* lies on the configured file host, under either of its names."""
         return is_under(url, self._cdn_bases)
 
+    def authorization(self, url: str, subject: str, bearer: SecretStr | None = None) -> str:
+        """Return the credential for *url*: *bearer* on the file host, else the key.
+
+        Raises:
+            UnauthorisedError: no key, or *url* is none of the addresses that are given one.
+        """
+        if self._key is None:
+            raise UnauthorisedError("no fal key is configured", hint="set FAL_KEY")
+        if not is_under(url, self._cdn_bases if bearer else self._key_bases):
+            raise UnauthorisedError(
+                f"{subject}: a key is not sent to {shown(url)!r}",
+                hint="only the configured fal addresses are given a key",
+            )
+        return bearer.get_secret_value() if bearer else f"Key {self._key.get_secret_value()}"
+
+    def secrets(self, bearer: SecretStr | None = None) -> tuple[str, ...]:
+        """Return what must not come back: the key, its secret half, the token of a request."""
+        secrets: list[str] = []
+        if self._key:
+            key = self._key.get_secret_value()
+            secrets += [key, key.partition(":")[2]]
+        if bearer:
+            secrets.append(bearer.get_secret_value().partition(" ")[2])
+        return tuple(text for text in secrets if len(text) >= 8)
+
     async def _dispatch(self, request: httpx.Request) -> httpx.Response | Trouble:
         try:
             return await self._http.send(request, stream=True, follow_redirects=False)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            backup = backup_of(request)
+            if backup is None:
+                return _trouble(error)
+        except httpx.HTTPError as error:
+            return _trouble(error)
+        try:
+            return await self._http.send(backup, stream=True, follow_redirects=False)
         except httpx.HTTPError as error:
             return _trouble(error)
 
     def _request(self, ask: Ask, timeout: httpx.Timeout) -> httpx.Request:
         """Return *ask* with its credential, after looking where it goes."""
-        if self._key is None:
-            raise UnauthorisedError("no fal key is configured", hint="set FAL_KEY")
-        bases = self._cdn_bases if ask.bearer else self._key_bases
-        if not is_under(ask.url, bases):
-            raise UnauthorisedError(
-                f"{ask.subject}: a key is not sent to {shown(ask.url)!r}",
-                hint="only the configured fal addresses are given a key",
-            )
-        if ask.bearer:
-            authorization = ask.bearer.get_secret_value()
-        else:
-            authorization = f"Key {self._key.get_secret_value()}"
+        authorization = self.authorization(ask.url, ask.subject, ask.bearer)
         headers = {"Accept": "application/json", **ask.headers, "Authorization": authorization}
         content = ask.content() if callable(ask.content) else ask.content
         return self._http.build_request(
@@ -212,19 +285,9 @@ class Sender:
             timeout=timeout,
         )
 
-    def _secrets(self, ask: Ask) -> tuple[str, ...]:
-        """Return what must not come back: the key, its secret half, the token of this request."""
-        secrets: list[str] = []
-        if self._key:
-            key = self._key.get_secret_value()
-            secrets += [key, key.partition(":")[2]]
-        if ask.bearer:
-            secrets.append(ask.bearer.get_secret_value().partition(" ")[2])
-        return tuple(text for text in secrets if len(text) >= 8)
-
     async def _answer(self, response: httpx.Response, ask: Ask) -> Answer:
         """Read *response* to its end, to the cap, or to where it breaks, and close it."""
-        secrets = self._secrets(ask)
+        secrets = self.secrets(ask.bearer)
         body = bytearray()
         flaw = ""
         try:
@@ -238,7 +301,7 @@ class Sender:
         finally:
             await response.aclose()
         headers = {name: scrubbed(value, secrets) for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, _scrubbed(bytes(body), secrets), flaw)
+        return Answer(response.status_code, headers, scrubbed_bytes(bytes(body), secrets), flaw)
 
 
 class Stream:
@@ -293,30 +356,6 @@ class _Capped(httpx.AsyncByteStream):
         await self._stream.aclose()
 
 
-def is_under(url: str, bases: tuple[httpx.URL, ...]) -> bool:
-    """Say whether *url* has the origin and begins with the path of one of *bases*.
-
-    Steps upward in the path and a user name in the address disqualify it.
-    """
-    given = url_of(url)
-    if given is None or given.userinfo or ".." in given.path.split("/"):
-        return False
-    for base in bases:
-        path = base.path.rstrip("/")
-        if _origin(given) == _origin(base) and (given.path + "/").startswith(f"{path}/"):
-            return True
-    return False
-
-
-def shown(url: str) -> str:
-    """Return *url* without user name, query and fragment, which may hold secrets."""
-    given = url_of(url)
-    if given is None:
-        return "an unreadable address"
-    port = f":{given.port}" if given.port else ""
-    return f"{given.scheme}://{given.host}{port}{given.path}"[:160]
-
-
 def redirected(answer: Answer, subject: str) -> PlatformError:
     """Return the error of a redirect, which is never followed with a key."""
     target = shown(answer.headers.get("location", ""))
@@ -334,16 +373,12 @@ def scrubbed(text: str, secrets: tuple[str, ...]) -> str:
     return text
 
 
-def _scrubbed(body: bytes, secrets: tuple[str, ...]) -> bytes:
+def scrubbed_bytes(body: bytes, secrets: tuple[str, ...]) -> bytes:
+    """Return *body* without *secrets*."""
     for secret in secrets:
         if secret.encode() in body:
             body = body.replace(secret.encode(), b"***")
     return body
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    """Return scheme, host and port; the scheme's usual port counts as none."""
-    return url.scheme, url.host, url.port
 
 
 def _unanswered(ask: Ask, trouble: Trouble) -> NetworkError:

@@ -14,8 +14,10 @@ import anyio.to_thread
 from pydantic import SecretStr
 
 from server.fal import wire
+from server.fal.options import Lifecycle
+from server.fal.origins import shown
 from server.fal.problems import FalError, PlatformError, UnauthorisedError
-from server.fal.sender import Ask, Sender, shown
+from server.fal.sender import Ask, Sender
 from server.fal.wire import Answer, CdnToken, UnreadableAnswerError, Uploaded
 from tools.errors import MediaError
 
@@ -42,30 +44,33 @@ class Uploads:
         self._one = anyio.Lock()
         self._threads = anyio.CapacityLimiter(8)
 
-    async def upload(self, path: Path, media_type: str, file_name: str) -> Uploaded:
+    async def upload(
+        self, path: Path, media_type: str, file_name: str, lifecycle: Lifecycle | None = None
+    ) -> Uploaded:
         """Store the file at *path*; see `FalClient.upload`."""
         try:
             size = (await anyio.to_thread.run_sync(path.stat, limiter=self._threads)).st_size
             file = _File(path, size, media_type, file_name, self._threads)
+            expires = file.live(lifecycle)
             if size > self._threshold:
-                return await self._in_parts(file)
-            return await self._whole(file)
+                return Uploaded(await self._in_parts(file), expires)
+            return Uploaded(await self._whole(file), expires)
         except OSError as error:
             reason = (error.strerror or type(error).__name__).lower()
             raise MediaError(
                 f"{path.name!r} cannot be read: {reason}", hint="check the file"
             ) from None
 
-    async def _whole(self, file: "_File") -> Uploaded:
+    async def _whole(self, file: "_File") -> str:
         def url(answer: Answer) -> str:
             return wire.needed(answer.json(), "access_url")[0]
 
         headers = file.headers | {"Content-Length": str(file.size)}
         cdn = self._sender.hosts.cdn
         ask = Ask("POST", f"{cdn}/files/upload", file.name, headers=headers, content=file.stream)
-        return Uploaded(_address(await self._with_token(ask, url), file.name))
+        return _address(await self._with_token(ask, url), file.name)
 
-    async def _in_parts(self, file: "_File") -> Uploaded:
+    async def _in_parts(self, file: "_File") -> str:
         def begun(answer: Answer) -> tuple[str, ...]:
             return wire.needed(answer.json(), "access_url", "uploadId")
 
@@ -96,7 +101,7 @@ class Uploads:
         if failures:
             raise failures[0]
         await self._complete(file, base, tags)
-        return Uploaded(access_url)
+        return access_url
 
     async def _part(self, file: "_File", url: str, number: int) -> str:
         """Send part *number*, from 1, and return its tag."""
@@ -175,6 +180,15 @@ class _File:
         )
         self.headers = {"Content-Type": self.media_type, "X-Fal-File-Name": ascii_name(file_name)}
         self._threads = threads
+
+    def live(self, lifecycle: Lifecycle | None) -> datetime | None:
+        """Have the headers ask for *lifecycle*, and return the instant it ends the file."""
+        asked = lifecycle.as_header() if lifecycle else ""
+        if asked:  # fal's client sends both names (read in its source)
+            self.headers["X-Fal-Object-Lifecycle"] = asked
+            self.headers["X-Fal-Object-Lifecycle-Preference"] = asked
+        seconds = lifecycle.seconds if lifecycle else None
+        return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Yield the file from disk, exactly as many bytes as were announced.

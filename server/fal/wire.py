@@ -203,7 +203,7 @@ def submission(raw: Any) -> Submission:  # noqa: ANN401
     Raises:
         UnreadableAnswerError: there is no usable ``request_id``.
     """
-    entry = _object(raw)
+    entry = mapped(raw)
     request_id = entry.get("request_id")
     if not isinstance(request_id, str) or not REQUEST_ID.match(request_id):
         raise UnreadableAnswerError("the answer holds no request_id")
@@ -216,7 +216,7 @@ def status(raw: Any) -> Status:  # noqa: ANN401
     Raises:
         UnreadableAnswerError: there is no ``status``.
     """
-    entry = _object(raw)
+    entry = mapped(raw)
     word = entry.get("status")
     if not isinstance(word, str):
         raise UnreadableAnswerError("the answer holds no status")
@@ -248,7 +248,7 @@ def cdn_token(raw: Any) -> CdnToken:  # noqa: ANN401
     Raises:
         UnreadableAnswerError: token or expiry are missing.
     """
-    entry = _object(raw)
+    entry = mapped(raw)
     token, scheme = entry.get("token"), entry.get("token_type") or "Bearer"
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
         raise UnreadableAnswerError("the answer holds no token")
@@ -263,11 +263,34 @@ def needed(raw: Any, *names: str) -> tuple[str, ...]:  # noqa: ANN401
     Raises:
         UnreadableAnswerError: one of them is missing or empty.
     """
-    entry = _object(raw)
+    entry = mapped(raw)
     for name in names:
         if not isinstance(entry.get(name), str) or not entry[name]:
             raise UnreadableAnswerError(f"the answer holds no {name}")
     return tuple(entry[name] for name in names)
+
+
+def mapped(raw: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return *raw*, an object.
+
+    Raises:
+        UnreadableAnswerError: it is something else.
+    """
+    if not _is_map(raw):
+        raise UnreadableAnswerError("the answer is not a JSON object")
+    return raw
+
+
+def listed(raw: Any, name: str) -> list[Any]:  # noqa: ANN401
+    """Return the list under *name*.
+
+    Raises:
+        UnreadableAnswerError: there is none.
+    """
+    entries = mapped(raw).get(name)
+    if not _is_list(entries):
+        raise UnreadableAnswerError(f"the answer holds no {name}")
+    return entries
 
 
 def past_requests(raw: Any) -> tuple[tuple[PastRequest, ...], str]:  # noqa: ANN401
@@ -276,10 +299,7 @@ def past_requests(raw: Any) -> tuple[tuple[PastRequest, ...], str]:  # noqa: ANN
     Raises:
         UnreadableAnswerError: there are no ``items``, or one lacks its id or instant.
     """
-    entry = _object(raw)
-    items = entry.get("items")
-    if not _is_list(items):
-        raise UnreadableAnswerError("the answer holds no items")
+    entry, items = mapped(raw), listed(raw, "items")
     requests: list[PastRequest] = []
     for item in items:
         request_id, endpoint_id = needed(item, "request_id", "endpoint_id")
@@ -348,12 +368,6 @@ def _instant(entry: dict[str, Any], name: str) -> datetime:
     except ValueError:
         raise UnreadableAnswerError(f"the answer holds no {name}") from None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
-def _object(raw: Any) -> dict[str, Any]:  # noqa: ANN401
-    if not _is_map(raw):
-        raise UnreadableAnswerError("the answer is not a JSON object")
-    return raw
 
 
 def _is_map(raw: Any) -> TypeGuard[dict[str, Any]]:  # noqa: ANN401

@@ -1,0 +1,162 @@
+"""Direct calls: run a model and wait for its output, or read its output while it comes."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+from catalog.endpoint import EndpointId
+from server.fal import wire
+from server.fal.options import PLAIN, CallOptions
+from server.fal.problems import (
+    BadInputError,
+    FalError,
+    LostAnswerError,
+    NetworkError,
+    PlatformError,
+    problem,
+)
+from server.fal.sender import WORK_TIMEOUT, Ask, Sender, Stream, redirected
+from server.fal.wire import Answer, Result, UnreadableAnswerError
+
+# An answer of the gateway that hides what became of the work behind it.
+UNCLEAR = (499, 502, 504)
+_STARTED = "the work was begun and may be charged; starting it again is paid for again"
+
+
+class Direct:
+    """fal's run host. A call is paid for when it is accepted, and nothing remembers it.
+
+    There is no queue, no status and no second reading: a lost answer is lost work. Too many at once
+    are turned away with 429, where the queue would let them wait.
+    """
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+
+    async def run(
+        self, endpoint_id: str, arguments: Mapping[str, Any], options: CallOptions = PLAIN
+    ) -> Result:
+        """Run a model and return its output; see `FalClient.run`."""
+        ask = self._ask(endpoint_id, str(EndpointId.parse(endpoint_id)), arguments, options)
+        return output_of(await self._sender.paid(ask, WORK_TIMEOUT), endpoint_id)
+
+    @asynccontextmanager
+    async def stream(
+        self, endpoint_id: str, arguments: Mapping[str, Any], options: CallOptions = PLAIN
+    ) -> AsyncGenerator[AsyncIterator[Any]]:
+        """Yield the events of a model's output; see `FalClient.stream`."""
+        parsed = EndpointId.parse(endpoint_id)
+        path = str(parsed)
+        if parsed.path.rpartition("/")[2] != "stream":
+            path = f"{path}/stream"
+        ask = self._ask(endpoint_id, path, arguments, options, accept="text/event-stream")
+        async with self._sender.paid_stream(ask) as opened:
+            if isinstance(opened, Answer):
+                raise failure_of(opened, endpoint_id)
+            async with aclosing(_events(opened, endpoint_id)) as events:
+                yield events
+
+    def _ask(
+        self,
+        endpoint_id: str,
+        path: str,
+        arguments: Mapping[str, Any],
+        options: CallOptions,
+        accept: str = "application/json",
+    ) -> Ask:
+        headers = {"Accept": accept, "Content-Type": "application/json"}
+        return Ask(
+            "POST",
+            f"{self._sender.hosts.run}/{path}",
+            subject=endpoint_id,
+            headers=headers | options.headers(queued=False),
+            content=encoded(endpoint_id, arguments),
+        )
+
+
+def encoded(endpoint_id: str, arguments: Mapping[str, Any]) -> bytes:
+    """Return *arguments* as the bare JSON body, without any wrapper.
+
+    Raises:
+        BadInputError: they are not JSON; nothing was sent.
+    """
+    try:
+        return wire.encoded(arguments)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadInputError(
+            f"{endpoint_id}: the arguments cannot be sent as JSON: {str(error)[:120]}",
+            hint="use text, numbers, lists and objects; nothing was sent",
+        ) from None
+
+
+def output_of(answer: Answer, endpoint_id: str) -> Result:
+    """Return the output that *answer* to a direct call holds.
+
+    Raises:
+        LostAnswerError: the work may be done and charged, but its output is lost.
+        FalError: the model or the platform refused or failed.
+    """
+    if not answer.ok:
+        raise failure_of(answer, endpoint_id)
+    try:
+        return Result(answer.json(), answer.billable_units, answer.request_id)
+    except UnreadableAnswerError as error:
+        raise _lost(answer, endpoint_id, f"{error}, although the work was done") from None
+
+
+def failure_of(answer: Answer, endpoint_id: str) -> FalError:
+    """Return the error of a direct call that failed.
+
+    A 499, 502 or 504 without a type of the platform's own, and an untyped 5xx that names a request,
+    leave open whether a runner did the work.
+    """
+    if 300 <= answer.status < 400:
+        return redirected(answer, endpoint_id)
+    said = wire.fault(answer)
+    named = answer.status >= 500 and bool(answer.request_id)
+    if not said.typed and (answer.status in UNCLEAR or (named and not said.message)):
+        why = f"HTTP {answer.status} leaves open whether the work was done"
+        return _lost(answer, endpoint_id, why)
+    return problem(answer, endpoint_id, "result")
+
+
+def _lost(answer: Answer, endpoint_id: str, why: str) -> LostAnswerError:
+    lost = LostAnswerError(f"{endpoint_id}: {why}")
+    lost.status = answer.status
+    lost.request_id = answer.request_id
+    lost.units = answer.billable_units
+    return lost
+
+
+async def _events(stream: Stream, subject: str) -> AsyncGenerator[Any]:
+    """Yield each event's data as JSON, to the end of the stream or a ``[DONE]``.
+
+    Raises:
+        NetworkError: the stream broke.
+        PlatformError: an event is not JSON, or there was none.
+    """
+    number = 0
+    try:
+        async with aclosing(stream.data()) as data:
+            async for text in data:
+                if text.strip() == "[DONE]":  # not fal's, but apps that speak as others do say it
+                    break
+                number += 1
+                yield _document(text, number, subject)
+    except (NetworkError, PlatformError) as error:
+        kind = type(error)
+        raise kind(error.message, hint=_STARTED, charged=None, retry_helps=False) from None
+    except UnreadableAnswerError as error:
+        words = f"{subject}: {error}"
+        raise PlatformError(words, hint=_STARTED, charged=None, retry_helps=False) from None
+    if number == 0:
+        words = f"{subject}: the stream ended without an event"
+        raise PlatformError(words, hint=_STARTED, charged=None, retry_helps=False)
+
+
+def _document(text: str, number: int, subject: str) -> Any:  # noqa: ANN401  # the JSON border
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise UnreadableAnswerError(f"event {number} of the stream is not JSON") from None
