@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from server.fal.options import Lifecycle
 from server.fal.problems import PlatformError, TooLargeError, UnauthorisedError
 from server.fal.sender import Sender
 from server.fal.uploads import THRESHOLD, Uploads, ascii_name
@@ -341,3 +342,35 @@ async def test_a_file_is_never_in_memory_whole(tmp_path: Path) -> None:
 
     assert uploaded.url == f"{FILES}/{32 * 1024 * 1024}"
     assert peak < 8 * 1024 * 1024
+
+
+@pytest.mark.parametrize("threshold", [THRESHOLD, 1000], ids=["whole", "in parts"])
+async def test_a_lifetime_is_asked_for_under_both_names_and_stands_in_the_result(
+    picture: Path, threshold: int
+) -> None:
+    cdn = Cdn()
+    async with uploads_to(cdn, threshold) as uploads:
+        asked = Lifecycle(3600, "hide", (("user_1", "allow"),))
+        uploaded = await uploads.upload(picture, "image/png", "a.png", asked)
+
+    (headers,) = cdn.headers("upload" if threshold == THRESHOLD else "multipart")
+    for name in ("x-fal-object-lifecycle", "x-fal-object-lifecycle-preference"):
+        assert json.loads(headers[name]) == {
+            "expiration_duration_seconds": 3600,
+            "initial_acl": {
+                "default": "hide",
+                "rules": [{"user": "user_1", "decision": "allow"}],
+            },
+        }
+    assert uploaded.expires is not None
+    left = uploaded.expires - datetime.now(UTC)
+    assert timedelta(minutes=59) < left <= timedelta(hours=1)
+
+
+async def test_no_lifetime_is_asked_for_where_none_is_wanted(picture: Path) -> None:
+    cdn = Cdn()
+    async with uploads_to(cdn) as uploads:
+        uploaded = await uploads.upload(picture, "image/png", "a.png", Lifecycle())
+
+    assert uploaded.expires is None
+    assert not [name for name in cdn.headers("upload")[0] if "lifecycle" in name]

@@ -114,8 +114,9 @@ def failure_of(answer: Answer, endpoint_id: str) -> FalError:
     if 300 <= answer.status < 400:
         return redirected(answer, endpoint_id)
     said = wire.fault(answer)
+    typed = said.typed or "x-fal-request-timeout-type" in answer.headers
     named = answer.status >= 500 and bool(answer.request_id)
-    if not said.typed and (answer.status in UNCLEAR or (named and not said.message)):
+    if not typed and (answer.status in UNCLEAR or (named and not said.message)):
         why = f"HTTP {answer.status} leaves open whether the work was done"
         return _lost(answer, endpoint_id, why)
     return problem(answer, endpoint_id, "result")
