@@ -242,7 +242,7 @@ def _literals(forms: Forms) -> dict[str, list[int]]:
     trunks: dict[str, set[int]] = {}
     for word, found in forms.words.items():
         spelled = {sense for sense in found if forms.senses[sense][0] == "="}
-        if spelled and len(trunk := stem(word)) >= 3:
+        if spelled and len(trunk := stem(word)) >= 4:
             trunks.setdefault(trunk, set()).update(spelled)
     return {trunk: sorted(found) for trunk, found in sorted(trunks.items())}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from catalog.build_facts import Facts, facts_of
 from catalog.build_lexicon import (
+    LexiconError,
     assign,
     packed,
     read_forms,
@@ -46,6 +47,7 @@ _FIELDS = {
 }
 _K1 = 1.2
 _RANKS = 1446
+_LONG = 100_000  # characters of a text of ours
 _SMALLEST_FIELD = 8
 
 
@@ -63,7 +65,8 @@ class _Index:
         self.forms = read_forms()
         self.task_names, self.rules = read_tasks()
         self.phrases = read_phrases(self.forms, self.task_names)
-        self.kinds, self.weak, self.strong = _name_words()
+        self.names = _name_words()
+        self.kinds = self.names["kind"]
         self.priors = priors(cards)
         self.lists: dict[str, dict[int, int]] = {}
         self.raw: Counter[str] = Counter()
@@ -97,7 +100,7 @@ class _Index:
 
     def _texts(self, card: ModelCard) -> dict[str, list[str]]:
         def words(text: str) -> list[str]:
-            found = [word for word in segments(plain(text)) if not is_unspaced(word)]
+            found = [word for word in segments(plain(text, _LONG)) if not is_unspaced(word)]
             self.raw.update(word for word in found if word.isalpha() and len(word) > 2)
             return [stem(word) for word in found if not word.isdigit()]
 
@@ -270,19 +273,35 @@ class _Index:
         words |= {word for chain in self.forms.chains for word in chain if len(word) > 2}
         return sorted(word for word in words if word.isascii() and word not in self.forms.words)
 
+    def _damps(self) -> dict[str, list[int]]:
+        """Return for each task the tasks that it makes unlikely, by number.
+
+        Raises:
+            LexiconError: a task that does not exist.
+        """
+        numbers = {task: at for at, task in enumerate(self.task_names)}
+        damps: dict[str, list[int]] = {}
+        for task, others in rows("damps.tsv", 2):
+            if unknown := {task, *others.split()} - numbers.keys():
+                raise LexiconError(f"damps.tsv: no task {', '.join(sorted(unknown))}")
+            damps[str(numbers[task])] = sorted(numbers[other] for other in others.split())
+        return damps
+
     def _lexicon(self) -> dict[str, Any]:
         for table, mark in (("constraints.tsv", "!"), ("guides.tsv", "?"), ("tongues.tsv", "~")):
             for name, words in rows(table, 2):
                 for form in words.split():
                     self.forms.add(f"{mark}{name}", form, literal=True)
-        stop = [word for _, words in rows("stop.tsv", 2) for word in segments(plain(words))]
-        common = [word for _, words in rows("common.tsv", 2) for word in segments(plain(words))]
+        stop = [word for _, words in rows("stop.tsv", 2) for word in segments(plain(words, _LONG))]
+        common = [w for _, words in rows("common.tsv", 2) for w in segments(plain(words, _LONG))]
         return {
             **packed(self.forms, self.phrases, list(self.task_names)),
             "stop": sorted(set(stop)),
-            "common": sorted(set(common)),
-            "weak": self.weak,
-            "strong": self.strong,
+            "common": sorted({*common, *map(stem, common)}),
+            "weak": sorted(set(self.names["weak"])),
+            "strong": self.names["strong"],
+            "never": self.names["never"],
+            "damps": self._damps(),
             "aliases": _aliases(),
         }
 
@@ -291,11 +310,11 @@ def _own_parts(card: ModelCard) -> list[str]:
     return [part for part in name_parts(card.endpoint_id) if part not in ("fal", "ai")]
 
 
-def _name_words() -> tuple[list[str], list[str], list[str]]:
-    found: dict[str, list[str]] = {"kind": [], "weak": [], "strong": []}
+def _name_words() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"kind": [], "weak": [], "strong": [], "never": []}
     for kind, words in rows("names.tsv", 2):
         found[kind] += words.split()
-    return found["kind"], sorted(set(found["weak"])), found["strong"]
+    return found
 
 
 def _aliases() -> dict[str, list[list[Any]]]:

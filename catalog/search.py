@@ -32,6 +32,7 @@ _THEN = re.compile(
     r"|luego|despues|puis|ensuite|danach|anschliessend|dann|depois|em seguida|poi|dopo|затем|потом)\s+"
     r"|[,、，]?\s*(?:然后|接着|之后|再把|それから|その後|次に|그런 다음|그다음|이후)\s*)"
 )
+_IT = re.compile(r"\s(?:it|them|daraus|damit|这个|它|それ)\s|\s(?:that|this)(?=\s*$)|它|それ")
 _PART = re.compile(r"\s*[,;]\s+(?:and\s+)?|\s+and\s+(?=\w+ (?:it|them|that|its|her|him)\b)")
 
 
@@ -178,7 +179,12 @@ def _answer(
 ) -> tuple[list[_Found], bool, list[Understood]]:
     """Return the cards found for every step of *text*, whether they fit badly, and the steps."""
     steps = _steps(text)
-    readings = [understand(step, engine.lexicon, engine.tables) for step in steps]
+    readings: list[Understood] = []
+    made = ""
+    for step in steps:
+        whole = _with_object(step, made) if made else step
+        readings.append(understand(whole, engine.lexicon, engine.tables))
+        made = readings[-1].product(engine.tables) or made
     lists: list[list[_Found]] = []
     low = True
     for step, understood in zip(steps, readings, strict=True):
@@ -212,6 +218,12 @@ def _steps(text: str) -> list[str]:
         return [text]
     finer = [piece for part in parts for piece in _PART.split(part) if piece.strip()]
     return finer[:_MOST_STEPS]
+
+
+def _with_object(step: str, made: str) -> str:
+    """Return *step* with its "it" replaced by what the step before it *made*."""
+    named, count = _IT.subn(f" {made} ", f" {step} ", count=1)
+    return named.strip() if count else step
 
 
 def _interleaved(lists: Sequence[Sequence[_Found]]) -> list[_Found]:

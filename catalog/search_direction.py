@@ -63,22 +63,20 @@ def direction_of(reading: Reading, lexicon: Lexicon) -> Direction:
         return Direction(media=media)
     to = _places(reading, lexicon, "to")
     origin = _places(reading, lexicon, "from")
-    weak = _has(reading, lexicon, "convert") or not _is_english(reading)
-    sure_at = {word.unit for word in reading.words if word.text in _SURE} | (
-        to - {word.unit for word in reading.words}
-    )
+    spoken = {word.unit for word in reading.words}
+    sure_at = {w.unit for w in reading.words if w.text in _SURE} | (to - spoken)
     for (at, first), (after, second) in zip(stops, stops[1:], strict=False):
         if after - at > _REACH:
             continue
         near = 1 / (1 + 0.08 * (after - at - 1))
         between = range(at + 1, after)
-        if any(unit in sure_at or (weak and unit in to) for unit in between):
+        if any(unit in to or unit in sure_at for unit in between):
             return Direction(first, second, near, media)
         if any(unit in origin for unit in between):
             return Direction(second, first, near, media)
         if (at - 1) in origin or (at - 2) in origin:
             return Direction(first, second, 0.8 * near, media)
-        if (after + 1) in sure_at and (weak or first != second):
+        if (after + 1) in to - spoken and first != second:
             return Direction(first, second, near, media)
     return Direction(media=media)
 
@@ -90,8 +88,28 @@ def _media(reading: Reading, lexicon: Lexicon) -> list[tuple[int, str]]:
         for start, end in reading.senses.get(lexicon.number.get(sense, -1), ()):
             if end - start == 1:
                 found.setdefault(start, medium)
+    for unit in _accompanying(reading, found):
+        del found[unit]
     ordered = sorted(found.items())
     return [pair for n, pair in enumerate(ordered) if not n or ordered[n - 1][1] != pair[1]] or []
+
+
+def _accompanying(reading: Reading, found: Mapping[int, str]) -> list[int]:
+    """Return the places of sound that only comes with a picture, as in "a video with sound"."""
+    with_at = [word.unit for word in reading.words if word.text in _WITH]
+    seen = [unit for unit, medium in found.items() if medium in ("video", "image")]
+    return [
+        unit
+        for unit, medium in found.items()
+        if medium == "audio"
+        and any(0 < unit - at <= _WITH_REACH for at in with_at)
+        and any(before < unit for before in seen)
+        and not any(at < other < unit for at in with_at[-1:] for other in seen)
+    ]
+
+
+_WITH = frozenset("with plus con mit avec com including without sans ohne sin sem".split())
+_WITH_REACH = 4
 
 
 def _places(reading: Reading, lexicon: Lexicon, sense: str) -> set[int]:
@@ -106,10 +124,3 @@ def _has(reading: Reading, lexicon: Lexicon, sense: str) -> bool:
 def _is_joining(reading: Reading, lexicon: Lexicon) -> bool:
     """Whether "to" adds one thing to another, as in "add music to a video"."""
     return any(_has(reading, lexicon, sense) for sense in ("add", "merge", "sync", "lipsync"))
-
-
-_ENGLISH = frozenset("the and of with for my this from an is are your that it on into".split())
-
-
-def _is_english(reading: Reading) -> bool:
-    return any(word.text in _ENGLISH for word in reading.words)

@@ -15,6 +15,8 @@ _SIZE = re.compile(r"\d{3,4}p|[248]k|\d+(?:\.\d+)?s")
 _NAME, _VERSION_HIT, _KIND_HIT = 4.2, 2.2, 1.0
 _OTHER_NAME, _OTHER_VERSION, _NO_KIND, _OTHER_KIND = -2.4, -1.8, -0.6, -0.3
 _EXTRA_PART = 0.06
+# Further words of the query that are parts of the card's name as well.
+_OTHER_HIT = 0.8
 _MOST_OF_A_NAME = 0.5
 
 
@@ -62,6 +64,7 @@ class Named:
             gain += _KIND_HIT if card in cards else _NO_KIND
         gain += _OTHER_KIND * (tables.variants[card] & ~self.kind_bits).bit_count()
         matched = sum(card in cards for cards in self.others)
+        gain += _OTHER_HIT * matched
         matched += sum(card in cards for _, _, cards in self.parts)
         matched += sum(card in cards for _, cards in (*self.versions, *self.kinds))
         return gain - _EXTRA_PART * max(0, tables.parts[card] - matched)
@@ -92,7 +95,7 @@ def named_in(reading: Reading, lexicon: Lexicon, tables: SearchTables) -> Named:
                 named.versions.append((part, frozenset(cards)))
         elif any(is_name) and part in tables.kinds:
             named.kinds.append((part, frozenset(cards)))
-        elif any(is_name) and len(cards) < tables.count // 2:
+        elif any(is_name) and len(cards) < tables.count // 6 and part not in lexicon.stop:
             named.others.append(frozenset(cards))
     _join(parts, named, tables, seen)
     kinds = {word for word, _ in named.kinds} | seen
@@ -128,6 +131,8 @@ def _is_name(parts: list[str], at: int, lexicon: Lexicon, tables: SearchTables) 
     part = parts[at]
     if part in lexicon.strong:
         return True
+    if part in lexicon.never:
+        return False
     if part in tables.kinds or part.isdigit() or len(part) < 2 or not tables.size(f"n{part}"):
         return False
     if part in lexicon.stop or part in lexicon.common or part in lexicon.weak or part in lexicon.meaningful:

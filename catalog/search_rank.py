@@ -13,12 +13,16 @@ from catalog.search_text import name_parts, stem
 from catalog.search_wishes import Wishes, wishes_in
 
 # What a task that fired adds to a card that does nothing else, before rarity.
-_TASK = 3.4
-_CATEGORY = 2.0
+_TASK = 5.5
+_CATEGORY = 2.6
+_BESIDE_NAME = 0.7
+# Words count less once a task is sure, ordinary ones least ("cat" is in the name of a model).
+_BESIDE_TASK, _ORDINARY = 0.6, 0.2
 # Tasks weaker than this share of the strongest are taken for chance.
 _LEAST_TASK = 0.45
-_INSIDE = 0.55
-_WRONG_TARGET, _LACKS_MEDIUM = -1.6, -0.9
+_INSIDE, _RIVAL, _DAMPED = 0.55, 0.7, 0.4
+_DAMPS_FROM = 0.7
+_WRONG_TARGET, _WRONG_SOURCE, _LACKS_MEDIUM = -1.6, -0.8, -0.9
 _OTHER_TONGUE, _OWN_TONGUE = -1.8, 1.0
 _VARIANT = -0.35
 _VARIANT_KINDS = ("lora", "distilled", "distill", "base", "preview", "draft", "stream", "byok", "long")
@@ -45,6 +49,25 @@ class Understood:
     terms: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
 
 
+    def product(self, tables: SearchTables) -> str:
+        """Return in a word what a step like this makes, empty where that is not known."""
+        if self.direction.target:
+            return _PRODUCTS[self.direction.target]
+        if not self.tasks:
+            return ""
+        prefix = tables.tasks[self.tasks[0].task][0].split(".")[0]
+        return _PRODUCTS.get(_TASK_MAKES.get(prefix, ""), "")
+
+
+_PRODUCTS = {"image": "image", "video": "video", "audio": "audio", "3d": "3d mesh", "text": "text"}
+_TASK_MAKES = {
+    "t2i": "image", "i2i": "image", "t2v": "video", "i2v": "video", "v2v": "video", "ref2v": "video",
+    "avatar": "video", "lipsync": "video", "motion": "video", "tts": "audio", "voice": "audio",
+    "music": "audio", "sfx": "audio", "audioclean": "audio", "stems": "audio", "i2m": "3d",
+    "t2m": "3d", "m": "3d", "stt": "text", "llm": "text", "ocr": "text", "caption": "text",
+}  # fmt: skip
+
+
 @dataclass(slots=True)
 class Ranking:
     """Cards best first with their scores, every card that fits, and whether any fits well."""
@@ -64,40 +87,66 @@ def understand(query: str, lexicon: Lexicon, tables: SearchTables) -> Understood
         direction_of(reading, lexicon),
         named,
         wishes_in(reading, lexicon),
-        _weighed(reading, tables),
+        _weighed(reading, lexicon),
     )
+    if understood.direction.source == "text" and understood.direction.sure > 0.6:
+        understood.tasks = _from_text(understood, tables)
     for sense in reading.senses:
         name = lexicon.senses[sense]
         if name[0] == "~":
             understood.tongue = name[1:]
-    understood.terms = _terms(reading, lexicon, named, tables)
+    understood.terms = _terms(reading, lexicon, named, understood.tasks, tables)
     return understood
 
 
-def _weighed(reading: Reading, tables: SearchTables) -> list[Fired]:
-    """Return the tasks that fired, strongest first; those inside a fuller one count less."""
+def _weighed(reading: Reading, lexicon: Lexicon) -> list[Fired]:
+    """Return the tasks that fired, strongest first.
+
+    A task counts less inside a fuller one, beside a stronger one for the same words, and where
+    a sure one makes it unlikely.
+    """
     fired = sorted(reading.tasks.values(), key=lambda f: (-f.strength, -len(f.units), f.task))
+    sure = [one.task for one in fired if one.strength >= _DAMPS_FROM]
+    damped = {other for task in sure for other in lexicon.damps.get(str(task), ())}
+    for task in sure:  # two that would put each other out both stay
+        for other in lexicon.damps.get(str(task), ()):
+            if task in lexicon.damps.get(str(other), ()):
+                damped -= {task, other}
     kept: list[Fired] = []
     for one in fired:
-        strength = one.strength
-        for other in fired:
-            inside = one.units < other.units
-            if inside and other.strength >= 0.7 * one.strength and other is not one:
-                strength = one.strength * _INSIDE
-                break
-        kept.append(Fired(one.task, strength, one.units))
+        factor = _DAMPED if one.task in damped else 1.0
+        if any(o.strength >= 0.7 * one.strength and one.units < o.units for o in fired):
+            factor = min(factor, _INSIDE)
+        elif any(o.strength > 1.15 * one.strength and one.units & o.units for o in fired):
+            factor = min(factor, _RIVAL)
+        kept.append(Fired(one.task, one.strength * factor, one.units))
     kept.sort(key=lambda f: (-f.strength, f.task))
-    if not kept:
-        return []
-    least = _LEAST_TASK * kept[0].strength
+    least = _LEAST_TASK * kept[0].strength if kept else 0.0
     return [one for one in kept if one.strength >= least][:8]
 
 
+def _from_text(understood: Understood, tables: SearchTables) -> list[Fired]:
+    """Return the tasks, weakened where they need media though only text is given."""
+    kept: list[Fired] = []
+    cards = 0
+    for category in understood.direction.categories:
+        cards |= tables.bits.of(f"k{category}")
+    for fired in understood.tasks:
+        task = tables.tasks[fired.task][0]
+        does = tables.bits.of(f"c{task}")
+        share = (does & cards).bit_count() / does.bit_count()
+        if share < 0.2 and not task.startswith(("train", "llm", "prompter")):
+            fired = Fired(fired.task, fired.strength * _DAMPED, fired.units)
+        kept.append(fired)
+    return sorted(kept, key=lambda f: (-f.strength, f.task))
+
+
 def _terms(
-    reading: Reading, lexicon: Lexicon, named: Named, tables: SearchTables
+    reading: Reading, lexicon: Lexicon, named: Named, tasks: list[Fired], tables: SearchTables
 ) -> list[tuple[str, float]]:
     """Return the words to look for in cards with their weights, each once."""
     names = {word for word, _, _ in named.parts}
+    sure = any(fired.strength >= SURE_TASK for fired in tasks)
     found: dict[str, float] = {}
     for word in reading.words[:40]:
         if word.text in lexicon.stop:
@@ -105,6 +154,8 @@ def _terms(
         for part in name_parts(word.text):
             key = stem(part)
             weight = MENDED if word.given else 1.0
+            if sure:
+                weight *= _ORDINARY if word.text in lexicon.common else _BESIDE_TASK
             if part in names:
                 weight = 0.8  # the name is weighed by itself
             if part.isdigit():
@@ -139,10 +190,11 @@ def _first_scores(
     """Return what words, tasks, categories and names give to every card they reach."""
     scores: dict[int, float] = {}
     lists: list[tuple[str, float]] = [(key, weight / PARTS) for key, weight in understood.terms]
+    scale = _TASK * (_BESIDE_NAME if understood.named.is_sure else 1.0)
     for fired in understood.tasks:
         key = f"c{tables.tasks[fired.task][0]}"
         rarity = min(1.0, math.log(tables.count / tables.size(key)) / math.log(tables.count / 12))
-        lists.append((key, _TASK * fired.strength**1.3 * (0.75 + 0.35 * rarity) / 100))
+        lists.append((key, scale * fired.strength**1.3 * (0.75 + 0.35 * rarity) / 100))
     get = scores.get
     for key, weight in lists:
         for card, worth in zip(*tables.weighted(key), strict=True):
@@ -187,6 +239,12 @@ class _Look:
         self.media = media_bits(media) if not understood.named.is_sure else 0
         target = understood.direction.target
         self.target = media_bits({target}) if target and understood.direction.sure > 0.6 else 0
+        source = understood.direction.source
+        self.sources = [
+            category.split("-to-")[0] in (source, "speech" if source == "audio" else source)
+            or category in understood.direction.categories
+            for category in tables.categories
+        ]
         asked = {word.text for word in understood.reading.words}
         self.unasked = sum(
             1 << tables.kinds.index(kind) for kind in _VARIANT_KINDS if kind not in asked
@@ -213,8 +271,11 @@ class _Look:
         media = tables.media_in[card] | tables.media_out[card]
         if self.media:
             gain += _LACKS_MEDIUM * (self.media & ~media).bit_count()
-        if self.target and not tables.media_out[card] & self.target:
-            gain += _WRONG_TARGET
+        if self.target:
+            if not tables.media_out[card] & self.target:
+                gain += _WRONG_TARGET
+            if not self.sources[tables.category[card]]:
+                gain += _WRONG_SOURCE
         if tables.variants[card] & self.unasked:
             gain += _VARIANT * (tables.variants[card] & self.unasked).bit_count()
         if self.tongue is not None and card in self.tongues:
@@ -250,13 +311,23 @@ def _add_cheapness(final: dict[int, float], understood: Understood, tables: Sear
 
 def _is_low(understood: Understood, tables: SearchTables, cards: list[int]) -> bool:
     """Whether nothing shows that the catalog has what was asked for."""
-    if any(fired.strength >= SURE_TASK for fired in understood.tasks):
+    if _has_sure_task(understood.reading):
         return False
     if understood.named.is_sure or understood.direction.categories:
         return False
     if understood.wishes.is_telling and understood.direction.media:
         return False
     return _known_share(understood, tables, cards) < _KNOWN_SHARE
+
+
+def _has_sure_task(reading: Reading) -> bool:
+    """Whether a task is surely meant: not by a mended word among many others."""
+    given = {word.unit for word in reading.words if word.given}
+    meant = {word.unit for word in reading.words} - reading.quiet
+    return any(
+        fired.strength >= SURE_TASK and (not fired.units <= given or 2 * len(given) > len(meant))
+        for fired in reading.tasks.values()
+    )
 
 
 def _known_share(understood: Understood, tables: SearchTables, cards: list[int]) -> float:

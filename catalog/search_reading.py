@@ -1,18 +1,28 @@
 """Read a query: its words, slips mended, and the senses and tasks that they speak of."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from catalog.search_text import distance, is_unspaced, letters, plain, segments, stem
+from catalog.search_text import LONGEST_QUERY, distance, is_unspaced, letters, plain, segments, stem
 
+# Written with a capital within a sentence, so perhaps the name of a place or person.
+_PROPER = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+")
+_WEAK_TO = frozenset("a en in em as na at".split())
+_ENGLISH = frozenset(
+    "the and of with for my this from an is are your i that it on by make turn create generate "
+    "change add remove put give get need want into using how what which image picture photo".split()
+)
 # A phrase loses this much of its strength for each word between its own.
 _GAP = 0.22
-_REVERSED = 0.85
+_REVERSED = 0.92
 # What a mended word is worth beside one that was spelled right.
 MENDED = 0.9
 _LONGEST_PREFIX = 16
 _MOST_WORDS = 60
+# Signs of unspaced scripts between known words that pass for endings and particles.
+_LONGEST_GAP = 3
 
 
 @dataclass(slots=True)
@@ -66,9 +76,12 @@ class Lexicon:
         self.stop: frozenset[str] = frozenset(compiled["stop"])
         self.common: frozenset[str] = frozenset(compiled["common"])
         self.weak: frozenset[str] = frozenset(compiled["weak"])
+        self.never: frozenset[str] = frozenset(compiled["never"])
+        self.damps: dict[str, list[int]] = compiled["damps"]
         self.strong: frozenset[str] = frozenset(compiled["strong"])
         self.spelling: frozenset[str] = frozenset(spelling)
         mere = {at for at, name in enumerate(self.senses) if name[0] in "=!?~"}
+        self._joints = {self.number["to"], self.number["from"]}
         self.meaningful: frozenset[str] = frozenset(
             word for word, senses in self.words.items() if not mere.issuperset(senses)
         )
@@ -99,16 +112,19 @@ class Lexicon:
             or word in self.spelling
             or word in self.stop
             or word in self.common
+            or stem(word) in self.common
             or bool(self.senses_of(word))
         )
 
-    def mended(self, word: str) -> list[str]:
-        """Return what the unknown *word* may have been meant to be; itself where nothing is near."""
+    def mended(self, word: str, most: int = 2) -> list[str]:
+        """Return what the unknown *word* may have been meant to be, *most* letters away; itself
+        where nothing is near.
+        """
         if len(word) < 4 or not word.isalpha() or not word.isascii() or len(word) > 40:
             return [word]
         if parts := self._parts(word):
             return parts
-        most = 1 if len(word) < 6 else 2
+        most = min(most, 1 if len(word) < 6 else 2)
         best: tuple[int, int, int, str] | None = None
         bits = letters(word)
         for known, known_bits in self._bucket(word[0]):
@@ -152,21 +168,21 @@ class Lexicon:
     def read(self, query: str) -> Reading:
         """Return what *query* speaks of."""
         reading = Reading(plain(query))
+        proper = {word.casefold() for word in _PROPER.findall(query[:LONGEST_QUERY])}
         for segment in segments(reading.text)[:_MOST_WORDS]:
             if is_unspaced(segment):
                 self._read_run(segment, reading)
             else:
-                self._read_word(segment, reading)
+                self._read_word(segment, reading, 1 if segment in proper else 2)
         self._read_chains(reading)
-        for number in list(reading.senses):
-            reading.senses[number].sort()
+        self._settle(reading)
         self._fire(reading)
         return reading
 
-    def _read_word(self, segment: str, reading: Reading) -> None:
+    def _read_word(self, segment: str, reading: Reading, most: int) -> None:
         parts = [segment]
         if not self.knows(segment):
-            parts = self.mended(segment)
+            parts = self.mended(segment, most)
             if parts != [segment]:
                 reading.mended[segment] = " ".join(parts)
         for part in parts:
@@ -181,17 +197,21 @@ class Lexicon:
     def _read_run(self, run: str, reading: Reading) -> None:
         """Read *run*, which has no blanks: longest known pieces first, from left to right."""
         place_of: list[int] = []
-        at = 0
+        at = known = 0
         while at < len(run):
             form = next((f for f in self.runs.get(run[at], ()) if run.startswith(f[0], at)), None)
             size = len(form[0]) if form else 1
+            if form is None and at - known == _LONGEST_GAP:
+                reading.units += 1  # so much that is not known is a word of its own
+                known = at
             place_of += [reading.units] * size
             if form:
                 for sense in form[1]:
                     reading.senses.setdefault(sense, []).append((reading.units, reading.units + 1))
                 reading.units += 1
-            elif at % 2 or size > 1:
-                reading.units += 1
+                if self._joints.issuperset(form[1]):
+                    reading.quiet.add(reading.units - 1)
+                known = at + size
             at += size
         reading.units += 1
         for at, letter in enumerate(run):
@@ -224,6 +244,33 @@ class Lexicon:
                     reading.senses[sense] = kept
                 else:
                     del reading.senses[sense]
+
+    def _settle(self, reading: Reading) -> None:
+        """Put the places of senses in order, and keep of "to" only what can mean it here.
+
+        ``a``, ``en`` and ``in`` lead from one thing to another in some languages and are articles
+        or places in others; inside "a partir de" they lead back.
+        """
+        for spans in reading.senses.values():
+            spans.sort()
+        to, origin = self.number["to"], self.number["from"]
+        if to not in reading.senses:
+            return
+        turned = self.number["convert"] in reading.senses
+        english = any(word.text in _ENGLISH for word in reading.words)
+        text_at = {word.unit: word.text for word in reading.words}
+        back = {u for start, end in reading.senses.get(origin, ()) for u in range(start, end)}
+        kept: list[tuple[int, int]] = []
+        for start, end in reading.senses[to]:
+            word = text_at.get(start, "")
+            weak = word in _WEAK_TO
+            if start in back or (weak and english and (word in ("a", "as") or not turned)):
+                continue
+            kept.append((start, end))
+        if kept:
+            reading.senses[to] = kept
+        else:
+            del reading.senses[to]
 
     def _fire(self, reading: Reading) -> None:
         senses = reading.senses

@@ -24,12 +24,12 @@ _GLUED = re.compile(r"([a-z]+)(\d+(?:\.\d+)*)([a-z]*)$")
 _TAILS = (("iser", 0), ("izer", 0), ("ise", 0), ("ize", 0), ("er", 0), ("e", 0))
 
 
-def plain(text: str) -> str:
+def plain(text: str, most: int = LONGEST_QUERY) -> str:
     """Return *text* in one spelling: compatibility forms, lower case, no accents, no controls.
 
-    At most `LONGEST_QUERY` characters are looked at.
+    At most *most* characters are looked at.
     """
-    folded = unicodedata.normalize("NFKC", text[:LONGEST_QUERY]).casefold()
+    folded = unicodedata.normalize("NFKC", text[:most]).casefold()
     if not folded.isascii():
         folded = unicodedata.normalize(
             "NFC", _MARKS.sub("", unicodedata.normalize("NFD", folded))

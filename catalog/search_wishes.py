@@ -47,7 +47,7 @@ _PER = re.compile(
 _HEIGHT = re.compile(r"(?<![\w.])(\d{3,4})\s?p(?![a-z])|(?<![\w.])([248])\s?k(?!\w)")
 _SIZE_WORDS: Mapping[str, int] = {"full hd": 2, "fullhd": 2, "uhd": 4, "ultra hd": 4}
 _SECONDS = re.compile(
-    rf"(?<!\w){_AMOUNT}[\s-]*(?P<unit>seconds?|secs?|s(?!\w)|segundos?|sekunden?|secondes?|secondi|秒"
+    rf"(?<!\w){_AMOUNT}[\s-]*(?P<unit>seconds?|secs?|(?<=\d)s(?!\w)|(?<=\d )s(?!\w)|segundos?|sekunden?|secondes?|secondi|秒"
     r"|minutes?|mins?|minutos?|minuten?|minuti|分|초|분|секунд\w*|минут\w*)"
 )
 _COUNTED = re.compile(
