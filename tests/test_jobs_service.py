@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from server.jobs.pace import Pace
-from tests.jobs_platform import FolderPlatform, intent, jobs_in, png
+from tests.jobs_platform import FAST, FolderPlatform, intent, jobs_in, png
 from tools.errors import UnknownJobError
 from tools.ports import JobQuery
 
@@ -56,6 +57,18 @@ async def test_a_watched_job_needs_few_requests(tmp_path: Path) -> None:
     assert [kind for kind, _ in platform.looks] == snapshot(
         ["submit", "watch", "result", "download"]
     )
+
+
+async def test_closing_hands_its_jobs_over_at_once_and_leaves_them_running(tmp_path: Path) -> None:
+    platform = FolderPlatform(tmp_path / "platform", runs=0.5)
+    patient = replace(FAST, lease=60)
+    async with jobs_in(tmp_path, platform, patient) as heir:
+        async with jobs_in(tmp_path, platform, patient) as first:
+            job = await first.start(intent())
+        job = await heir.wait(job.job_id, 5)
+
+    assert job.saved
+    assert not any(kind == "cancel" for kind, _ in platform.looks)
 
 
 async def test_what_goes_wrong_inside_comes_out_as_itself(
