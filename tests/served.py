@@ -67,7 +67,7 @@ async def hang(ctx: Context) -> str:
 @server.tool()
 async def babble() -> str:
     print("not JSON", flush=True)  # noqa: T201
-    subprocess.run([sys.executable, "-c", "print('nor this')"], check=True)  # noqa: ASYNC221
+    subprocess.run([sys.executable, "-c", "print('nor this')"], check=True)
     return sys.stdin.read()
 
 
