@@ -15,7 +15,7 @@ from anyio import fail_after
 from tests.house import environment, record, served
 
 VIDEO = {
-    "endpoint_id": "fal-ai/ltx-2.3/image-to-video",
+    "endpoint_id": "fal-ai/davinci-magihuman",
     "prompt": "waves roll in",
     "wait_seconds": 0,
 }
@@ -107,7 +107,7 @@ def playable(job: dict[str, Any]) -> bool:
 async def test_a_video_whose_process_was_killed_comes_home_with_the_next_one(
     tmp_path: Path,
 ) -> None:
-    first = RawHost(tmp_path, FALKIT_EMULATOR_SPEED="1")
+    first = RawHost(tmp_path, FALKIT_EMULATOR_SPEED="1.5")
     job_id = started_video(first)
     first.kill()
     with fail_after(45):
@@ -123,7 +123,7 @@ def test_a_process_that_ran_beside_a_killed_one_brings_its_job_home_unasked(
     tmp_path: Path,
 ) -> None:
     beside = RawHost(tmp_path)
-    first = RawHost(tmp_path, FALKIT_EMULATOR_SPEED="1")
+    first = RawHost(tmp_path, FALKIT_EMULATOR_SPEED="1.5")
     job_id = started_video(first)
     first.kill()
     end = time.monotonic() + 40
@@ -138,7 +138,7 @@ def test_a_process_that_ran_beside_a_killed_one_brings_its_job_home_unasked(
 def test_a_host_that_closes_stdin_in_mid_job_leaves_no_process_and_loses_nothing(
     tmp_path: Path,
 ) -> None:
-    first = RawHost(tmp_path, FALKIT_EMULATOR_SPEED="1")
+    first = RawHost(tmp_path, FALKIT_EMULATOR_SPEED="1.5")
     job_id = started_video(first)
     assert first.close() == 0
     second = RawHost(tmp_path)
