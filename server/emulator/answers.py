@@ -87,12 +87,16 @@ def failure_headers(
 def refusal_answer(_: Request, refusal: Exception) -> Response:
     """Return the answer that *refusal* stands for."""
     assert isinstance(refusal, Refusal)  # noqa: S101  # registered for this class alone
-    body = {"detail": refusal.detail}
     headers = dict(refusal.headers)
     if refusal.error_type:
-        body["error_type"] = refusal.error_type
         headers = {**failure_headers(refusal.status, refusal.error_type), **headers}
-    return json_answer(body, refusal.status, headers)
+    return json_answer(refusal_body(refusal), refusal.status, headers)
+
+
+def refusal_body(refusal: Refusal) -> dict[str, str]:
+    """Return the body of the answer that *refusal* stands for."""
+    body = {"detail": refusal.detail}
+    return {**body, "error_type": refusal.error_type} if refusal.error_type else body
 
 
 def api_refusal_answer(_: Request, refusal: Exception) -> Response:

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import anyio
 from starlette.requests import HTTPConnection, Request
@@ -21,7 +21,7 @@ from server.emulator.places import place_of
 from server.emulator.rows import Outcome, Row, Rows
 from server.emulator.shelf import with_base
 from server.emulator.store import Store
-from server.emulator.telling import result_answer
+from server.emulator.telling import result_answer, result_headers
 
 LOOK_SECONDS = 15.0
 STREAM = "/stream"
@@ -77,6 +77,7 @@ class Direct:
         body: Any,  # noqa: ANN401  # JSON
         *,
         streams: bool = False,
+        realtime: bool = False,
     ) -> Row:
         """Write the request down and have it worked on.
 
@@ -87,7 +88,7 @@ class Direct:
             words = "Too many concurrent requests: the limit of this account is reached"
             raise Refusal(429, words, error_type="concurrent_requests_limit")
         submission = self.intake.submission(asked, card, body)
-        submission = submission.with_options(direct=True, stream=streams)
+        submission = submission.with_options(direct=True, stream=streams, realtime=realtime)
         row = await self.store.do(self.rows.submit, submission)
         assert row is not None  # noqa: S101  # only a bounded queue refuses
         self.engine.kick()
@@ -154,8 +155,7 @@ class Direct:
             media_type="text/event-stream",
             headers={
                 "cache-control": "no-cache",
-                "x-fal-request-id": row.request_id,
-                "x-fal-served-from": "emulator",
+                **result_headers(row),
             },
         )
 
@@ -197,7 +197,6 @@ class ClosingStream(StreamingResponse):
     """Ends what makes its parts as soon as its reader is gone, not when it is next collected."""
 
     async def stream_response(self, send: Send) -> None:
-        parts = self.body_iterator
-        assert isinstance(parts, AsyncGenerator)  # noqa: S101  # all of ours are
+        parts = cast("AsyncGenerator[str]", self.body_iterator)  # all of ours are
         async with aclosing(parts):
             await super().stream_response(send)

@@ -210,4 +210,4 @@ def _drawn(answer: Mapping[str, Any]) -> Drawn:
         for file in answer["files"]
     )
     given = {url: MediaFacts(**facts) for url, facts in answer.get("given", {}).items()}
-    return Drawn(answer["output"], files, given, tuple(answer["parts"]))
+    return Drawn(answer["output"], files, given, tuple(answer.get("parts", ())))

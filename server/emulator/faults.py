@@ -148,6 +148,8 @@ class Faults:
         self._rows = rows
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            return await self._on_socket(scope, receive, send)
         if scope["type"] != "http" or scope["path"].startswith("/_emulator"):
             return await self._app(scope, receive, send)
         place = place_of(scope["method"], scope["path"])
@@ -161,6 +163,12 @@ class Faults:
         if struck is None:
             return await self._app(scope, receive, send)
         return await self._strike(struck, scope, receive, send)
+
+    async def _on_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let faults that strike on the runner through; the header holds for every input."""
+        found = _asked_for(scope)
+        scope["emulator.faults"] = {one.kind: one.seconds for one in found if one.kind in ON_RUNNER}
+        await self._app(scope, receive, send)
 
     async def _strike(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         match fault.kind:

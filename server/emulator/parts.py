@@ -59,7 +59,8 @@ def _look(made: Made, share: float) -> dict[str, Any]:
     pixels = max(1, round(COARSEST + (LONGEST_SIDE - COARSEST) * share * share))
     small.thumbnail((pixels, pixels))
     file = io.BytesIO()
-    small.resize(shown).save(file, "JPEG", quality=70, comment=NOTE.encode())
+    again = small.resize(shown)  # pyright: ignore[reportUnknownMemberType]  # Pillow's own hints
+    again.save(file, "JPEG", quality=70, comment=NOTE.encode())
     return {
         "url": f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}",
         "content_type": "image/jpeg",

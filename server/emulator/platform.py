@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from catalog.index import CatalogIndex
@@ -32,6 +32,7 @@ from server.emulator.queue import Missing, Queue, missing_answer
 from server.emulator.rows import Rows
 from server.emulator.runs import Runs
 from server.emulator.shelf import Shelf
+from server.emulator.sockets import Sockets
 from server.emulator.storage import Storage
 from server.emulator.store import Store
 
@@ -47,13 +48,15 @@ async def open_emulator(
     speed: float = 1.0,
     concurrency: int = 10,
     lease_seconds: float = 3.0,
+    idle_seconds: float = 60.0,
 ) -> AsyncGenerator[ASGIApp]:
     """Open the emulator whose state is *folder* and yield it as an ASGI app.
 
-    Each of fal's hosts is a path: ``/run``, ``/queue``, ``/rest``, ``/api/v1``, ``/cdn``, ``/fal``;
-    ``/_emulator`` turns faults and the clock. *speed* is that of the clock (0: no artificial
-    waiting). *concurrency* is how many requests may be under way at once in the folder,
-    *lease_seconds* after what silence another process takes a request over.
+    Each of fal's hosts is a path: ``/run``, ``/queue``, ``/rest``, ``/api/v1``, ``/cdn``, ``/ws``,
+    ``/fal``; ``/_emulator`` turns faults and the clock. *speed* is that of the clock (0: without
+    artificial waiting). *concurrency* is how many requests may be under way at once in the folder,
+    *lease_seconds* after what silence another process takes a request over, *idle_seconds* how long
+    a realtime socket without an input stays open.
 
     Any number of processes may have one folder open. Leaving stops what this one works on and puts
     it back into the queue at once.
@@ -72,8 +75,11 @@ async def open_emulator(
             intake = Intake(catalog)
             queue = Queue(intake, store, rows, changes, engine, pace)
             direct = Direct(intake, store, rows, changes, engine)
+            sockets = Sockets(direct, idle_seconds)
             controls = Controls(store, faults, pace)
-            app = _app(queue, direct, Storage(store, shelf), PlatformApi(catalog, store), controls)
+            app = _app(
+                queue, direct, sockets, Storage(store, shelf), PlatformApi(catalog, store), controls
+            )
             try:
                 yield Faults(Stamp(app), store, faults)
             except Exception as problem:  # else it would come out wrapped in a group
@@ -92,7 +98,12 @@ def _open_store(folder: Path) -> Store:
 
 
 def _app(
-    queue: Queue, direct: Direct, storage: Storage, api: PlatformApi, controls: Controls
+    queue: Queue,
+    direct: Direct,
+    sockets: Sockets,
+    storage: Storage,
+    api: PlatformApi,
+    controls: Controls,
 ) -> Starlette:
     parts = Multipart(storage)
     on_cdn = "/cdn/files/b/{file_id}/{name}/multipart/{upload_id}"
@@ -101,6 +112,8 @@ def _app(
         routes=[
             Route("/queue/{path:path}", queue.on_queue, methods=EVERY_METHOD),
             Route("/run/{path:path}", direct.on_run, methods=EVERY_METHOD),
+            WebSocketRoute("/run/{path:path}", sockets.on_run),
+            WebSocketRoute("/ws/{path:path}", sockets.on_http),
             Route("/rest/tokens/", storage.realtime_token, methods=["POST"]),
             Route("/rest/tokens", storage.realtime_token, methods=["POST"]),
             Route("/rest/tokens/realtime", storage.realtime_token_object, methods=["POST"]),

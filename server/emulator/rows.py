@@ -51,8 +51,8 @@ class Row:
 
     *app* is the id without its path, under which status and result are read. *options*: ``direct``
     (a caller waits on the run host), ``faults`` (kinds injected), ``lifecycle`` (of its files),
-    ``store_io``, ``stream`` (somebody hears the output before it is whole), ``webhook``.
-    *changed* grows over all rows with every visible change.
+    ``realtime`` (a socket waits), ``store_io``, ``stream`` (somebody hears the output before
+    it is whole), ``webhook``. *changed* grows over all rows with every visible change.
     """
 
     request_id: str

@@ -25,6 +25,7 @@ from server.emulator.work import RunnerError, Task
 
 LONGEST_RUN = 3600.0  # the platform's own default limit of an app
 PARTS = 4  # how many outputs a streamed request shows before the whole one
+REALTIME_SHARE = 0.1  # of the usual time, for models that answer while one types
 STEPS = 5  # how many lines of progress a request logs
 BAR = 10
 
@@ -136,6 +137,8 @@ class Runs:
     async def _draw(self, row: Row, card: ModelCard, task: Task) -> Drawn:
         """Draw *task*, taking at least as long as the clock says, and log how it goes."""
         seconds = self.pace.work(card.category, card.media_out)
+        if row.options.get("realtime"):
+            seconds *= REALTIME_SHARE
         if "slow" in row.faults:
             seconds = row.faults["slow"] or (seconds or 1.0) * SLOW
         showing, seconds = (seconds, 0.0) if task.parts else (0.0, seconds)

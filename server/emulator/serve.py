@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.emulator.faults import ConnectionDroppedError
 
+LARGEST_MESSAGE = 256 * 2**20
 OPEN_STREAMS_SECONDS = 2  # how long open streams may delay the end
 
 
@@ -21,7 +22,7 @@ async def serve(
     *,
     task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve *app* over HTTP/1.1 on *port* (0: any free one) until cancelled or interrupted.
+    """Serve *app*, HTTP and WebSocket, on *port* (0: any free one) until it is interrupted.
 
     Started with ``await tasks.start(serve, app, 0)`` it returns the port once it listens.
 
@@ -35,7 +36,8 @@ async def serve(
     config = uvicorn.Config(
         _OnlyLoopback(_Dropping(app)),
         http="h11",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=LARGEST_MESSAGE,
         loop="none",
         lifespan="off",
         access_log=False,
@@ -89,7 +91,7 @@ export FAL_KEY=emulator:local
 import fal_client.client as fal
 fal.RUN_URL_FORMAT = "{base}/run/"
 fal.QUEUE_URL_FORMAT = "{base}/queue/"
-fal.REALTIME_URL_FORMAT = "ws://127.0.0.1:{port}/ws/"
+fal.REALTIME_URL_FORMAT = "ws://127.0.0.1:{port}/run/"
 fal.REST_URL = "{base}/rest"
 fal.CDN_URL = "{base}/cdn"
 
@@ -116,6 +118,8 @@ class _OnlyLoopback:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and not _is_loopback(scope):
+            return await send({"type": "websocket.close", "code": 1008})
         if scope["type"] == "http" and not _is_loopback(scope):
             refusal = PlainTextResponse("This address is served to its own machine only", 421)
             return await refusal(scope, receive, send)

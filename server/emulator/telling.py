@@ -85,16 +85,17 @@ def inference_time(row: Row) -> float | None:
 def result_answer(row: Row, base: str) -> Response:
     """Return the result of a request that is over: the model's own status and body."""
     units = f"{row.units or 0.0:.6f}".rstrip("0").rstrip(".")
-    headers = {
-        "x-fal-request-id": row.request_id,
-        "x-fal-billable-units": units,
-        "x-fal-served-from": "emulator",
-    }
+    headers = {**result_headers(row), "x-fal-billable-units": units}
     status = row.status_code or 500
     if status >= 400:
         timed_out = row.error_type == "startup_timeout"
         headers |= failure_headers(status, row.error_type, user_timeout=timed_out)
     return json_answer(with_base(row.output, f"{base}/cdn"), status, headers)
+
+
+def result_headers(row: Row) -> dict[str, str]:
+    """Return what is known of an output before it is there."""
+    return {"x-fal-request-id": row.request_id, "x-fal-served-from": "emulator"}
 
 
 def asks_for_logs(query: Mapping[str, str]) -> bool:
