@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from catalog.endpoint import EndpointId
 from server.fal import wire
@@ -134,26 +134,44 @@ async def _events(stream: Stream, subject: str) -> AsyncGenerator[Any]:
     """Yield each event's data as JSON, to the end of the stream or a ``[DONE]``.
 
     Raises:
+        FalError: the model failed on the way, and said so in an event of the name ``error``.
         NetworkError: the stream broke.
         PlatformError: an event is not JSON, or there was none.
     """
     number = 0
+    failure: FalError | None = None
     try:
-        async with aclosing(stream.data()) as data:
-            async for text in data:
+        async with aclosing(stream.events()) as data:
+            async for name, text in data:
                 if text.strip() == "[DONE]":  # not fal's, but apps that speak as others do say it
                     break
                 number += 1
-                yield _document(text, number, subject)
+                document = _document(text, number, subject)
+                if name == "error" and (failure := _told_failure(document, text, subject)):
+                    break
+                yield document
     except (NetworkError, PlatformError) as error:
-        kind = type(error)
-        raise kind(error.message, hint=_STARTED, charged=None, retry_helps=False) from None
+        failure = type(error)(error.message, hint=_STARTED, charged=None, retry_helps=False)
     except UnreadableAnswerError as error:
-        words = f"{subject}: {error}"
-        raise PlatformError(words, hint=_STARTED, charged=None, retry_helps=False) from None
-    if number == 0:
-        words = f"{subject}: the stream ended without an event"
-        raise PlatformError(words, hint=_STARTED, charged=None, retry_helps=False)
+        failure = _unusable(f"{subject}: {error}")
+    if failure is None and number == 0:
+        failure = _unusable(f"{subject}: the stream ended without an event")
+    if failure is not None:
+        raise failure
+
+
+def _told_failure(document: object, text: str, subject: str) -> FalError | None:
+    """Return the failure that an ``error`` event tells; its HTTP status is not known."""
+    if not isinstance(document, dict) or "detail" not in document:
+        return None
+    is_models = isinstance(cast("dict[str, Any]", document)["detail"], list)
+    error = problem(Answer(422 if is_models else 500, {}, text.encode()), subject, "result")
+    error.status, error.charged = None, None
+    return error
+
+
+def _unusable(words: str) -> PlatformError:
+    return PlatformError(words, hint=_STARTED, charged=None, retry_helps=False)
 
 
 def _document(text: str, number: int, subject: str) -> Any:  # noqa: ANN401  # the JSON border

@@ -314,7 +314,13 @@ class Stream:
         self._subject = subject
 
     async def data(self) -> AsyncGenerator[str]:
-        """Yield the data of each event, until the platform ends the stream.
+        """Yield the data of each event; raises what `events` raises."""
+        async with aclosing(self.events()) as events:
+            async for _, data in events:
+                yield data
+
+    async def events(self) -> AsyncGenerator[tuple[str, str]]:
+        """Yield name (mostly ``message``) and data of each event, to the stream's end.
 
         Raises:
             NetworkError: the stream broke.
@@ -329,7 +335,7 @@ class Stream:
             async with aclosing(events):
                 async for event in events:
                     if event.data:
-                        yield scrubbed(event.data, self._secrets)
+                        yield event.event, scrubbed(event.data, self._secrets)
         except httpx.HTTPError as error:
             broken = _trouble(error)
         if broken:

@@ -257,6 +257,22 @@ def cdn_token(raw: Any) -> CdnToken:  # noqa: ANN401
     return CdnToken(scheme, token, _instant(entry, "expires_at"))
 
 
+def app_token(raw: Any) -> str:  # noqa: ANN401
+    """Return a token for one app's realtime, whichever of its three shapes it comes in.
+
+    A bare text, or an object with it under ``token`` or ``detail`` (read in fal's client).
+
+    Raises:
+        UnreadableAnswerError: there is none.
+    """
+    given: Any = raw
+    if _is_map(raw):
+        given = raw.get("token") or raw.get("detail")
+    if not isinstance(given, str) or not re.fullmatch(r"[\x21-\x7e]+", given):
+        raise UnreadableAnswerError("the answer holds no token")
+    return given
+
+
 def needed(raw: Any, *names: str) -> tuple[str, ...]:  # noqa: ANN401
     """Return the texts under *names*.
 
