@@ -56,7 +56,8 @@ def encoded_card(record: Record) -> bytes:
 
 
 def write_facets(records: Sequence[Record], folder: Path) -> None:
-    """Write ``facets.json``: the day, cards by category (fittest first), newest by family."""
+    """Write ``facets.json``: the day, cards by category (fittest first), newest by
+    family, retired ones."""
     days = Counter(record["last_seen"] for record in records if record.get("last_seen"))
     by_category: dict[str, list[int]] = {}
     newest: dict[str, int] = {}
@@ -72,6 +73,11 @@ def write_facets(records: Sequence[Record], folder: Path) -> None:
         "as_of": max(days, key=lambda day: (days[day], day)) if days else "",
         "by_category": dict(sorted(by_category.items())),
         "newest": dict(sorted(newest.items())),
+        "retired": [
+            place
+            for place, record in enumerate(records)
+            if record["status"] == "deprecated" or record.get("seed_only")
+        ],
     }
     text = json.dumps(facets, ensure_ascii=False, separators=(",", ":"))
     (folder / "facets.json").write_text(text + "\n", encoding="utf-8")

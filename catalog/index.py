@@ -28,7 +28,7 @@ _PREFIXES = re.compile(
     re.IGNORECASE,
 )
 _SUFFIXES = re.compile(r"(?:/(?:api|playground|llms\.txt|examples))?/*(?:[?#].*)?$", re.IGNORECASE)
-_PARTS = re.compile(r"\d+(?:\.\d+)*|[a-z]+")
+_PARTS = re.compile(r"\d+(?:\.[1-9]\d*)*|[a-z]+")
 
 
 class CatalogIndex:
@@ -120,7 +120,8 @@ class CatalogIndex:
         Wrong owners, missing parts and typing errors are borne; an id that resembles nothing
         has none.
         """
-        return nearest_ids(plain_id(endpoint_id)[:200], self.ids, count)
+        retired = frozenset(cast("list[int]", self._facets["retired"]))
+        return nearest_ids(plain_id(endpoint_id)[:200], self.ids, count, retired)
 
     def kept(self, load: Callable[[Path], T]) -> T:
         """Return what *load* makes of the snapshot's folder: made once, kept with this catalog."""
@@ -171,24 +172,41 @@ def plain_id(text: str) -> str:
     return _SUFFIXES.sub("", bare).strip("/ ")
 
 
-def nearest_ids(wanted: str, ids: Sequence[str], count: int) -> tuple[str, ...]:
-    """Return up to *count* of *ids* that resemble *wanted*, best first."""
+def nearest_ids(
+    wanted: str, ids: Sequence[str], count: int, retired: frozenset[int] = frozenset()
+) -> tuple[str, ...]:
+    """Return up to *count* of *ids* that resemble *wanted*, best first, *retired* places last."""
     parts, grams = _resemblance(wanted)
     if not grams:
         return ()
+    weight = sum(map(_part_weight, parts))
     scored: list[tuple[float, int, str]] = []
-    for endpoint_id in ids:
+    for place, endpoint_id in enumerate(ids):
         other_parts, other_grams = _resemblance(endpoint_id)
         alike = 2 * len(grams & other_grams) / (len(grams) + len(other_grams))
-        if alike < 0.3:
+        shared = sum(map(_part_weight, parts & other_parts))
+        if alike < _LEAST_ALIKE and not shared:
             continue
-        shared = 2 * len(parts & other_parts) / (len(parts) + len(other_parts))
-        scored.append((-(alike + shared), len(endpoint_id), endpoint_id))
+        whole = weight + sum(map(_part_weight, other_parts))
+        score = alike + 2 * shared / whole - (_RETIRED if place in retired else 0)
+        if score >= _LEAST_SCORE:
+            scored.append((-score, len(endpoint_id), endpoint_id))
     return tuple(endpoint_id for _, _, endpoint_id in sorted(scored)[:count])
 
 
+# How much of two ids must be alike, from 0 to 2, and how much a retired one is pushed back.
+_LEAST_ALIKE, _LEAST_SCORE, _RETIRED = 0.3, 0.55, 0.1
+# Parts that many ids have say less of which model is meant than names and versions do.
+_COMMON_PARTS = frozenset("text to image video audio speech edit v fal ai".split())
+
+
+def _part_weight(part: str) -> float:
+    return 0.3 if part in _COMMON_PARTS else 1.0
+
+
 def _resemblance(endpoint_id: str) -> tuple[set[str], set[str]]:
-    lowered = endpoint_id.lower().removeprefix("fal-ai/")
-    parts = set(_PARTS.findall(lowered)) or {lowered}
-    run = "".join(_PARTS.findall(lowered))
-    return parts, {run[at : at + 3] for at in range(max(len(run) - 2, 0))}
+    """Return the parts and the triples of letters of an id, without its owner."""
+    owner, _, path = endpoint_id.lower().partition("/")
+    found = _PARTS.findall(path or owner)
+    run = "".join(found)
+    return set(found), {run[at : at + 3] for at in range(max(len(run) - 2, 0))}

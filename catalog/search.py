@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import zip_longest
 from pathlib import Path
 
 from catalog.errors import ActionableError
@@ -17,7 +18,7 @@ from catalog.search_filters import (
     media_named,
     work_named,
 )
-from catalog.search_rank import Ranking, Understood, rank, understand
+from catalog.search_rank import Understood, rank, understand
 from catalog.search_reading import Lexicon
 from catalog.search_tables import SearchTables
 from catalog.search_text import LONGEST_QUERY, plain
@@ -107,12 +108,14 @@ class _Filters:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A card found for a step."""
+class _Step:
+    """A step of a query, and the cards found for it, best first."""
 
-    card: int
-    step: str
-    understood: Understood | None
+    label: str
+    understood: Understood
+    cards: list[int]
+    total: int
+    is_low: bool
 
 
 def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
@@ -127,18 +130,25 @@ def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
     start = _start_of(request, text)
     limit = max(1, min(request.limit, MOST_HITS))
     if text:
-        found, low, understood = _answer(index, engine, text, filters)
+        steps = _answered(engine, text, request.query, filters, start + limit)
+        found = _interleaved(steps)
+        exact = [card for card in _exact(index, text) if _may(engine, filters, card)]
+        if exact:
+            found = [(card, 0) for card in exact] + [one for one in found if one[0] not in exact]
+        low = not exact and all(step.is_low for step in steps)
     else:
-        found, low, understood = _by_rank(engine, filters), False, []
+        steps, low = [], False
+        found = [(card, -1) for card in engine.tables.by_prior if _may(engine, filters, card)]
+    total = max(len(found), steps[0].total if len(steps) == 1 else 0)
     page = found[start : start + limit]
-    more = start + limit < len(found)
+    read = [step.understood for step in steps]
     return SearchAnswer(
-        hits=tuple(_hit(index, engine, one, filters) for one in page),
+        hits=tuple(_hit(index, engine, card, steps[at] if steps else None, filters) for card, at in page),
         low_confidence=low or not found,
-        guides=guides_for(understood, engine.lexicon),
-        next_cursor=_cursor(request, text, start + limit) if more else "",
-        total=len(found),
-        understood=understood_words(understood, engine.tables),
+        guides=guides_for(read, engine.lexicon),
+        next_cursor=_cursor(request, text, start + limit) if start + limit < total else "",
+        total=total,
+        understood=understood_words(read, engine.tables),
     )
 
 
@@ -158,56 +168,38 @@ def _filters(engine: _Engine, request: SearchRequest) -> _Filters:
     return _Filters(allowed, checked_dollars(request.max_dollars), measure)
 
 
-def _affordable(engine: _Engine, filters: _Filters, card: int) -> bool:
+def _may(engine: _Engine, filters: _Filters, card: int) -> bool:
+    """Whether the explicit filters leave *card*."""
+    if filters.allowed is not None and not filters.allowed >> card & 1:
+        return False
     if filters.dollars is None:
         return True
     dollars = filters.measure.dollars(card, engine.tables)
     return not math.isnan(dollars) and dollars <= filters.dollars * 1.0001
 
 
-def _by_rank(engine: _Engine, filters: _Filters) -> list[_Found]:
-    bits = filters.allowed
-    return [
-        _Found(card, "", None)
-        for card in engine.tables.by_prior
-        if (bits is None or bits >> card & 1) and _affordable(engine, filters, card)
-    ]
-
-
-def _answer(
-    index: CatalogIndex, engine: _Engine, text: str, filters: _Filters
-) -> tuple[list[_Found], bool, list[Understood]]:
-    """Return the cards found for every step of *text*, whether they fit badly, and the steps."""
-    steps = _steps(text)
-    readings: list[Understood] = []
+def _answered(
+    engine: _Engine, text: str, query: str, filters: _Filters, most: int
+) -> list[_Step]:
+    """Return the steps of *text* with the cards that answer each, *most* where so many do."""
+    parts = _steps(text)
+    steps: list[_Step] = []
     made = ""
-    for step in steps:
-        whole = _with_object(step, made) if made else step
-        readings.append(understand(whole, engine.lexicon, engine.tables))
-        made = readings[-1].product(engine.tables) or made
-    lists: list[list[_Found]] = []
-    low = True
-    for step, understood in zip(steps, readings, strict=True):
+    for part in parts:
+        whole = query if len(parts) == 1 else _with_object(part, made) if made else part
+        understood = understand(whole, engine.lexicon, engine.tables)
+        made = understood.product(engine.tables) or made
         ranking = rank(understood, engine.tables, filters.allowed)
-        low = low and ranking.is_low
-        label = step if len(steps) > 1 else ""
-        lists.append(
-            [
-                _Found(card, label, understood)
-                for card in ranking.cards
-                if _affordable(engine, filters, card)
-            ]
-        )
-    found = _interleaved(lists)
-    exact = [
-        _Found(card, "", readings[0])
-        for card in _exact(index, text)
-        if filters.allowed is None or filters.allowed >> card & 1
-    ]
-    if exact:
-        cards = {one.card for one in exact}
-        return exact + [one for one in found if one.card not in cards], False, readings
-    return found, low, readings
+        total = len(ranking.scores)
+        cards = ranking.cards
+        if filters.dollars is not None:
+            cards = [card for card in ranking.all_cards() if _may(engine, filters, card)]
+            total = len(cards)
+        elif most > len(cards) or len(parts) > 1:
+            cards = ranking.all_cards()
+        label = part if len(parts) > 1 else ""
+        steps.append(_Step(label, understood, cards, total, ranking.is_low))
+    return steps
 
 
 def _steps(text: str) -> list[str]:
@@ -226,16 +218,16 @@ def _with_object(step: str, made: str) -> str:
     return named.strip() if count else step
 
 
-def _interleaved(lists: Sequence[Sequence[_Found]]) -> list[_Found]:
-    """Return the best of each list in turn, each card once."""
-    found: list[_Found] = []
-    seen: set[int] = set()
-    for place in range(max(map(len, lists), default=0)):
-        for one in lists:
-            if place < len(one) and one[place].card not in seen:
-                seen.add(one[place].card)
-                found.append(one[place])
-    return found
+def _interleaved(steps: Sequence[_Step]) -> list[tuple[int, int]]:
+    """Return the best card of each step in turn with the step's place, each card once."""
+    if len(steps) == 1:
+        return [(card, 0) for card in steps[0].cards]
+    found: dict[int, int] = {}
+    for row in zip_longest(*(step.cards for step in steps)):
+        for at, card in enumerate(row):
+            if card is not None:
+                found.setdefault(card, at)
+    return list(found.items())
 
 
 def _exact(index: CatalogIndex, text: str) -> list[int]:
@@ -251,25 +243,27 @@ def _exact(index: CatalogIndex, text: str) -> list[int]:
     return [places[one.endpoint_id] for one in ordered]
 
 
-def _hit(index: CatalogIndex, engine: _Engine, found: _Found, filters: _Filters) -> Hit:
+def _hit(
+    index: CatalogIndex, engine: _Engine, card: int, step: _Step | None, filters: _Filters
+) -> Hit:
     tables = engine.tables
-    title, summary, usual = tables.texts(found.card)
-    endpoint_id = index.ids[found.card]
-    why = why_words(found.card, found.understood, tables)
-    if tables.status[found.card]:
+    title, summary, usual = tables.texts(card)
+    endpoint_id = index.ids[card]
+    understood = step.understood if step else None
+    why = why_words(card, understood, tables)
+    if tables.status[card]:
         why = "; ".join(word for word in (_retired(index, endpoint_id), why) if word)
     measure = filters.measure
-    if measure == Measure() and found.understood is not None:
-        wishes = found.understood.wishes
-        measure = Measure(height=wishes.height) if wishes.height >= 0 else measure
+    if measure == Measure() and understood is not None and understood.wishes.height >= 0:
+        measure = Measure(height=understood.wishes.height)
     return Hit(
         endpoint_id=endpoint_id,
         title=title,
-        category=tables.categories[tables.category[found.card]],
+        category=tables.categories[tables.category[card]],
         summary=summary,
-        price=price_words(found.card, measure, usual, tables),
+        price=price_words(card, measure, usual, tables),
         why=why,
-        step=found.step,
+        step=step.label if step else "",
     )
 
 
@@ -313,4 +307,4 @@ def _start_of(request: SearchRequest, text: str) -> int:
     return int(start)
 
 
-__all__ = ["LONGEST_QUERY", "Hit", "Ranking", "SearchAnswer", "SearchRequest", "search"]
+__all__ = ["LONGEST_QUERY", "Hit", "SearchAnswer", "SearchRequest", "search"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from catalog.search_reading import Lexicon, Reading
 from catalog.search_tables import SearchTables
-from catalog.search_text import name_parts
+from catalog.search_text import word_parts
 
 _VERSION = re.compile(r"\d+(?:\.\d+)*[a-z]?|[a-z]\d")
 _SIZE = re.compile(r"\d{3,4}p|[248]k|\d+(?:\.\d+)?s")
@@ -119,7 +119,7 @@ def _query_parts(reading: Reading, lexicon: Lexicon) -> list[str]:
                 at += 1 + len(rest)
                 break
         else:
-            parts += name_parts(words[at])
+            parts += word_parts(words[at])
             at += 1
     for run, entries in lexicon.aliases.items():
         if not run.isascii() and run in reading.text:

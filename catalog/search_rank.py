@@ -9,7 +9,7 @@ from catalog.search_direction import Direction, direction_of
 from catalog.search_names import Named, named_in
 from catalog.search_reading import MENDED, Fired, Lexicon, Reading
 from catalog.search_tables import MEDIA, PARTS, SearchTables, media_bits
-from catalog.search_text import name_parts, stem
+from catalog.search_text import stem, word_parts
 from catalog.search_wishes import Wishes, wishes_in
 
 # What a task that fired adds to a card that does nothing else, before rarity.
@@ -27,7 +27,7 @@ _OTHER_TONGUE, _OWN_TONGUE = -1.8, 1.0
 _VARIANT = -0.35
 _VARIANT_KINDS = ("lora", "distilled", "distill", "base", "preview", "draft", "stream", "byok", "long")
 # Cards that are looked at closely.
-_CLOSE = 160
+_CLOSE = 120
 _MOST_TERMS = 14
 # Words rarer than this many cards' worth of bits count; commoner ones say nothing.
 _TOO_COMMON = 0.35
@@ -70,12 +70,17 @@ _TASK_MAKES = {
 
 @dataclass(slots=True)
 class Ranking:
-    """Cards best first with their scores, every card that fits, and whether any fits well."""
+    """The best cards in order, the first scores of all that match, and whether none fits well."""
 
     cards: list[int]
     scores: dict[int, float]
-    total: int
     is_low: bool
+
+    def all_cards(self) -> list[int]:
+        """Return every card that matches, best first."""
+        best = set(self.cards)
+        rest = sorted((-score, card) for card, score in self.scores.items() if card not in best)
+        return self.cards + [card for _, card in rest]
 
 
 def understand(query: str, lexicon: Lexicon, tables: SearchTables) -> Understood:
@@ -151,7 +156,7 @@ def _terms(
     for word in reading.words[:40]:
         if word.text in lexicon.stop:
             continue
-        for part in name_parts(word.text):
+        for part in word_parts(word.text):
             key = stem(part)
             weight = MENDED if word.given else 1.0
             if sure:
@@ -169,19 +174,17 @@ def _terms(
 def rank(understood: Understood, tables: SearchTables, allowed: int | None = None) -> Ranking:
     """Return the cards that answer *understood*; only those among the bits *allowed*, if given."""
     scores = _first_scores(understood, tables, allowed)
-    prior = tables.prior
-    close = heapq.nsmallest(_CLOSE, scores, key=lambda card: (-scores[card] - prior[card], card))
+    prior, status = tables.prior, tables.status
+    best = heapq.nlargest(_CLOSE, [(score + prior[card], -card) for card, score in scores.items()])
     look = _Look(understood, tables)
-    final = {card: scores[card] + look.worth(card) + prior[card] for card in close}
+    final = {-card: score + look.worth(-card) for score, card in best}
     if understood.wishes.cheap:
         _add_cheapness(final, understood, tables)
-    cards = sorted(
-        final,
-        key=lambda card: (-round(final[card], 4), tables.status[card], -prior[card], card),
+    order = sorted(
+        (-round(score, 4), status[card], -prior[card], card) for card, score in final.items()
     )
-    rest = sorted((card for card in scores if card not in final), key=lambda c: (-scores[c], c))
-    low = _is_low(understood, tables, cards)
-    return Ranking(cards + rest, final, len(scores), low)
+    cards = [card for *_, card in order]
+    return Ranking(cards, scores, _is_low(understood, tables, cards))
 
 
 def _first_scores(
@@ -234,55 +237,71 @@ class _Look:
     """A closer look at a card: name, media, language, wishes, variants that nobody asked for."""
 
     def __init__(self, understood: Understood, tables: SearchTables) -> None:
-        self.understood, self.tables = understood, tables
+        self.tables = tables
+        self.named = understood.named if understood.named else None
+        self.wishes = _without_goals(understood, tables)
         media = understood.direction.media - {"text"}
         self.media = media_bits(media) if not understood.named.is_sure else 0
         target = understood.direction.target
         self.target = media_bits({target}) if target and understood.direction.sure > 0.6 else 0
-        source = understood.direction.source
-        self.sources = [
-            category.split("-to-")[0] in (source, "speech" if source == "audio" else source)
-            or category in understood.direction.categories
-            for category in tables.categories
-        ]
+        self.strangers = _strangers(understood, tables) if self.target else frozenset[int]()
         asked = {word.text for word in understood.reading.words}
         self.unasked = sum(
             1 << tables.kinds.index(kind) for kind in _VARIANT_KINDS if kind not in asked
         )
-        goal = {tables.tasks[fired.task][0] for fired in understood.tasks[:2]}
-        self.wishes = understood.wishes if understood.wishes else None
-        if goal & _SIZE_IS_GOAL and self.wishes:
-            self.wishes.height = self.wishes.size = -1
-        if goal & _LENGTH_IS_GOAL and self.wishes:
-            self.wishes.seconds = 0.0
-        if goal & _SOUND_IS_GOAL and self.wishes:
-            self.wishes.features = [f for f in self.wishes.features if f not in ("sound", "silent")]
-        self.tongue = frozenset(tables.cards(f"n{understood.tongue}")) if understood.tongue else None
-        self.tongues = (
-            frozenset().union(*(tables.cards(f"n{tongue}") for tongue in _TONGUES))
-            if self.tongue is not None
-            else frozenset[int]()
-        )
+        self.tongue = frozenset[int]()
+        self.tongues = frozenset[int]()
+        if understood.tongue:
+            self.tongue = frozenset(tables.cards(f"n{understood.tongue}"))
+            self.tongues = frozenset().union(*(tables.cards(f"n{word}") for word in _TONGUES))
 
     def worth(self, card: int) -> float:
         """Return what *card* gains or loses."""
         tables = self.tables
-        gain = self.understood.named.worth(card, tables)
-        media = tables.media_in[card] | tables.media_out[card]
+        gain = 0.0
         if self.media:
-            gain += _LACKS_MEDIUM * (self.media & ~media).bit_count()
+            lacks = self.media & ~(tables.media_in[card] | tables.media_out[card])
+            if lacks:
+                gain += _LACKS_MEDIUM * lacks.bit_count()
         if self.target:
             if not tables.media_out[card] & self.target:
                 gain += _WRONG_TARGET
-            if not self.sources[tables.category[card]]:
+            if tables.category[card] in self.strangers:
                 gain += _WRONG_SOURCE
-        if tables.variants[card] & self.unasked:
-            gain += _VARIANT * (tables.variants[card] & self.unasked).bit_count()
-        if self.tongue is not None and card in self.tongues:
+        if unasked := tables.variants[card] & self.unasked:
+            gain += _VARIANT * unasked.bit_count()
+        if card in self.tongues:
             gain += _OWN_TONGUE if card in self.tongue else _OTHER_TONGUE
+        if self.named is not None:
+            gain += self.named.worth(card, tables)
         if self.wishes is not None:
             gain += self.wishes.worth(card, tables)
         return gain
+
+
+def _without_goals(understood: Understood, tables: SearchTables) -> Wishes | None:
+    """Return the wishes without those that are what the task is about, None where none is left."""
+    wishes = understood.wishes
+    goals = {tables.tasks[fired.task][0] for fired in understood.tasks[:2]}
+    if goals & _SIZE_IS_GOAL:
+        wishes.height = wishes.size = -1
+    if goals & _LENGTH_IS_GOAL:
+        wishes.seconds = 0.0
+    if goals & _SOUND_IS_GOAL:
+        wishes.features = [f for f in wishes.features if f not in ("sound", "silent")]
+    return wishes if wishes else None
+
+
+def _strangers(understood: Understood, tables: SearchTables) -> frozenset[int]:
+    """Return the categories that begin with another medium than the one that is given."""
+    source = understood.direction.source
+    sources = (source, "speech") if source == "audio" else (source,)
+    return frozenset(
+        at
+        for at, category in enumerate(tables.categories)
+        if category not in understood.direction.categories
+        and category.split("-to-")[0] not in sources
+    )
 
 
 # Tasks for which a size, a length or sound is the aim and no limit.
@@ -341,7 +360,7 @@ def _known_share(understood: Understood, tables: SearchTables, cards: list[int])
         size = tables.size(f"t{stem(word.text)}")
         rarity = math.log(1 + tables.count / (size + 1))
         whole += rarity
-        if any(cards[0] in tables.cards(f"n{part}") for part in name_parts(word.text)):
+        if any(cards[0] in tables.cards(f"n{part}") for part in word_parts(word.text)):
             have += rarity
     return have / whole if whole else 0.0
 

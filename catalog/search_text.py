@@ -34,6 +34,8 @@ def plain(text: str, most: int = LONGEST_QUERY) -> str:
         folded = unicodedata.normalize(
             "NFC", _MARKS.sub("", unicodedata.normalize("NFD", folded))
         ).replace("’", "'")
+    if folded.isprintable():
+        return folded
     return "".join(c if c.isprintable() else " " for c in folded)
 
 
@@ -71,17 +73,20 @@ def name_parts(text: str) -> list[str]:
 
     ``veo3.1`` gives itself, ``veo`` and ``3.1``; ``v2.0`` and ``02`` give ``2``.
     """
-    parts: list[str] = []
-    for word in segments(plain(text.replace("/", " ").replace("-", " ").replace("_", " "))):
-        if found := _NUMBER.fullmatch(word):
-            number = found[1].lstrip("0") or "0"
-            number = re.sub(r"(?:\.0)+$", "", number)
-            parts += [number + found[2]] if found[2] else [number]
-        elif found := _GLUED.fullmatch(word):
-            parts += [word, *name_parts(found[1]), *name_parts(found[2] + found[3])]
-        else:
-            parts.append(word)
-    return parts
+    spaced = plain(text.replace("/", " ").replace("-", " ").replace("_", " "))
+    return [part for word in segments(spaced) for part in word_parts(word)]
+
+
+def word_parts(word: str) -> list[str]:
+    """Return the parts of one `plain` word; see `name_parts`."""
+    if word.isalpha():
+        return [word]
+    if found := _NUMBER.fullmatch(word):
+        number = found[1].lstrip("0") or "0"
+        return [(re.sub(r"(?:\.0)+$", "", number) if not found[2] else number) + found[2]]
+    if found := _GLUED.fullmatch(word):
+        return [word, found[1], *word_parts(found[2] + found[3])]
+    return [word]
 
 
 def distance(one: str, other: str, most: int) -> int:

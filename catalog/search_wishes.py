@@ -115,8 +115,8 @@ class Wishes:
 
     def __bool__(self) -> bool:
         return bool(
-            self.limit is not None or self.height >= 0 or self.seconds or self.features
-            or self.cheap or self.fast or self.newest
+            self.limit is not None or self.height >= 0 or self.size >= 0 or self.seconds
+            or self.features or self.fast or self.best or self.newest
         )  # fmt: skip
 
     @property
