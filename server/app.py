@@ -181,18 +181,24 @@ def _client_name(ctx: Context[Any, Any]) -> str:
 
 # Words of a JSON Schema that cost bytes and tell a model nothing: titles are the names again, and
 # bounds stand in the descriptions, since some hosts drop the keywords.
+NULL = {"type": "null"}
 _NOISE = ("title", "minimum", "maximum", "maxItems", "minItems")
 
 
 def lean(node: Any) -> Any:  # noqa: ANN401  # any JSON
-    """Return the JSON Schema *node* without automatic titles, empty defaults and descriptions."""
+    """Return the JSON Schema *node* without automatic titles, empty defaults and nulls.
+
+    Nothing here is ever sent as null: what is absent is left out.
+    """
     if isinstance(node, list):
         return [lean(item) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):
         return node
     kept: dict[str, Any] = {}
     for key, value in cast("dict[str, Any]", node).items():
-        if key in ("properties", "$defs"):
+        if key == "anyOf" and NULL in value and len(value) == 2:
+            kept.update(lean(next(branch for branch in value if branch != NULL)))
+        elif key in ("properties", "$defs"):
             kept[key] = {name: lean(schema) for name, schema in value.items()}
         elif (key in _NOISE and not isinstance(value, dict)) or (
             key == "default" and value in ("", [], {}, False, 0, None)

@@ -1,7 +1,5 @@
 """A job as a caller sees it: flat, short, with the next step only where there is one."""
 
-from pydantic import Field
-
 from tools.ports import Cost, Job, Media, Output, Picture
 from tools.tool import Answer, Result
 
@@ -59,7 +57,7 @@ class JobView(Result):
     error: ErrorView | None = None
     queue_position: int | None = None
     logs: list[str] = []
-    notes: list[str] = Field(default=[], description="What was read, chosen or found")
+    notes: list[str] = []
     next: str = ""
 
     @classmethod
