@@ -55,6 +55,7 @@ async def open_rooms(settings: Settings) -> AsyncGenerator[Rooms]:
     """
     catalog = CatalogIndex.open()
     annexe = Annexe(settings, catalog)
+    failure: Exception | None = None  # a task group would wrap what its body raises
     async with anyio.create_task_group() as group:
         group.start_soon(annexe.keep_open)
         group.start_soon(annexe.watch_for_work)
@@ -66,11 +67,15 @@ async def open_rooms(settings: Settings) -> AsyncGenerator[Rooms]:
                 backend=settings.backend,
                 previews=settings.previews,
             )
+        except Exception as problem:
+            failure = problem
         finally:
             annexe.close()
             with anyio.CancelScope(shield=True), anyio.move_on_after(5):
                 await annexe.closed.wait()
             group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 class Annexe:
