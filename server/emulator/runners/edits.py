@@ -18,6 +18,7 @@ from server.emulator.runners.request import Request
 from server.emulator.runners.sizes import picture_size
 from server.emulator.work import Made
 
+Aside = Callable[[Request], list[Made]]
 Edit = Callable[[Image.Image, Request, random.Random], Image.Image]
 
 # Parts of endpoint ids that tell what is done.
@@ -158,3 +159,30 @@ def _instruct_group(picture: Image.Image, request: Request, chance: random.Rando
     """Several pictures in one are change enough where the words mean nothing."""
     hint = request.task.endpoint_id.split("/", 1)[-1]
     return stamped(instructed(picture, said(request), hint, chance).copy())
+
+
+def mask_all(request: Request) -> list[Made]:
+    """The subject of the given picture as white on black.
+
+    Raises:
+        RunnerError: the given picture cannot be read.
+    """
+    picture = opened(ordered(request)[0])
+    return [keep(stamped(subject(picture).convert("RGB")), request, "mask", "png")]
+
+
+def _aside(change: Callable[[Image.Image], Image.Image], name: str) -> Aside:
+    def make(request: Request) -> list[Made]:
+        picture = opened(ordered(request)[0])
+        return [keep(stamped(change(picture)), request, name, "png")]
+
+    return make
+
+
+# Pictures that come beside the main one, by their names in the output.
+ASIDES: dict[str, Aside] = {
+    "depth_map": _aside(guides.depth, "depth"),
+    "normal_map": _aside(guides.normals, "normals"),
+    "transparent_overlay": _aside(cut_out, "overlay"),
+    "preprocessed_image": _aside(cut_out, "preprocessed"),
+}

@@ -1,6 +1,7 @@
 """The files of one request, each made when it is first asked for."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from server.emulator.runners.request import Request
@@ -17,14 +18,25 @@ class Makers:
     def __init__(self, request: Request) -> None:
         self.request = request
         self._made: dict[str, Sequence[Made]] = {}
+        self._placed: set[Path] = set()
 
     def one(self, kind: str, at: At) -> Made:
         """The file of *kind* that stands at *at* in the output."""
-        return self._all(kind, at)[0]
+        return self._own(self._all(kind, at)[0])
 
     def many(self, kind: str, at: At) -> list[Made]:
         """The files of *kind* in the list at *at*."""
-        return list(self._all(kind, at))
+        return [self._own(made) for made in self._all(kind, at)]
+
+    def _own(self, made: Made) -> Made:
+        """*made*, or a copy where it already stands elsewhere: each place has its own file."""
+        if made.path not in self._placed:
+            self._placed.add(made.path)
+            return made
+        path = self.request.new_file(made.path.stem.split("-")[0], made.path.suffix)
+        path.write_bytes(made.path.read_bytes())
+        self._placed.add(path)
+        return Made(path, made.media_type, made.facts)
 
     @property
     def facts(self) -> dict[str, Any]:

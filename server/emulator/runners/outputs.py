@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from catalog.card import ModelCard
+from server.emulator.runners import chat
 from server.emulator.runners.makers import Makers
 from server.emulator.runners.plain import Plain
 from server.emulator.runners.request import Request
-from server.emulator.work import Task
+from server.emulator.work import Made, Task
 
 Schema = Mapping[str, Any]
 At = tuple[str, ...]
@@ -40,6 +41,8 @@ _ASKED_BY: dict[str, tuple[str, ...]] = {
     "preprocessing_video": ("return_preprocessing", "return_preprocessed"),
     "preprocessing_mask_video": ("return_preprocessing", "return_preprocessed"),
 }
+# Files of which the output gives no object but the bare address.
+_URLS = {"video_url": "video", "audio_url": "audio", "image_url": "image", "thumbnail_url": "image"}
 # Formats that only their makers' programs write; they are left out where the card allows it.
 _UNWRITTEN = ("fbx", "blend")
 
@@ -52,11 +55,17 @@ def output(task: Task, card: ModelCard, report: Callable[[float, str], None]) ->
     """
     started = time.perf_counter()
     request = Request(task, card, report)
+    answer = chat.answer(request)
+    if answer is not None:
+        return answer
     makers = Makers(request)
     schema = output_schema(card)
     result = _Walk(request, makers, schema).whole()
-    if "timings" in result or "timings" in schema.get("required", ()):
-        result["timings"] = {"inference": round(time.perf_counter() - started, 3)}
+    if "timings" in result:
+        spent = round(time.perf_counter() - started, 3)
+        rule = cast("Mapping[str, Schema]", schema["properties"])["timings"]
+        steps = cast("Mapping[str, Schema]", rule.get("properties") or {"inference": {}})
+        result["timings"] = dict.fromkeys(steps, spent)
     report(1.0, "done")
     return result
 
@@ -110,12 +119,24 @@ class _Walk:
         for name in sorted(properties, key=lambda name: not _is_media(properties[name])):
             if name in required or self._is_wanted(name, properties[name], at):
                 made[name] = self._value(name, properties[name], (*at, name))
+        if not at and not self.makers.files:
+            made |= self._fallback(properties)
         return {name: made[name] for name in properties if name in made}
 
+    def _fallback(self, properties: Mapping[str, Schema]) -> dict[str, Any]:
+        """The first file of an output whose files are all optional and unasked for."""
+        media = (name for name, schema in properties.items() if _is_media(schema))
+        first = next((name for name in media if not _is_unwritten(name)), None)
+        return {first: self._value(first, properties[first], (first,))} if first else {}
+
     def _value(self, name: str, schema: Schema, at: At) -> Any:  # noqa: ANN401  # JSON
+        schema = next((one for one in schema.get("anyOf", ()) if one.get("x-media")), schema)
         kind = schema.get("x-media")
         if kind:
             return self.makers.one(str(kind), at)
+        if name in _URLS and schema.get("type") == "string":
+            made = self.makers.one(_URLS[name], at)
+            return Made(made.path, made.media_type, {**made.facts, "url_only": True})
         if schema.get("type") == "array":
             items = cast("Schema", schema.get("items", {}))
             if items.get("x-media"):
@@ -130,10 +151,11 @@ class _Walk:
     def _is_wanted(self, name: str, schema: Schema, at: At) -> bool:
         """Whether the optional field *name* comes along."""
         if not _is_media(schema):
-            return self.plain.is_wanted(name, schema)
-        if any(part in _UNWRITTEN for part in name.split("_")):
+            # Some cards do not say that these are files; they repeat the picture that is there.
+            return name != "images" and self.plain.is_wanted(name, schema)
+        if _is_unwritten(name):
             return False
-        asked = _ASKED_BY.get(name)
+        asked = None if at else _ASKED_BY.get(name)
         if asked is None:
             return (
                 name in ("images", "image", "thumbnail", "rendered_image", "model_urls")
@@ -143,11 +165,17 @@ class _Walk:
         return any(bool(self.request.arguments.get(argument)) for argument in asked)
 
 
+def _is_unwritten(name: str) -> bool:
+    return any(part in _UNWRITTEN for part in name.split("_"))
+
+
 def _is_media(schema: Schema) -> bool:
     """Whether a file object stands somewhere below."""
     if schema.get("x-media"):
         return True
     if isinstance(schema.get("items"), Mapping) and _is_media(schema["items"]):
+        return True
+    if any(_is_media(one) for one in cast("list[Schema]", schema.get("anyOf", ()))):
         return True
     return any(
         _is_media(part)

@@ -1,6 +1,8 @@
 """The values of an output that are not files: seeds, echoes, prose, times, boxes, counts."""
 
+import base64
 import time
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -34,6 +36,7 @@ class Plain:
     def __init__(self, request: Request, makers: Makers) -> None:
         self.request, self.makers = request, makers
         self.started = time.perf_counter()
+        self._prose: dict[str, str] = {}
 
     def is_wanted(self, name: str, schema: Schema) -> bool:
         """Whether the optional value *name* comes along."""
@@ -45,7 +48,11 @@ class Plain:
         """A list for *name*, as long as what it tells of."""
         items = cast("Schema", schema.get("items", {}))
         if name in ("has_nsfw_concepts", "nsfw_content_detected"):
-            return [file.facts.get("nsfw", False) for file in self.makers.files] or [False]
+            return [self.request.is_flagged] * max(1, len(self.makers.files))
+        known = _KNOWN.get(name)
+        told = known(self) if known else None
+        if isinstance(told, list):
+            return [self._fitted(value, items, at) for value in cast("list[object]", told)]
         if name == "seeds":
             return [self.request.seed + place for place in range(max(1, len(self.makers.files)))]
         from server.emulator.runners import findings
@@ -63,8 +70,9 @@ class Plain:
         if name in _ECHOES and self.request.card.category not in _TELLING:
             return self.request.text
         known = _KNOWN.get(name)
-        if known is not None:
-            return self._fitted(known(self), schema, at)
+        told = known(self) if known else None
+        if told is not None:
+            return self._fitted(told, schema, at)
         kind = schema.get("type")
         if kind == "array":
             return self.listed(name, schema, at)
@@ -79,13 +87,27 @@ class Plain:
             return bool(schema.get("default", False))
         if kind is None and "anyOf" in schema:
             return self.value(name, cast("list[Schema]", schema["anyOf"])[0], at)
-        return self.words(name)
+        return self.words(name) if len(at) < 2 else self._short_words(name)
 
     def words(self, name: str) -> str:
         """Prose for the field *name*, which says in its first words what it is."""
         from server.emulator.runners import texts
 
-        return texts.prose(self.request, name)
+        if name not in self._prose:
+            self._prose[name] = texts.prose(self.request, name)
+        return self._prose[name]
+
+    def _short_words(self, name: str) -> str:
+        """A few words for a field deep inside, such as a colour scheme."""
+        from server.emulator.runners.texts import LEAD
+
+        return f"{LEAD} no {name.replace('_', ' ')} was worked out"
+
+    def found(self, name: str) -> list[Any]:
+        """The list *name* of what was found in the given media, empty where nothing was."""
+        from server.emulator.runners import findings
+
+        return findings.listed(name, self.request, {"type": "object"}, (name,)) or []
 
     def _object(self, schema: Schema, at: At) -> dict[str, Any]:
         properties = cast("Mapping[str, Schema]", schema.get("properties", {}))
@@ -175,7 +197,39 @@ def _identifier(plain: Plain) -> str:
     return f"local-preview-{plain.request.chance('id').randrange(16**10):010x}"
 
 
+def _outline(plain: Plain) -> str:
+    """The box of what stands out as the path of an SVG, in shares of the picture."""
+    for box in plain.found("objects"):
+        return f"M{box['x_min']} {box['y_min']}H{box['x_max']}V{box['y_max']}H{box['x_min']}Z"
+    return "M0 0H1V1H0Z"
+
+
+def _embedding(plain: Plain) -> str:
+    chance = plain.request.chance("embedding")
+    numbers = array("f", [chance.gauss(0, 1) for _ in range(256)])
+    return base64.b64encode(numbers.tobytes()).decode()
+
+
+def _first(name: str) -> Value:
+    return lambda plain: next(iter(plain.found(name)), None)
+
+
+def _action(plain: Plain) -> object:
+    given: object = plain.request.arguments.get("animation_action_ids")
+    return next(iter(cast("list[object]", given)), 0) if isinstance(given, list) else 0
+
+
 _KNOWN: dict[str, Value] = {
+    "bbox": _first("objects"),
+    "span": _first("segments"),
+    "rle": _first("rle"),
+    "path": _outline,
+    "embedding_b64": _embedding,
+    "has_speech": lambda plain: bool(plain.found("segments")),
+    "num_colors": lambda plain: len(plain.found("palette")),
+    "points_count": lambda plain: len(plain.found("waveform")),
+    "subtitle_count": lambda plain: len(plain.found("segments")),
+    "action_id": _action,
     "seed": lambda plain: plain.request.seed,
     "used_seed": lambda plain: plain.request.seed,
     "timings": lambda plain: {"inference": _spent(plain)},

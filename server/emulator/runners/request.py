@@ -126,6 +126,13 @@ class Request:
                 words += list(_strings(self.arguments.get(name)))
         return " ".join(words)[:4000]
 
+    @property
+    def is_flagged(self) -> bool:
+        """Whether the safety checker is on and the text holds the word that sets it off."""
+        checks = self.flag("enable_safety_checker", "enable_safety_checks") is True
+        # The word itself, so that whoever tests can see what a flagged picture is like.
+        return checks and re.search(r"\bnsfw\b", self.text.lower()) is not None
+
     def number(self, *names: str) -> float | None:
         """The first of *names* that holds a number, or text that begins with one such as ``8s``."""
         for name in names:
