@@ -1,12 +1,12 @@
 """`open_emulator`: fal's hosts as one ASGI app over a folder."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 from starlette.applications import Starlette
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from catalog.index import CatalogIndex
@@ -27,7 +27,7 @@ from server.emulator.faults import FaultRows, Faults
 from server.emulator.intake import Intake
 from server.emulator.multipart import Multipart
 from server.emulator.pace import Pace
-from server.emulator.platform_api import PlatformApi, nothing_here
+from server.emulator.platform_api.api import platform_routes
 from server.emulator.queue import Missing, Queue, missing_answer
 from server.emulator.rows import Rows
 from server.emulator.runs import Runs
@@ -78,7 +78,12 @@ async def open_emulator(
             sockets = Sockets(direct, idle_seconds)
             controls = Controls(store, faults, pace)
             app = _app(
-                queue, direct, sockets, Storage(store, shelf), PlatformApi(catalog, store), controls
+                queue,
+                direct,
+                sockets,
+                Storage(store, shelf),
+                platform_routes(catalog, store, shelf, pace),
+                controls,
             )
             try:
                 yield Faults(Stamp(app), store, faults)
@@ -102,7 +107,7 @@ def _app(
     direct: Direct,
     sockets: Sockets,
     storage: Storage,
-    api: PlatformApi,
+    api: Sequence[BaseRoute],
     controls: Controls,
 ) -> Starlette:
     parts = Multipart(storage)
@@ -128,11 +133,7 @@ def _app(
             Route(f"{promised}/complete", parts.complete, methods=["POST"]),
             Route(f"{promised}/{{number:int}}", parts.part, methods=["PUT"]),
             Route("/cdn/files/b/{file_id}/{name}", storage.download),
-            Route("/api/v1/models", api.models),
-            Route("/api/v1/models/pricing", api.pricing),
-            Route("/api/v1/models/requests/by-endpoint", api.requests),
-            Route("/api/v1/{path:path}", nothing_here, methods=EVERY_METHOD),
-            Route("/fal/api/openapi/queue/openapi.json", api.schema),
+            *api,
             Route("/_emulator/faults", controls.on_faults, methods=["GET", "POST", "DELETE"]),
             Route("/_emulator/clock", controls.on_clock, methods=["GET", "POST"]),
             Route("/_emulator/counts", controls.on_counts),
