@@ -128,6 +128,12 @@ def has_key(request: HTTPConnection) -> bool:
     return KEY.match(request.headers.get("authorization", "")) is not None
 
 
+def user_of(request: HTTPConnection) -> str:
+    """Return the id of the caller's key, empty where there is none: it stands for the account."""
+    found = KEY.match(request.headers.get("authorization", ""))
+    return found[1] if found else ""
+
+
 async def json_body(request: Request) -> Any:  # noqa: ANN401  # JSON
     """Return the body as JSON; an empty one is an empty object.
 

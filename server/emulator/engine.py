@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import uuid
+from collections.abc import Callable
 
 import anyio
 from anyio.abc import TaskGroup
@@ -24,12 +25,15 @@ class Engine:
     again. Any number of processes do the same over one folder; the leases keep them apart.
     """
 
-    def __init__(self, store: Store, rows: Rows, runs: Runs, changes: Changes) -> None:
+    def __init__(
+        self, store: Store, rows: Rows, runs: Runs, changes: Changes, ended: Callable[[], None]
+    ) -> None:
         self.owner = str(uuid.uuid4())
         self._store = store
         self._rows = rows
         self._runs = runs
         self._changes = changes
+        self._ended = ended  # hears when a request may have ended
         self._held: dict[str, tuple[int, anyio.CancelScope]] = {}
         self._kicked = anyio.Event()
         self._beating = False
@@ -47,6 +51,7 @@ class Engine:
                     try:
                         while row := await self._store.do(self._rows.claim, self.owner):
                             self._begin(row, tasks)
+                        self._ended()  # a claim ends what was to have started by now
                         await self._rest()
                     except sqlite3.OperationalError as problem:
                         # Such as a full disk, or a process that was stopped within its write.
@@ -92,6 +97,7 @@ class Engine:
         if request_id in self._held:
             self._held[request_id][1].cancel()
         self._changes.tell(request_id)
+        self._ended()
         self.kick()
 
     def _hold(self, row: Row) -> anyio.CancelScope:
@@ -115,6 +121,7 @@ class Engine:
             if self._held.get(row.request_id) == (row.fence, scope):
                 del self._held[row.request_id]
             self._changes.tell(row.request_id)
+            self._ended()
             self.kick()
 
     async def _ending(self, row: Row) -> Ending:

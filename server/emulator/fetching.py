@@ -2,7 +2,9 @@
 
 import ipaddress
 import socket
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import anyio
@@ -39,19 +41,39 @@ async def fetch(url: str, target: Path) -> None:
     raise FetchError("too many redirects")
 
 
-async def _get(url: str, target: Path) -> str | None:
-    """Write the file and return None, or return where a redirect leads."""
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """How to ask the very address that was checked, whatever its name leads to by then."""
+
+    url: httpx.URL
+    headers: dict[str, str]
+    extensions: dict[str, Any]
+
+
+async def aim(url: str, *, loopback: bool = False) -> Aim:
+    """Return how to reach *url* at an address that was checked; *loopback* allows this machine's.
+
+    Raises:
+        FetchError: not an http(s) address, or a private one.
+        OSError: there is no such host.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise FetchError("not an http(s) address")
-    address = await _public_address(parts.hostname, parts.port or 443)
-    aimed = httpx.URL(url).copy_with(host=address)
+    address = await _public_address(parts.hostname, parts.port or 443, loopback=loopback)
+    return Aim(
+        httpx.URL(url).copy_with(host=address),
+        {"Host": parts.netloc.rpartition("@")[2]},
+        {"sni_hostname": parts.hostname},
+    )
+
+
+async def _get(url: str, target: Path) -> str | None:
+    """Write the file and return None, or return where a redirect leads."""
+    aimed = await aim(url)
     async with httpx.AsyncClient(trust_env=False, timeout=CONNECT_SECONDS) as http:
         request = http.build_request(
-            "GET",
-            aimed,
-            headers={"Host": parts.netloc.rpartition("@")[2]},
-            extensions={"sni_hostname": parts.hostname},
+            "GET", aimed.url, headers=aimed.headers, extensions=aimed.extensions
         )
         answer = await http.send(request, stream=True)
         try:
@@ -75,12 +97,13 @@ async def _keep(answer: httpx.Response, target: Path) -> None:
             await file.write(chunk)
 
 
-async def _public_address(host: str, port: int) -> str:
-    """Return an address of *host*, if all its addresses are public ones."""
+async def _public_address(host: str, port: int, *, loopback: bool) -> str:
+    """Return an address of *host*, if all its addresses are public ones, or may be loopback."""
     found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
     for address in addresses:
-        if not ipaddress.ip_address(address).is_global:
+        found_at = ipaddress.ip_address(address)
+        if not found_at.is_global and not (loopback and found_at.is_loopback):
             raise FetchError("it leads to a private address")
     if not addresses:
         raise FetchError("no such host")

@@ -10,7 +10,7 @@ from catalog.card import ModelCard
 from catalog.endpoint import EndpointId
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
-from server.emulator.answers import Refusal, has_key
+from server.emulator.answers import Refusal, base_of, has_key, user_of
 from server.emulator.rows import Submission
 
 
@@ -65,7 +65,12 @@ class Intake:
         if headers.get("x-fal-store-io") == "0":
             options["store_io"] = False
         if webhook := asked.query_params.get("fal_webhook"):
-            options["webhook"] = webhook
+            if not webhook.startswith(("http://", "https://")):
+                words = "fal_webhook is not an http(s) address"
+                raise Refusal(400, words, error_type="bad_request")
+            options |= {"webhook": webhook, "base": base_of(asked)}
+        if user := user_of(asked):
+            options["user"] = user
         return Submission(
             endpoint_id=card.endpoint_id,
             app=EndpointId.parse(card.endpoint_id).app,

@@ -32,9 +32,11 @@ from server.emulator.queue import Missing, Queue, missing_answer
 from server.emulator.rows import Rows
 from server.emulator.runs import Runs
 from server.emulator.shelf import Shelf
+from server.emulator.signing import SigningKeys
 from server.emulator.sockets import Sockets
 from server.emulator.storage import Storage
 from server.emulator.store import Store
+from server.emulator.webhooks import Webhooks
 
 MOST_WORKERS = 2
 EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
@@ -49,6 +51,7 @@ async def open_emulator(
     concurrency: int = 10,
     lease_seconds: float = 3.0,
     idle_seconds: float = 60.0,
+    loopback_webhooks: bool = False,
 ) -> AsyncGenerator[ASGIApp]:
     """Open the emulator whose state is *folder* and yield it as an ASGI app.
 
@@ -56,7 +59,8 @@ async def open_emulator(
     ``/fal``; ``/_emulator`` turns faults and the clock. *speed* is that of the clock (0: without
     artificial waiting). *concurrency* is how many requests may be under way at once in the folder,
     *lease_seconds* after what silence another process takes a request over, *idle_seconds* how long
-    a realtime socket without an input stays open.
+    a realtime socket without an input stays open. *loopback_webhooks* lets webhooks go to this
+    machine, which fal itself would drop.
 
     Any number of processes may have one folder open. Leaving stops what this one works on and puts
     it back into the queue at once.
@@ -64,14 +68,17 @@ async def open_emulator(
     store = await anyio.to_thread.run_sync(_open_store, folder)
     rows = Rows(store, lease_seconds=lease_seconds, concurrency=concurrency)
     shelf, pace, faults = Shelf(folder, store), Pace(speed), FaultRows(store)
+    keys = SigningKeys(store)
     drawers = Drawers(folder, at_most=MOST_WORKERS)
     failure: Exception | None = None
     try:
         async with anyio.create_task_group() as tasks:
             changes = Changes(store, rows, tasks)
             runs = Runs(folder, catalog, store, rows, shelf, drawers, pace)
-            engine = Engine(store, rows, runs, changes)
+            webhooks = Webhooks(store, rows, keys, pace, loopback=loopback_webhooks)
+            engine = Engine(store, rows, runs, changes, webhooks.kick)
             tasks.start_soon(engine.work)
+            tasks.start_soon(webhooks.work)
             intake = Intake(catalog)
             queue = Queue(intake, store, rows, changes, engine, pace)
             direct = Direct(intake, store, rows, changes, engine)
@@ -84,6 +91,7 @@ async def open_emulator(
                 Storage(store, shelf),
                 platform_routes(catalog, store, shelf, pace),
                 controls,
+                webhooks,
             )
             try:
                 yield Faults(Stamp(app), store, faults)
@@ -109,6 +117,7 @@ def _app(
     storage: Storage,
     api: Sequence[BaseRoute],
     controls: Controls,
+    webhooks: Webhooks,
 ) -> Starlette:
     parts = Multipart(storage)
     on_cdn = "/cdn/files/b/{file_id}/{name}/multipart/{upload_id}"
@@ -134,6 +143,9 @@ def _app(
             Route(f"{promised}/{{number:int}}", parts.part, methods=["PUT"]),
             Route("/cdn/files/b/{file_id}/{name}", storage.download),
             *api,
+            Route("/rest/.well-known/jwks.json", webhooks.keys.on_jwks),
+            Route("/_emulator/keys", webhooks.keys.on_rotate, methods=["POST"]),
+            Route("/_emulator/webhooks", webhooks.on_list),
             Route("/_emulator/faults", controls.on_faults, methods=["GET", "POST", "DELETE"]),
             Route("/_emulator/clock", controls.on_clock, methods=["GET", "POST"]),
             Route("/_emulator/counts", controls.on_counts),

@@ -15,12 +15,13 @@ from server.emulator.engine import Engine
 from server.emulator.intake import Intake, need_key, number
 from server.emulator.pace import Pace
 from server.emulator.places import Place, place_of
-from server.emulator.rows import Row, Rows
+from server.emulator.rows import Rows
 from server.emulator.store import Store, count
 from server.emulator.telling import (
     Look,
     addresses,
     asks_for_logs,
+    is_expired,
     position,
     result_answer,
     status_body,
@@ -28,9 +29,6 @@ from server.emulator.telling import (
 
 PING_SECONDS = 15.0
 POSITION_SECONDS = 1.0  # how often a stream looks where a waiting request stands
-RESULT_SECONDS = 3600.0  # how long a result lives without payload storage (documented)
-LARGE_RESULT_SECONDS = 360.0  # the same, from 10 KB on
-LARGE_RESULT_BYTES = 10_240
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ class Queue:
         if not row.is_over:
             words = "Request is still in progress"
             raise Refusal(400, words, headers={"x-fal-request-id": row.request_id})
-        if _is_expired(row):
+        if is_expired(row):
             raise Refusal(404, f"Request {place.request_id} not found")
         await self.store.do(self._count_result)
         return result_answer(row, base_of(request))
@@ -189,11 +187,3 @@ def _patience(look: Look, now: float) -> float:
     left = look.row.ready - now
     step = (look.row.ready - look.row.created) / 4
     return min(POSITION_SECONDS, max(step, 0.02)) if left > 0 else POSITION_SECONDS
-
-
-def _is_expired(row: Row) -> bool:
-    """Return whether the result of a request without payload storage is gone."""
-    if row.options.get("store_io", True) or row.ended is None:
-        return False
-    large = len(json.dumps(row.output)) >= LARGE_RESULT_BYTES
-    return time.time() - row.ended > (LARGE_RESULT_SECONDS if large else RESULT_SECONDS)

@@ -52,7 +52,8 @@ class Row:
     *app* is the id without its path, under which status and result are read. *options*: ``direct``
     (a caller waits on the run host), ``faults`` (kinds injected), ``lifecycle`` (of its files),
     ``realtime`` (a socket waits), ``store_io``, ``stream`` (somebody hears the output before
-    it is whole), ``webhook``. *changed* grows over all rows with every visible change.
+    it is whole), ``user`` (id of the key), ``webhook`` and ``base`` (where its files are read).
+    *changed* grows over all rows with every visible change, *attempts* with every retry.
     """
 
     request_id: str
@@ -74,6 +75,7 @@ class Row:
     error_type: str | None
     units: float | None
     changed: int
+    attempts: int = 1
 
     @property
     def is_over(self) -> bool:
@@ -141,6 +143,7 @@ def _row(found: sqlite3.Row) -> Row:
         error_type=found["error_type"],
         units=found["units"],
         changed=found["changed"],
+        attempts=found["attempts"],
     )
 
 
@@ -329,7 +332,7 @@ class Rows:
             if not self._holds(db, row.request_id, row.fence):
                 return False
             self._end(db, row.request_id, outcome)
-            db.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", files)
+            db.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", files)
             return True
 
     def _end(self, db: sqlite3.Connection, request_id: str, outcome: Outcome) -> None:
@@ -343,6 +346,12 @@ class Rows:
             ),
         )  # fmt: skip
         self._touch(db, request_id)
+        db.execute(
+            "INSERT OR IGNORE INTO webhooks (request_id, url, due) SELECT id,"
+            " json_extract(options, '$.webhook'), ended FROM requests"
+            " WHERE id = ? AND json_extract(options, '$.webhook') IS NOT NULL",
+            (request_id,),
+        )
 
     def _touch(self, db: sqlite3.Connection, request_id: str) -> None:
         """Give the request the next change number."""

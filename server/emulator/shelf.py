@@ -62,6 +62,8 @@ class Shelved:
     created: float
     expires: float | None
     access: Access
+    rules: str | None = None
+    user: str | None = None
 
     @property
     def url(self) -> str:
@@ -76,7 +78,7 @@ class Shelved:
         """Return the columns of the table of files."""
         return (
             self.file_id, self.name, self.media_type, self.bytes, self.created, self.expires,
-            self.access,
+            self.access, self.rules, self.user,
         )  # fmt: skip
 
 
@@ -117,7 +119,7 @@ class Shelf:
     def announce(self, file: Shelved) -> None:
         """Write the row of an upload that was promised and whose content is still to come."""
         with self._store.writing() as db:
-            db.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", file.as_row())
+            db.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", file.as_row())
 
     def take_in(self, file: Shelved, arrived: Path, media_type: str) -> Shelved:
         """Make *arrived* the content of *file* and write its row."""
@@ -125,7 +127,9 @@ class Shelf:
         os.replace(arrived, self.path(file))  # noqa: PTH105  # atomic, over an earlier content
         filled = replace(file, bytes=size, media_type=media_type or file.media_type)
         with self._store.writing() as db:
-            db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?)", filled.as_row())
+            db.execute(
+                "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", filled.as_row()
+            )
             count(db, "uploads")
         return filled
 

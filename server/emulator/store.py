@@ -38,7 +38,8 @@ CREATE TABLE IF NOT EXISTS requests (
     error TEXT,
     error_type TEXT,
     units REAL,
-    changed INTEGER NOT NULL
+    changed INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 1
 );
 CREATE INDEX IF NOT EXISTS requests_unfinished ON requests (priority, created)
     WHERE state != 'COMPLETED';
@@ -65,8 +66,21 @@ CREATE TABLE IF NOT EXISTS files (
     bytes INTEGER,
     created REAL NOT NULL,
     expires REAL,
-    access TEXT NOT NULL DEFAULT 'allow'
+    access TEXT NOT NULL DEFAULT 'allow',
+    rules TEXT,
+    user TEXT
 );
+CREATE TABLE IF NOT EXISTS webhooks (
+    request_id TEXT PRIMARY KEY,
+    url TEXT NOT NULL,
+    state TEXT NOT NULL DEFAULT 'due',
+    due REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    owner TEXT,
+    lease REAL,
+    last TEXT
+);
+CREATE INDEX IF NOT EXISTS webhooks_due ON webhooks (due) WHERE state = 'due';
 CREATE TABLE IF NOT EXISTS faults (
     id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
@@ -83,6 +97,12 @@ CREATE TABLE IF NOT EXISTS counts (
 );
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+# Columns that tables of earlier versions lack.
+ADDED = (
+    ("requests", "attempts INTEGER NOT NULL DEFAULT 1"),
+    ("files", "rules TEXT"),
+    ("files", "user TEXT"),
+)
 
 
 class Store:
@@ -113,6 +133,10 @@ class Store:
             with self.writing() as db:
                 for statement in SCHEMA.split(";"):
                     db.execute(statement)
+                for table, column in ADDED if version else ():
+                    known = {row["name"] for row in db.execute(f"PRAGMA table_info({table})")}
+                    if column.partition(" ")[0] not in known:
+                        db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
                 db.execute(f"PRAGMA user_version = {VERSION}")
 
     def _secret(self) -> bytes:

@@ -1,5 +1,8 @@
 """Say where a request stands: the bodies of submit, status and result."""
 
+import json
+import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +14,9 @@ from server.emulator.answers import failure_headers, json_answer
 from server.emulator.rows import Log, Row
 from server.emulator.shelf import with_base
 
+RESULT_SECONDS = 3600.0  # how long a result lives without payload storage (documented)
+LARGE_RESULT_SECONDS = 360.0  # the same, from 10 KB on
+LARGE_RESULT_BYTES = 10_240
 STEPS_AHEAD = 2  # how many strangers seem to wait before a request that just came in
 
 
@@ -21,6 +27,26 @@ class Look:
     row: Row
     logs: Sequence[Log]
     ahead: int
+
+
+def lifetime(row: Row) -> float:
+    """Return how many seconds the result of *row* lives after its end without payload storage."""
+    large = len(json.dumps(row.output)) >= LARGE_RESULT_BYTES
+    return LARGE_RESULT_SECONDS if large else RESULT_SECONDS
+
+
+def is_expired(row: Row) -> bool:
+    """Return whether the result of a request without payload storage is gone."""
+    if row.options.get("store_io", True) or row.ended is None:
+        return False
+    return time.time() - row.ended > lifetime(row)
+
+
+def gateway_id(row: Row) -> str:
+    """Return the id of the last attempt: the request's own, another one after each retry."""
+    if row.attempts <= 1:
+        return row.request_id
+    return str(uuid.uuid5(uuid.UUID(row.request_id), str(row.attempts)))
 
 
 def instant(seconds: float) -> str:
