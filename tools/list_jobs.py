@@ -1,5 +1,6 @@
 """What was made, newest first."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -15,6 +16,7 @@ State = Literal[
     "unconfirmed",
 ]  # fmt: skip
 PROMPT_SHOWN = 80
+CURSOR = re.compile(r"^[0-9a-z]{11}$")  # the id of the last job shown
 
 
 class ListArguments(Arguments):
@@ -54,6 +56,12 @@ class JobList(Result):
 
 async def list_jobs(call: Call, arguments: ListArguments) -> Answer:
     """Return the jobs of this house that fit."""
+    cursor = arguments.cursor.strip()
+    if cursor and not CURSOR.match(cursor):
+        raise ActionableError(
+            f"cursor {cursor[:40]!r} is none of ours",
+            hint="give the `next_cursor` of a page, or none",
+        )
     page = await call.rooms.jobs.list(
         JobQuery(
             state=arguments.state,
@@ -63,7 +71,7 @@ async def list_jobs(call: Call, arguments: ListArguments) -> Answer:
             since=since(arguments.since),
             related_to=arguments.related_to.strip(),
             limit=arguments.limit,
-            cursor=arguments.cursor,
+            cursor=cursor,
         )
     )
     listed = JobList(jobs=[_row(job) for job in page.jobs], next_cursor=page.next_cursor)
