@@ -39,7 +39,7 @@ def build(source: Path, folder: Path) -> None:
 
 
 def write_cards(records: Sequence[Record], folder: Path) -> None:
-    """Write ``cards.jsonl``, ``ids.txt`` and ``offsets.bin`` (little-endian, one more than cards)."""
+    """Write ``cards.jsonl``, ``ids.txt`` and ``offsets.bin`` (one more than cards)."""
     encoded = [encoded_card(record) for record in records]
     offsets = [0]
     for line in encoded:
@@ -88,7 +88,7 @@ LAST_MEANT_RANK = 1446
 
 
 def fitness(record: Record) -> tuple[bool, int, int, str]:
-    """Return the key that sorts cards for a task: in use, then by rank in fal's own list, then id."""
+    """Return the key that sorts cards for a task: in use, by rank in fal's own list, by id."""
     status = ("active", "unknown", "deprecated").index(record["status"])
     rank = record.get("gallery_rank") or LAST_MEANT_RANK + 1
     return bool(record.get("seed_only")), status, min(rank, LAST_MEANT_RANK + 1), record["id"]

@@ -35,7 +35,9 @@ _SHORT = 5.0  # seconds a price is worked out for
 
 _HEIGHT_WORD = re.compile(r"(?<![\w.])(\d{3,4})p\b|(?<![\w.])([248])k\b", re.IGNORECASE)
 _SECONDS_WORD = re.compile(r"(?:up to |, \d+-)(\d+) s\b")
-_SOUND_WORDS = re.compile(r"\b(?:with|native|optional|synchronised|and) (?:audio|sound|speech)|audio$")
+_SOUND_WORDS = re.compile(
+    r"\b(?:with|native|optional|synchronised|and) (?:audio|sound|speech)|audio$"
+)
 
 _FIELD_FEATURES: Mapping[str, tuple[str, ...]] = {
     "mask": ("mask_url", "mask_image_url", "mask_video_url", "mask"),
@@ -96,7 +98,7 @@ def facts_of(card: ModelCard) -> Facts:
 
 
 def _choices(schema: Mapping[str, Any]) -> list[object]:
-    choices = list(schema.get("enum") or ())
+    choices: list[object] = list(schema.get("enum") or ())
     for branch in schema.get("anyOf") or ():
         choices += branch.get("enum") or ()
     return choices
@@ -121,7 +123,9 @@ def _heights(card: ModelCard) -> tuple[int, ...]:
             if (place := _height(choice)) is not None:
                 found.add(place)
     if not found:
-        for height, kilo in _HEIGHT_WORD.findall(f"{card.endpoint_id.replace('/', ' ')} {card.summary}"):
+        for height, kilo in _HEIGHT_WORD.findall(
+            f"{card.endpoint_id.replace('/', ' ')} {card.summary}"
+        ):
             place = _height(f"{height}p" if height else f"{kilo}k")
             if place is not None:
                 found.add(place)
@@ -241,7 +245,9 @@ def _arguments(card: ModelCard) -> dict[str, Any]:
             continue
         choices = [c for c in _choices(schema) if quantity_of(c)]
         if choices:
-            arguments[name] = min(choices, key=lambda c: abs((quantity_of(c) or (0, ""))[0] - _SHORT))
+            arguments[name] = min(
+                choices, key=lambda c: abs((quantity_of(c) or (0, ""))[0] - _SHORT)
+            )
         elif "default" not in schema:
             arguments[name] = min(max(_SHORT, schema.get("minimum", 0)), schema.get("maximum", 60))
         break

@@ -1,7 +1,7 @@
 """Compile the lexicon's tables into what a query is read with."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -67,19 +67,19 @@ class Forms:
         number = self.number(sense)
         hides, form = form.endswith("!"), form.removesuffix("!")
         is_prefix, form = form.endswith("*"), form.removesuffix("*")
-        words = tuple(segments(plain(form.replace("_", " "))))
+        words = segments(plain(form.replace("_", " ")))
         if not words:
             raise LexiconError(f"{sense}: {form!r} holds no word")
         if len(words) > 1:
-            self.chains.setdefault(words, set()).add(number)
+            self.chains.setdefault(tuple(words), set()).add(number)
             if hides:
-                self.hiding.add(words)
-        elif is_unspaced(words[0]):
-            (self.pieces if literal else self.runs).setdefault(words[0], set()).add(number)
-        elif is_prefix:
-            self.prefixes.setdefault(words[0], set()).add(number)
+                self.hiding.add(tuple(words))
+            return
+        if is_unspaced(words[0]):
+            kept = self.pieces if literal else self.runs
         else:
-            self.words.setdefault(words[0], set()).add(number)
+            kept = self.prefixes if is_prefix else self.words
+        kept.setdefault(words[0], set()).add(number)
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,11 @@ def read_phrases(forms: Forms, tasks: Mapping[str, str], folder: Path = LEXICON)
     for task, strength, texts in rows("phrases.tsv", 3, folder):
         if task not in tasks:
             raise LexiconError(f"phrases.tsv: no task {task!r}")
-        for text in texts.split(";"):
-            if text.strip():
-                phrases.append(_phrase(task, float(strength), text.split(), forms))
+        phrases.extend(
+            _phrase(task, float(strength), text.split(), forms)
+            for text in texts.split(";")
+            if text.strip()
+        )
     return phrases
 
 
@@ -151,8 +153,12 @@ def read_tasks(folder: Path = LEXICON) -> tuple[dict[str, str], list[tuple[str, 
     return names, rules
 
 
-def assign(records: Sequence[Record], rules: Sequence[tuple[str, float, str]]) -> dict[str, dict[int, float]]:
+def assign(
+    records: Sequence[Record], rules: Sequence[tuple[str, float, str]]
+) -> dict[str, dict[int, float]]:
     """Return for each task the records that do it, with weights from 0 to 1.
+
+    Records have ``id``, ``category``, ``inputs`` and ``outputs`` (names, kinds) and ``summary``.
 
     Raises:
         LexiconError: a rule fits no record.
@@ -169,7 +175,8 @@ def assign(records: Sequence[Record], rules: Sequence[tuple[str, float, str]]) -
     return done
 
 
-def _test(word: str):  # noqa: ANN202 - a predicate over records
+def _test(word: str) -> Callable[[Record], bool]:
+    """Return the test that *word* of a rule stands for."""
     negated, word = word.startswith("-"), word.removeprefix("-")
     kind, _, values = word.partition(":")
     wanted = [value.replace("~/", "fal-ai/") for value in values.split("|")]
@@ -182,13 +189,11 @@ def _test(word: str):  # noqa: ANN202 - a predicate over records
         elif kind == "cat":
             found = record["category"] in wanted
         elif kind == "in":
-            properties = (record.get("input") or {}).get("properties") or {}
-            found = any(name in properties for name in wanted)
+            found = any(name in record["inputs"] for name in wanted)
         elif kind == "out":
-            found = bool(set(wanted) & set((record.get("output_media") or {}).values()))
+            found = any(kind in record["outputs"] for kind in wanted)
         else:
-            summary = (record.get("summary") or "").lower()
-            found = any(value.replace("_", " ") in summary for value in wanted)
+            found = any(value.replace("_", " ") in record["summary"] for value in wanted)
         return found != negated
 
     return holds

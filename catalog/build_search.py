@@ -7,6 +7,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,9 @@ class _Index:
             return [stem(word) for word in found if not word.isdigit()]
 
         return {
-            "id": [stem(part) for part in name_parts(card.endpoint_id) if part not in ("fal", "ai")],
+            "id": [
+                stem(part) for part in name_parts(card.endpoint_id) if part not in ("fal", "ai")
+            ],
             "title": words(f"{card.title} {card.variant}"),
             "tags": words(" ".join(card.tags)),
             "category": words(card.category),
@@ -122,7 +125,7 @@ class _Index:
             for version in name_parts(card.version or ""):
                 self._add(f"n{version}", at)
             for line in (parts, title):
-                for one, other in zip(line, line[1:], strict=False):
+                for one, other in pairwise(line):
                     self.pairs.add(f"{one} {other}")
                     if one.isalpha() and other.isalpha():
                         self._add(f"n{one}{other}", at)
@@ -132,9 +135,9 @@ class _Index:
             {
                 "id": card.endpoint_id,
                 "category": card.category,
-                "input": card.input_schema,
-                "output_media": card.output_media,
-                "summary": card.summary,
+                "inputs": card.properties,
+                "outputs": card.output_media.values(),
+                "summary": card.summary.lower(),
             }
             for card in self.cards
         ]
@@ -262,7 +265,8 @@ class _Index:
 
     def _shown(self, at: int) -> bytes:
         card = self.cards[at]
-        title = f"{card.title} {card.variant}".strip() if card.variant else card.title
+        said = card.variant.lower() in card.title.lower()
+        title = card.title if said else f"{card.title} {card.variant}"
         cells = (title, card.summary, usual_price(card, self.facts[at]))
         return ("\t".join(" ".join(cell.split()) for cell in cells) + "\n").encode()
 

@@ -197,7 +197,9 @@ def nearest_ids(
 # How much of two ids must be alike, from 0 to 2, and how much a retired one is pushed back.
 _LEAST_ALIKE, _LEAST_SCORE, _RETIRED = 0.3, 0.55, 0.1
 # Parts that many ids have say less of which model is meant than names and versions do.
-_COMMON_PARTS = frozenset("text to image video audio speech edit v fal ai".split())
+_COMMON_PARTS = frozenset(
+    {"text", "to", "image", "video", "audio", "speech", "edit", "v", "fal", "ai"}
+)
 
 
 def _part_weight(part: str) -> float:

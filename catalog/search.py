@@ -6,8 +6,10 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
@@ -18,23 +20,38 @@ from catalog.search_filters import (
     media_named,
     work_named,
 )
+from catalog.search_measure import Measure
 from catalog.search_rank import Understood, rank, understand
 from catalog.search_reading import Lexicon
 from catalog.search_tables import SearchTables
 from catalog.search_text import LONGEST_QUERY, plain
 from catalog.search_words import guides_for, price_words, understood_words, why_words
-from catalog.search_wishes import Measure
 
 MOST_HITS = 50
 _MOST_STEPS = 4
-# Words that end one step and begin the next.
-_THEN = re.compile(
-    r"\s*(?:[,;.]?\s+(?:and\s+)?(?:then|afterwards?|after that|followed by|finally"
-    r"|luego|despues|puis|ensuite|danach|anschliessend|dann|depois|em seguida|poi|dopo|затем|потом)\s+"
-    r"|[,、，]?\s*(?:然后|接着|之后|再把|それから|その後|次に|그런 다음|그다음|이후)\s*)"
-)
-_IT = re.compile(r"\s(?:it|them|daraus|damit|这个|它|それ)\s|\s(?:that|this)(?=\s*$)|它|それ")
-_PART = re.compile(r"\s*[,;]\s+(?:and\s+)?|\s+and\s+(?=\w+ (?:it|them|that|its|her|him)\b)")
+
+
+@cache
+def _then() -> re.Pattern[str]:
+    """Return what ends one step and begins the next."""
+    return re.compile(
+        r"\s*(?:[,;.]?\s+(?:and\s+)?(?:then|afterwards?|after that|followed by|finally"
+        r"|luego|despues|puis|ensuite|danach|anschliessend|dann|depois|em seguida|poi|dopo|затем"
+        r"|потом)\s+|[,\u3001\uff0c]?\s*"
+        r"(?:然后|接着|之后|再把|それから|その後|次に|그런 다음|그다음|이후)\s*)"
+    )
+
+
+@cache
+def _part() -> re.Pattern[str]:
+    """Return what parts the steps of a query that has some."""
+    return re.compile(r"\s*[,;]\s+(?:and\s+)?|\s+and\s+(?=\w+ (?:it|them|that|its|her|him)\b)")
+
+
+@cache
+def _it() -> re.Pattern[str]:
+    """Return what stands for the thing that the step before has made."""
+    return re.compile(r"\s(?:it|them|daraus|damit|这个|它|それ)\s|\s(?:that|this)(?=\s*$)|它|それ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +115,7 @@ class _Engine:
         self.lexicon = Lexicon(self.tables.lexicon, self.tables.spelling)
 
 
-@dataclass(frozen=True, slots=True)
-class _Filters:
+class _Filters(NamedTuple):
     """Explicit filters: cards as bits (None for every card), and the most a measure may cost."""
 
     allowed: int | None
@@ -107,8 +123,7 @@ class _Filters:
     measure: Measure
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
+class _Step(NamedTuple):
     """A step of a query, and the cards found for it, best first."""
 
     label: str
@@ -143,7 +158,9 @@ def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
     page = found[start : start + limit]
     read = [step.understood for step in steps]
     return SearchAnswer(
-        hits=tuple(_hit(index, engine, card, steps[at] if steps else None, filters) for card, at in page),
+        hits=tuple(
+            _hit(index, engine, card, steps[at] if steps else None, filters) for card, at in page
+        ),
         low_confidence=low or not found,
         guides=guides_for(read, engine.lexicon),
         next_cursor=_cursor(request, text, start + limit) if start + limit < total else "",
@@ -178,9 +195,7 @@ def _may(engine: _Engine, filters: _Filters, card: int) -> bool:
     return not math.isnan(dollars) and dollars <= filters.dollars * 1.0001
 
 
-def _answered(
-    engine: _Engine, text: str, query: str, filters: _Filters, most: int
-) -> list[_Step]:
+def _answered(engine: _Engine, text: str, query: str, filters: _Filters, most: int) -> list[_Step]:
     """Return the steps of *text* with the cards that answer each, *most* where so many do."""
     parts = _steps(text)
     steps: list[_Step] = []
@@ -204,17 +219,17 @@ def _answered(
 
 def _steps(text: str) -> list[str]:
     """Return the steps of *text*: its parts around words such as "then"."""
-    parts = [part.strip(" ,;.") for part in _THEN.split(text)]
+    parts = [part.strip(" ,;.") for part in _then().split(text)]
     parts = [part for part in parts if part]
     if len(parts) < 2:
         return [text]
-    finer = [piece for part in parts for piece in _PART.split(part) if piece.strip()]
+    finer = [piece for part in parts for piece in _part().split(part) if piece.strip()]
     return finer[:_MOST_STEPS]
 
 
 def _with_object(step: str, made: str) -> str:
     """Return *step* with its "it" replaced by what the step before it *made*."""
-    named, count = _IT.subn(f" {made} ", f" {step} ", count=1)
+    named, count = _it().subn(f" {made} ", f" {step} ", count=1)
     return named.strip() if count else step
 
 

@@ -1,7 +1,8 @@
 """Read from a query which medium is to become which."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 from catalog.search_reading import Lexicon, Reading
 
@@ -15,8 +16,9 @@ _REACH = 7
 
 # Between two media these mean a conversion in any sentence.
 _SURE = frozenset(
-    "to into -> => → 2 zu vers para hacia nach в 转 转换成 转成 转为 转换为 变成 变 に へ から 로 으로"
-    .split()
+    {
+        "to", "into", "->", "=>", "→", "2", "zu", "vers", "para", "hacia", "nach", "в",
+    }
 )  # fmt: skip
 
 # What a change from one medium to another is called on the platform.
@@ -40,8 +42,7 @@ CATEGORIES: Mapping[tuple[str, str], tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Direction:
+class Direction(NamedTuple):
     """From one medium to another, how sure (0 to 1), and every medium that is spoken of."""
 
     source: str = ""
@@ -65,7 +66,7 @@ def direction_of(reading: Reading, lexicon: Lexicon) -> Direction:
     origin = _places(reading, lexicon, "from")
     spoken = {word.unit for word in reading.words}
     sure_at = {w.unit for w in reading.words if w.text in _SURE} | (to - spoken)
-    for (at, first), (after, second) in zip(stops, stops[1:], strict=False):
+    for (at, first), (after, second) in pairwise(stops):
         if after - at > _REACH:
             continue
         near = 1 / (1 + 0.08 * (after - at - 1))
@@ -108,7 +109,12 @@ def _accompanying(reading: Reading, found: Mapping[int, str]) -> list[int]:
     ]
 
 
-_WITH = frozenset("with plus con mit avec com including without sans ohne sin sem".split())
+_WITH = frozenset(
+    {
+        "with", "plus", "con", "mit", "avec", "com", "including", "without", "sans", "ohne", "sin",
+        "sem",
+    }
+)  # fmt: skip
 _WITH_REACH = 4
 
 

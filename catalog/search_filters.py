@@ -4,14 +4,15 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from catalog.errors import ActionableError
+from catalog.search_measure import Measure, measure_of
 from catalog.search_reading import Lexicon
 from catalog.search_tables import MEDIA, SearchTables
 from catalog.search_text import distance, plain
-from catalog.search_wishes import Measure, measure_of
 
 _CATEGORY_WORDS: Mapping[str, str] = {
-    "t2i": "text-to-image", "i2i": "image-to-image", "t2v": "text-to-video", "i2v": "image-to-video",
-    "v2v": "video-to-video", "tts": "text-to-speech", "stt": "speech-to-text", "asr": "speech-to-text",
+    "t2i": "text-to-image", "i2i": "image-to-image", "t2v": "text-to-video",
+    "i2v": "image-to-video", "v2v": "video-to-video", "tts": "text-to-speech",
+    "stt": "speech-to-text", "asr": "speech-to-text",
     "a2v": "audio-to-video", "v2a": "video-to-audio", "text-to-music": "text-to-audio",
     "transcription": "speech-to-text", "image-editing": "image-to-image", "edit": "image-to-image",
     "trainer": "training", "chat": "llm", "text-to-text": "llm", "captioning": "vision",
@@ -130,7 +131,8 @@ def _unknown(what: str, text: str, known: Iterable[str]) -> ActionableError:
     word = "-".join(plain(text).split())[:40]
     ranked = sorted(known, key=lambda k: (_far(word, k), k))
     return ActionableError(
-        f"no {what} {text[:60]!r}", hint=f"nearest: {ranked[0]}; known: {', '.join(sorted(ranked[:12]))}"
+        f"no {what} {text[:60]!r}",
+        hint=f"nearest: {ranked[0]}; known: {', '.join(sorted(ranked[:12]))}",
     )
 
 

@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from catalog.search_reading import Lexicon, Reading
 from catalog.search_tables import SearchTables
@@ -20,7 +21,7 @@ _OTHER_HIT = 0.8
 _MOST_OF_A_NAME = 0.5
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Named:
     """The name in a query: its parts, versions and kinds with the cards that bear each.
 
@@ -135,7 +136,12 @@ def _is_name(parts: list[str], at: int, lexicon: Lexicon, tables: SearchTables) 
         return False
     if part in tables.kinds or part.isdigit() or len(part) < 2 or not tables.size(f"n{part}"):
         return False
-    if part in lexicon.stop or part in lexicon.common or part in lexicon.weak or part in lexicon.meaningful:
+    if (
+        part in lexicon.stop
+        or part in lexicon.common
+        or part in lexicon.weak
+        or part in lexicon.meaningful
+    ):
         if part in lexicon.stop and part not in lexicon.weak:
             return False
         return _has_fellow(parts, at, lexicon, tables)
@@ -156,18 +162,23 @@ def _has_fellow(parts: list[str], at: int, lexicon: Lexicon, tables: SearchTable
         if _VERSION.fullmatch(fellow) and parts[at] in lexicon.weak:
             return True
         unusual = fellow not in lexicon.meaningful and fellow not in lexicon.stop
-        if unusual and fellow not in lexicon.common and fellow not in tables.kinds:
-            if fellow not in lexicon.weak and fellow.isalpha():
-                return True
+        ordinary = fellow in lexicon.common or fellow in tables.kinds or fellow in lexicon.weak
+        if unusual and not ordinary and fellow.isalpha():
+            return True
     return False
 
 
 def _join(parts: list[str], named: Named, tables: SearchTables, seen: set[str]) -> None:
     """Add names that the query writes as two words and the catalog as one."""
-    for one, other in zip(parts, parts[1:], strict=False):
+    for one, other in pairwise(parts):
         joined = one + other
         cards = tables.cards(f"n{joined}")
-        if cards and len(joined) > 5 and f"{one} {other}" not in tables.pairs and joined not in seen:
+        if (
+            cards
+            and len(joined) > 5
+            and f"{one} {other}" not in tables.pairs
+            and joined not in seen
+        ):
             seen.add(joined)
             weight = math.log(1 + tables.count / len(cards))
             named.parts.append((joined, weight, frozenset(cards)))

@@ -2,13 +2,13 @@
 
 import heapq
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from catalog.search_direction import Direction, direction_of
 from catalog.search_names import Named, named_in
 from catalog.search_reading import MENDED, Fired, Lexicon, Reading
-from catalog.search_tables import MEDIA, PARTS, SearchTables, media_bits
+from catalog.search_tables import PARTS, SearchTables, media_bits
 from catalog.search_text import stem, word_parts
 from catalog.search_wishes import Wishes, wishes_in
 
@@ -16,6 +16,8 @@ from catalog.search_wishes import Wishes, wishes_in
 _TASK = 5.5
 _CATEGORY = 2.6
 _BESIDE_NAME = 0.7
+# What a card that returns the only thing spoken of gains where no task is known.
+_MEDIUM = 0.8
 # Words count less once a task is sure, ordinary ones least ("cat" is in the name of a model).
 _BESIDE_TASK, _ORDINARY = 0.6, 0.2
 # Tasks weaker than this share of the strongest are taken for chance.
@@ -25,7 +27,19 @@ _DAMPS_FROM = 0.7
 _WRONG_TARGET, _WRONG_SOURCE, _LACKS_MEDIUM = -1.6, -0.8, -0.9
 _OTHER_TONGUE, _OWN_TONGUE = -1.8, 1.0
 _VARIANT = -0.35
-_VARIANT_KINDS = ("lora", "distilled", "distill", "base", "preview", "draft", "stream", "byok", "long")
+# What the cheapest of the good candidates gains, and how far behind the best one is still good.
+_CHEAP, _GOOD = 2.2, 5.0
+_VARIANT_KINDS = (
+    "lora",
+    "distilled",
+    "distill",
+    "base",
+    "preview",
+    "draft",
+    "stream",
+    "byok",
+    "long",
+)
 # Cards that are looked at closely.
 _CLOSE = 120
 _MOST_TERMS = 14
@@ -36,7 +50,7 @@ SURE_TASK = 0.75
 _KNOWN_SHARE = 0.55
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Understood:
     """One step of a query, read in every respect."""
 
@@ -47,7 +61,6 @@ class Understood:
     tasks: list[Fired]
     tongue: str = ""
     terms: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
-
 
     def product(self, tables: SearchTables) -> str:
         """Return in a word what a step like this makes, empty where that is not known."""
@@ -61,15 +74,14 @@ class Understood:
 
 _PRODUCTS = {"image": "image", "video": "video", "audio": "audio", "3d": "3d mesh", "text": "text"}
 _TASK_MAKES = {
-    "t2i": "image", "i2i": "image", "t2v": "video", "i2v": "video", "v2v": "video", "ref2v": "video",
-    "avatar": "video", "lipsync": "video", "motion": "video", "tts": "audio", "voice": "audio",
+    "t2i": "image", "i2i": "image", "t2v": "video", "i2v": "video", "v2v": "video",
+    "ref2v": "video", "avatar": "video", "lipsync": "video", "motion": "video", "tts": "audio", "voice": "audio",
     "music": "audio", "sfx": "audio", "audioclean": "audio", "stems": "audio", "i2m": "3d",
     "t2m": "3d", "m": "3d", "stt": "text", "llm": "text", "ocr": "text", "caption": "text",
 }  # fmt: skip
 
 
-@dataclass(slots=True)
-class Ranking:
+class Ranking(NamedTuple):
     """The best cards in order, the first scores of all that match, and whether none fits well."""
 
     cards: list[int]
@@ -192,19 +204,12 @@ def _first_scores(
 ) -> dict[int, float]:
     """Return what words, tasks, categories and names give to every card they reach."""
     scores: dict[int, float] = {}
-    lists: list[tuple[str, float]] = [(key, weight / PARTS) for key, weight in understood.terms]
-    scale = _TASK * (_BESIDE_NAME if understood.named.is_sure else 1.0)
-    for fired in understood.tasks:
-        key = f"c{tables.tasks[fired.task][0]}"
-        rarity = min(1.0, math.log(tables.count / tables.size(key)) / math.log(tables.count / 12))
-        lists.append((key, scale * fired.strength**1.3 * (0.75 + 0.35 * rarity) / 100))
     get = scores.get
+    lists = _weighted_lists(understood, tables)
     for key, weight in lists:
         for card, worth in zip(*tables.weighted(key), strict=True):
             scores[card] = get(card, 0.0) + worth * weight
-    flat = [(f"k{c}", _CATEGORY * understood.direction.sure) for c in understood.direction.categories]
-    flat += [(f"n{word}", 0.5) for word, _, _ in understood.named.parts]
-    for key, gain in flat:
+    for key, gain in _flat_lists(understood):
         for card in tables.weighted(key)[0]:
             scores[card] = get(card, 0.0) + gain
     if allowed is not None:
@@ -216,6 +221,26 @@ def _first_scores(
                 if column[card] and card not in head:
                     scores[card] += column[card] * weight
     return scores
+
+
+def _weighted_lists(understood: Understood, tables: SearchTables) -> list[tuple[str, float]]:
+    """Return the lists whose cards have weights of their own: words and tasks."""
+    lists = [(key, weight / PARTS) for key, weight in understood.terms]
+    scale = _TASK * (_BESIDE_NAME if understood.named.is_sure else 1.0)
+    for fired in understood.tasks:
+        key = f"c{tables.tasks[fired.task][0]}"
+        rarity = min(1.0, math.log(tables.count / tables.size(key)) / math.log(tables.count / 12))
+        lists.append((key, scale * fired.strength**1.3 * (0.75 + 0.35 * rarity) / 100))
+    return lists
+
+
+def _flat_lists(understood: Understood) -> list[tuple[str, float]]:
+    """Return the lists whose cards all gain the same: categories, media, names."""
+    sure = _CATEGORY * understood.direction.sure
+    lists = [(f"k{category}", sure) for category in understood.direction.categories]
+    if not understood.tasks:
+        lists += [(f"o{medium}", _MEDIUM) for medium in sorted(understood.direction.media)]
+    return lists + [(f"n{word}", 0.5) for word, _, _ in understood.named.parts]
 
 
 def _among(scores: dict[int, float], tables: SearchTables, allowed: int) -> dict[int, float]:
@@ -246,14 +271,12 @@ class _Look:
         self.target = media_bits({target}) if target and understood.direction.sure > 0.6 else 0
         self.strangers = _strangers(understood, tables) if self.target else frozenset[int]()
         asked = {word.text for word in understood.reading.words}
-        self.unasked = sum(
-            1 << tables.kinds.index(kind) for kind in _VARIANT_KINDS if kind not in asked
-        )
+        self.unasked = tables.kind_bits(kind for kind in _VARIANT_KINDS if kind not in asked)
         self.tongue = frozenset[int]()
         self.tongues = frozenset[int]()
         if understood.tongue:
             self.tongue = frozenset(tables.cards(f"n{understood.tongue}"))
-            self.tongues = frozenset().union(*(tables.cards(f"n{word}") for word in _TONGUES))
+            self.tongues = frozenset(card for word in _TONGUES for card in tables.cards(f"n{word}"))
 
     def worth(self, card: int) -> float:
         """Return what *card* gains or loses."""
@@ -305,9 +328,25 @@ def _strangers(understood: Understood, tables: SearchTables) -> frozenset[int]:
 
 
 # Tasks for which a size, a length or sound is the aim and no limit.
-_SIZE_IS_GOAL = {"i2i.upscale", "v2v.upscale", "i2i.enhance", "v2v.scale", "v2v.reframe", "v2v.interpolate"}
+_SIZE_IS_GOAL = {
+    "i2i.upscale",
+    "v2v.upscale",
+    "i2i.enhance",
+    "v2v.scale",
+    "v2v.reframe",
+    "v2v.interpolate",
+}
 _LENGTH_IS_GOAL = {"v2v.trim", "voice.clone", "stt", "v2v.retake", "v2v.extend", "v2v.frames"}
-_SOUND_IS_GOAL = {"v2a", "v2a.music", "v2v.mux", "lipsync", "avatar.photo", "a2v", "musicvideo", "dub"}
+_SOUND_IS_GOAL = {
+    "v2a",
+    "v2a.music",
+    "v2v.mux",
+    "lipsync",
+    "avatar.photo",
+    "a2v",
+    "musicvideo",
+    "dub",
+}
 _TONGUES = (
     "spanish", "french", "english", "american", "british", "italian", "portuguese", "brazilian",
     "japanese", "mandarin", "hindi",
@@ -321,11 +360,11 @@ def _add_cheapness(final: dict[int, float], understood: Understood, tables: Sear
     priced = [
         (dollars, card)
         for card, score in final.items()
-        if score > best - 5 and not math.isnan(dollars := measure.dollars(card, tables))
+        if score > best - _GOOD and not math.isnan(dollars := measure.dollars(card, tables))
     ]
     priced.sort()
     for place, (_, card) in enumerate(priced):
-        final[card] += 2.2 * (1 - place / len(priced))
+        final[card] += _CHEAP * (1 - place / len(priced))
 
 
 def _is_low(understood: Understood, tables: SearchTables, cards: list[int]) -> bool:
@@ -363,11 +402,3 @@ def _known_share(understood: Understood, tables: SearchTables, cards: list[int])
         if any(cards[0] in tables.cards(f"n{part}") for part in word_parts(word.text)):
             have += rarity
     return have / whole if whole else 0.0
-
-
-def step_names(tables: SearchTables) -> Mapping[str, str]:
-    """Return the tasks' names for people, by task."""
-    return {task: name for task, name in tables.tasks}
-
-
-__all__ = ["MEDIA", "Ranking", "Understood", "rank", "understand"]

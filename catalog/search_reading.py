@@ -3,17 +3,22 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 from catalog.search_text import LONGEST_QUERY, distance, is_unspaced, letters, plain, segments, stem
 
 # Written with a capital within a sentence, so perhaps the name of a place or person.
 _PROPER = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+")
-_WEAK_TO = frozenset("a en in em as na at".split())
+_WEAK_TO = frozenset({"a", "en", "in", "em", "as", "na", "at"})
 _ENGLISH = frozenset(
-    "the and of with for my this from an is are your i that it on by make turn create generate "
-    "change add remove put give get need want into using how what which image picture photo".split()
-)
+    {
+        "the", "and", "of", "with", "for", "my", "this", "from", "an", "is", "are", "your", "i",
+        "that", "it", "on", "by", "make", "turn", "create", "generate", "change", "add", "remove",
+        "put", "give", "get", "need", "want", "into", "using", "how", "what", "which", "image",
+        "picture", "photo",
+    }
+)  # fmt: skip
 # A phrase loses this much of its strength for each word between its own.
 _GAP = 0.22
 _REVERSED = 0.92
@@ -25,8 +30,7 @@ _MOST_WORDS = 60
 _LONGEST_GAP = 3
 
 
-@dataclass(slots=True)
-class Word:
+class Word(NamedTuple):
     """A word of the query, mended if need be. *unit* is its place, *given* what stood there."""
 
     text: str
@@ -34,8 +38,7 @@ class Word:
     given: str = ""
 
 
-@dataclass(slots=True)
-class Fired:
+class Fired(NamedTuple):
     """A task that the query speaks of, how strongly (0 to 1), and the places of its words."""
 
     task: int
@@ -43,7 +46,7 @@ class Fired:
     units: frozenset[int]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Reading:
     """What was read. *senses* have the places (first, after last) where each occurs."""
 
@@ -308,7 +311,7 @@ class Lexicon:
                 covered = {unit for span in chosen for unit in range(*span)}
                 between = set(range(min(covered), max(covered))) - covered - reading.quiet
                 worth = 1 / (1 + _GAP * len(between))
-                if any(b < a for a, b in zip(chosen, chosen[1:], strict=False)):
+                if any(b < a for a, b in pairwise(chosen)):
                     worth *= _REVERSED
                 if worth > best:
                     best, where = worth, frozenset(covered)

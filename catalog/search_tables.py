@@ -3,9 +3,10 @@
 import json
 import sys
 from array import array
+from collections.abc import Container, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 # One more whenever the meaning of the tables changes.
 FORMAT = 1
@@ -57,34 +58,37 @@ class SearchTables:
     def _arrays(self, folder: Path, directory: dict[str, list[Any]]) -> None:
         data = (folder / "search.bin").read_bytes()
 
-        def read(name: str) -> "array[Any]":
+        def numbers(name: str) -> "array[int]":
             code, start, size = directory[name]
-            values: array[Any] = array(code)
-            values.frombytes(data[start : start + size])
+            # Any type of whole numbers; the directory says which.
+            values = array(cast("Literal['I']", code), data[start : start + size])
             if sys.byteorder == "big":
                 values.byteswap()
             return values
 
-        self.starts: array[int] = read("starts")
-        self.docs: array[int] = read("docs")
-        self.weights: array[int] = read("weights")
-        self.category: array[int] = read("category")
-        self.status: array[int] = read("status")
-        self.family: array[int] = read("family")
-        self.age: array[int] = read("age")
-        self.prior: array[float] = read("prior")
-        self.variants: array[int] = read("variants")
-        self.media_in: array[int] = read("media_in")
-        self.media_out: array[int] = read("media_out")
-        self.longest: array[float] = read("longest")
-        self.heights: array[int] = read("heights")
-        self.prices: array[float] = read("prices")
-        self.unit: array[int] = read("unit")
-        self.usual: array[int] = read("usual")
-        self.parts: array[int] = read("parts")
-        self.by_prior: array[int] = read("by_prior")
-        self.shown: array[int] = read("shown")
-        self.dense: array[int] = read("dense")
+        def fractions(name: str) -> "array[float]":
+            return cast("array[float]", numbers(name))  # the directory says "f"
+
+        self.starts = numbers("starts")
+        self.docs = numbers("docs")
+        self.weights = numbers("weights")
+        self.category = numbers("category")
+        self.status = numbers("status")
+        self.family = numbers("family")
+        self.age = numbers("age")
+        self.prior = fractions("prior")
+        self.variants = numbers("variants")
+        self.media_in = numbers("media_in")
+        self.media_out = numbers("media_out")
+        self.longest = fractions("longest")
+        self.heights = numbers("heights")
+        self.prices = fractions("prices")
+        self.unit = numbers("unit")
+        self.usual = numbers("usual")
+        self.parts = numbers("parts")
+        self.by_prior = numbers("by_prior")
+        self.shown = numbers("shown")
+        self.dense = numbers("dense")
 
     def size(self, key: str) -> int:
         """Return how many cards *key* has, 0 where there is no such key."""
@@ -92,7 +96,7 @@ class SearchTables:
         return 0 if at is None else self.starts[at + 1] - self.starts[at]
 
     def cards(self, key: str) -> "array[int]":
-        """Return the cards of *key*, best first where the list is long; none where it is unknown."""
+        """Return the cards of *key*, best first where the list is long, none if unknown."""
         at = self.place.get(key)
         return self.docs[0:0] if at is None else self.docs[self.starts[at] : self.starts[at + 1]]
 
@@ -105,6 +109,14 @@ class SearchTables:
         if end - start > LONG_LIST:
             end = start + HEAD
         return self.docs[start:end], self.weights[start:end]
+
+    def has(self, card: int, key: str) -> bool:
+        """Whether *card* is among those of *key*."""
+        return bool(self.bits.of(key) >> card & 1)
+
+    def kind_bits(self, kinds: Iterable[str]) -> int:
+        """Return *kinds* of variants as bits, as in the column `variants`."""
+        return sum(1 << self.kinds.index(kind) for kind in kinds)
 
     def looked_up(self, key: str) -> "array[int] | None":
         """Return the weight of every card for a *key* with a long list, None for a short one."""
@@ -149,6 +161,6 @@ class Bits:
 MEDIA = ("image", "video", "audio", "3d", "text", "archive", "weights", "file")
 
 
-def media_bits(kinds: object) -> int:
+def media_bits(kinds: Container[str]) -> int:
     """Return *kinds* of media as bits, in the order of `MEDIA`."""
-    return sum(1 << at for at, kind in enumerate(MEDIA) if kind in kinds)  # type: ignore[operator]  # any collection
+    return sum(1 << at for at, kind in enumerate(MEDIA) if kind in kinds)

@@ -5,20 +5,10 @@ import unicodedata
 
 LONGEST_QUERY = 500
 
-# Han, kana and Hangul are written without blanks that mean anything here; ー belongs to them.
-_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uff66-\uff9f"
-_LETTER = f"(?:(?![{_UNSPACED}])[^\\W_])"
+# 16:9, 2.6, v2.6, veo3.1, 1.5x; words; signs that mean something.
 _SEGMENT = re.compile(
-    f"[{_UNSPACED}]+"
-    f"|{_LETTER}*\\d+(?:[.:]\\d+)+{_LETTER}?(?!{_LETTER})"  # 16:9, 2.6, v2.6, veo3.1, 1.5x
-    f"|{_LETTER}+"
-    "|->|=>|→|[$€£%]"
+    r"[^\W\d_]*\d+(?:[.:]\d+)+[^\W\d_]?(?![^\W_])|[^\W_]+|->|=>|\u2192|[$\u20ac\xa3%]"
 )
-_HAS_UNSPACED = re.compile(f"[{_UNSPACED}]")
-_MARKS = re.compile("[\u0300-\u036f]")
-_BLANKS_BETWEEN = re.compile(f"(?<=[{_UNSPACED}])\\s+(?=[{_UNSPACED}])")
-
-
 _NUMBER = re.compile(r"v?(\d+(?:\.\d+)*)([a-z]*)$")
 _GLUED = re.compile(r"([a-z]+)(\d+(?:\.\d+)*)([a-z]*)$")
 _TAILS = (("iser", 0), ("izer", 0), ("ise", 0), ("ize", 0), ("er", 0), ("e", 0))
@@ -31,9 +21,9 @@ def plain(text: str, most: int = LONGEST_QUERY) -> str:
     """
     folded = unicodedata.normalize("NFKC", text[:most]).casefold()
     if not folded.isascii():
-        folded = unicodedata.normalize(
-            "NFC", _MARKS.sub("", unicodedata.normalize("NFD", folded))
-        ).replace("’", "'")
+        apart = unicodedata.normalize("NFD", folded)
+        folded = "".join(c for c in apart if not "\u0300" <= c <= "\u036f").replace("\u2019", "'")
+        folded = unicodedata.normalize("NFC", folded)
     if folded.isprintable():
         return folded
     return "".join(c if c.isprintable() else " " for c in folded)
@@ -41,12 +31,36 @@ def plain(text: str, most: int = LONGEST_QUERY) -> str:
 
 def segments(text: str) -> list[str]:
     """Return the words, numbers and unspaced runs of *text*, which must be `plain`."""
-    return _SEGMENT.findall(_BLANKS_BETWEEN.sub("", text))
+    return _SEGMENT.findall(text if text.isascii() else _runs_apart(text))
 
 
 def is_unspaced(word: str) -> bool:
-    """Whether *word* is of a script that is written without blanks."""
-    return bool(word) and _HAS_UNSPACED.match(word) is not None
+    """Whether *word* begins with a sign of a script that is written without blanks.
+
+    Han, kana and Hangul: in Hangul there are blanks, but they mean nothing here.
+    """
+    return word >= "\u3040" and (
+        word[0] <= "\u30ff" or "\u3400" <= word[0] <= "\u4dbf" or "\u4e00" <= word[0] <= "\u9fff"
+        or "\uac00" <= word[0] <= "\ud7af" or word[0] >= "\uff66"
+    )  # fmt: skip
+
+
+def _runs_apart(text: str) -> str:
+    """Return *text* with a blank wherever an unspaced run begins or ends, and none inside one."""
+    signs: list[str] = []
+    inside = False
+    for sign in text:
+        if is_unspaced(sign):
+            if not inside:
+                signs.append(" ")
+            inside = True
+        elif inside and sign.isspace():
+            continue
+        elif inside:
+            signs.append(" ")
+            inside = False
+        signs.append(sign)
+    return "".join(signs)
 
 
 def stem(word: str) -> str:

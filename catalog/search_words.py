@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+from catalog.search_measure import Measure
 from catalog.search_rank import Understood
 from catalog.search_reading import Lexicon
 from catalog.search_tables import (
@@ -14,7 +15,6 @@ from catalog.search_tables import (
     SIZES,
     SearchTables,
 )
-from catalog.search_wishes import Measure
 
 # The guides that exist; how-to questions name those that fit.
 GUIDES: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ def why_words(card: int, understood: Understood | None, tables: SearchTables) ->
     said: list[str] = []
     for fired in understood.tasks:
         task, name = tables.tasks[fired.task]
-        if tables.bits.of(f"c{task}") >> card & 1 and name not in said:
+        if tables.has(card, f"c{task}") and name not in said:
             said.append(name)
     said = said[:2]
     if name := understood.named.borne_by(card):
@@ -50,7 +50,7 @@ def why_words(card: int, understood: Understood | None, tables: SearchTables) ->
 def _kept_wishes(card: int, understood: Understood, tables: SearchTables) -> list[str]:
     wishes, said = understood.wishes, list[str]()
     for feature in wishes.features:
-        if tables.bits.of(f"f{feature}") >> card & 1:
+        if tables.has(card, f"f{feature}"):
             said.append(feature)
     if wishes.height >= 0 and tables.heights[card] >> wishes.height & 1:
         said.append(f"{HEIGHTS[wishes.height]}p")
@@ -77,7 +77,7 @@ def price_words(card: int, measure: Measure, usual: str, tables: SearchTables) -
     if math.isnan(dollars):
         return usual
     kind = tables.unit[card] if measure.kind < 0 else measure.kind
-    count = f"{measure.count:g}"
+    count = f"{measure.amount:g}"
     at = f" at {HEIGHTS[measure.height]}p" if measure.height >= 0 and tables.heights[card] else ""
     if kind == SECOND:
         return f"${dollars:.3g}{'/s' if count == '1' else f' for {count} s'}{at}"
@@ -85,7 +85,7 @@ def price_words(card: int, measure: Measure, usual: str, tables: SearchTables) -
         size = f" at {SIZES[measure.size]}" if measure.size > 0 else ""
         return f"${dollars:.3g}{'/image' if count == '1' else f' for {count} images'}{size}"
     if kind == CHARACTERS:
-        return f"${dollars:.3g} for {measure.count * 1000:g} characters"
+        return f"${dollars:.3g} for {measure.amount * 1000:g} characters"
     return f"${dollars:.3g}{'/request' if count == '1' else f' for {count} requests'}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from catalog.card import ModelCard
 
@@ -26,7 +27,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Shares from 0 to 1: a good card first, among three, nDCG at ten; flags set rightly, wrongly."""
+    """Shares from 0 to 1: a good card first, among three; nDCG; flags set rightly and wrongly."""
 
     first: float
     among_three: float
@@ -43,9 +44,9 @@ def read_set(name: str, cards: Sequence[ModelCard]) -> list[Query]:
     """
     queries: list[Query] = []
     for line in (DATA / name).read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        relevant = entry["relevant"]
-        grades = relevant if isinstance(relevant, dict) else _graded(relevant, cards)
+        entry: dict[str, Any] = json.loads(line)
+        relevant: dict[str, int] | list[str] = entry["relevant"]
+        grades = _graded(relevant, cards) if isinstance(relevant, list) else relevant
         queries.append(Query(entry["query"], entry["kind"], grades))
     return queries
 

@@ -58,7 +58,10 @@ def test_ids_that_differ_in_case_alone_stay_apart(index: CatalogIndex) -> None:
     [
         ("fal-ai/flux/dve", "fal-ai/flux/dev"),
         ("fal-ai/seedance-2.0/text-to-video", "bytedance/seedance-2.0/text-to-video"),
-        ("kling-ai/kling-video/v2.6/pro/image-to-video", "fal-ai/kling-video/v2.6/pro/image-to-video"),
+        (
+            "kling-ai/kling-video/v2.6/pro/image-to-video",
+            "fal-ai/kling-video/v2.6/pro/image-to-video",
+        ),
         ("fal-ai/kling-video/pro/image-to-video", "fal-ai/kling-video/v3/pro/image-to-video"),
         ("fal-ai/gpt-image-2/text-to-image", "openai/gpt-image-2"),
         ("flux schnell", "fal-ai/flux/schnell"),

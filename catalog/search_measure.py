@@ -1,0 +1,247 @@
+"""Read amounts of work and money from plain words, and price work on a card."""
+
+import math
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import NamedTuple
+
+from catalog.search_tables import (
+    CHARACTERS,
+    COLUMNS,
+    HEIGHTS,
+    PICTURE,
+    REQUEST,
+    SECOND,
+    SearchTables,
+)
+
+_ONES: Mapping[str, float] = {
+    word: float(number)
+    for number, words in enumerate(
+        ("", "one un una uno ein eine um uma", "two dos zwei deux dois due",
+         "three tres drei trois", "four cuatro vier quatre quatro", "five cinco funf cinq", "six seis sechs sei",
+         "seven siete sieben sept", "eight ocho acht huit", "nine nueve neun neuf",
+         "ten diez zehn dix dez dieci")
+    )
+    for word in words.split()
+} | {
+    "half": 0.5, "twelve": 12.0, "fifteen": 15.0, "twenty": 20.0, "thirty": 30.0, "sixty": 60.0
+}  # fmt: skip
+
+_AMOUNT = r"(\d+(?:[.,]\d+)?|" + "|".join(_ONES) + r"|a|an)"
+_CENTS = r"cents?|¢|ct|cts|centavos?|centimos?|centimes?|美分|セント|센트|цент\w*"
+_DOLLARS = r"dollars?|usd|bucks?|\$|dolares|dolar|euros?|eur|€|美元|ドル|달러|доллар\w*"
+_SIZE_WORDS: Mapping[str, int] = {"full hd": 2, "fullhd": 2, "uhd": 4, "ultra hd": 4}
+# A text without any of these speaks of no money; of no length.
+_MONEY_SIGNS = (
+    "$",
+    "€",
+    "¢",
+    "cent",
+    "dol",
+    "usd",
+    "buck",
+    "euro",
+    "ct",
+    "美",
+    "セ",
+    "센",
+    "ドル",
+    "달",
+    "дол",
+)
+_TIME_SIGNS = ("s", "min", "秒", "分", "초", "분", "сек", "мин")
+
+
+# The patterns are long and most queries need none: each is compiled when it is first wanted.
+
+
+@cache
+def _money() -> re.Pattern[str]:
+    return re.compile(
+        rf"(?:(?P<sign>[$€])\s*(?P<amount>\d+(?:[.,]\d+)?)\s*(?P<c1>{_CENTS})?"
+        rf"|{_AMOUNT.replace('(', '(?P<number>', 1)}\s*"
+        rf"(?:(?P<cents>{_CENTS})|(?P<dollars>{_DOLLARS})))(?!\w)"
+    )
+
+
+@cache
+def _per() -> re.Pattern[str]:
+    return re.compile(
+        r"(?:per|/|an?|each|every|pro|por|par|je|al|for|the|每|за|мин)?\s*"
+        r"(?P<number>\d+|thousand|1k|one)?\s*"
+        r"(?P<unit>sec\w*|s\b|seg\w*|sek\w*|秒|初|сек\w*|min\w*|image\w*|img|pict\w*|pics?\b|photo\w*"
+        r"|bild\w*|imag\w*|foto\w*|张|枚|char\w*|caract\w*|zeichen|字符|文字|video\w*|clip\w*|run\w*"
+        r"|generation\w*|request\w*|song\w*|track\w*|model\w*|call\w*|mega\w*|mp\b)"
+    )
+
+
+@cache
+def _height_word() -> re.Pattern[str]:
+    return re.compile(r"(?<![\w.])(\d{3,4})\s?p(?![a-z])|(?<![\w.])([248])\s?k(?!\w)")
+
+
+@cache
+def _length() -> re.Pattern[str]:
+    return re.compile(
+        rf"(?<!\w){_AMOUNT}[\s-]*(?P<unit>seconds?|secs?|(?<=\d)s(?!\w)|(?<=\d )s(?!\w)|segundos?"
+        r"|sekunden?|secondes?|secondi|秒|minutes?|mins?|minutos?|minuten?|minuti|分|초|분|секунд\w*"
+        r"|минут\w*)"
+    )
+
+
+@cache
+def _counted() -> re.Pattern[str]:
+    return re.compile(
+        rf"(?<!\w){_AMOUNT}\s*(?P<unit>images?|pictures?|photos?|imagenes|bilder|imagens"
+        r"|k?\s*characters?|chars?|videos?|clips?|runs?|requests?|generations?|songs?|tracks?"
+        r"|models?|megapixels?|mp)(?!\w)"
+    )
+
+
+@cache
+def at_least() -> re.Pattern[str]:
+    """Return words that make a length a wish for what comes out."""
+    return re.compile(
+        r"at least|minimum|more than|longer than|over \d|lasting|up to|min\.|mindestens|al menos"
+        r"|au moins|pelo menos|almeno|至少|以上|최소|не менее|or more|or longer|long|up"
+        r"|video|clip|song|track|music|film|动画|動画|视频"
+    )
+
+
+class Measure(NamedTuple):
+    """An amount of work: *amount* of *kind* (a column group), a height or size, with sound or not.
+
+    *kind* is -1 for one of whatever a card is priced in.
+    """
+
+    kind: int = -1
+    amount: float = 1.0
+    height: int = -1
+    size: int = -1
+    sound: bool | None = None
+
+    def dollars(self, card: int, tables: SearchTables) -> float:
+        """Return what this costs on *card*, NaN where it is not known or not offered."""
+        prices, base = tables.prices, card * COLUMNS
+        kind = tables.unit[card] if self.kind < 0 else self.kind
+        usual = tables.usual[card]
+        if kind == SECOND:
+            own = usual if tables.unit[card] == SECOND else SECOND + 3
+            heard = (own - SECOND) % 2 if self.sound is None else int(self.sound)
+            height = (own - SECOND) // 2 if self.height < 0 else self.height
+            dollars = prices[base + SECOND + 2 * height + heard] * self.amount
+            if math.isnan(dollars) and tables.unit[card] == REQUEST and self.kind >= 0:
+                return prices[base + REQUEST] if tables.media_out[card] & 6 else math.nan
+            return dollars
+        if kind == PICTURE:
+            return prices[base + PICTURE + max(0, self.size)] * self.amount
+        if kind == CHARACTERS:
+            return prices[base + CHARACTERS] * self.amount
+        return prices[base + REQUEST] * self.amount
+
+
+def _number(text: str | None) -> float:
+    if text is None or text in ("a", "an", ""):
+        return 1.0
+    return _ONES[text] if text in _ONES else float(text.replace(",", "."))
+
+
+def seconds_of(found: re.Match[str]) -> float:
+    """Return the seconds of a length that `length_in` found."""
+    unit = found["unit"]
+    minutes = unit.startswith(("min", "分", "분", "мин"))
+    return _number(found[1]) * (60 if minutes else 1)
+
+
+def length_in(text: str) -> re.Match[str] | None:
+    """Return where *text* tells a length of time, None where it does not; see `seconds_of`."""
+    if not any(sign in text for sign in _TIME_SIGNS):
+        return None
+    if (
+        text.isascii()
+        and not any(c.isdigit() for c in text)
+        and _ONES.keys().isdisjoint(text.split())
+    ):
+        return None
+    return _length().search(text)
+
+
+def limit_in(text: str) -> tuple[float | None, Measure]:
+    """Return the dollars in "under $0.30 per second" and its kin, and what they are for.
+
+    The dollars are None where *text* speaks of no money.
+    """
+    if not any(sign in text for sign in _MONEY_SIGNS) or not (found := _money().search(text)):
+        return None, Measure()
+    dollars = _number(found["amount"] or found["number"])
+    if found["cents"] or found["c1"]:
+        dollars /= 100
+    per = _per().match(text[found.end() :].lstrip()[:40])
+    if not per:
+        per = _per().search(text[: found.start()][-30:]) if "per" in text[: found.start()] else None
+    return dollars, _per_unit(per) if per else Measure()
+
+
+def _per_unit(per: re.Match[str]) -> Measure:
+    unit = per["unit"]
+    if unit.startswith(("sec", "seg", "sek", "秒", "初", "сек")) or unit == "s":
+        return Measure(SECOND, float(per["number"] or 1) if (per["number"] or "1").isdigit() else 1)
+    if unit.startswith("min"):
+        return Measure(SECOND, 60)
+    if unit.startswith(("im", "pic", "photo", "bild", "foto", "张", "枚", "mega", "mp")):
+        return Measure(PICTURE)
+    if unit.startswith(("char", "caract", "zeichen", "字符", "文字")):
+        count = per["number"]
+        return Measure(CHARACTERS, float(count) / 1000 if count and count.isdigit() else 1)
+    return Measure(REQUEST)
+
+
+def size_in(text: str) -> tuple[int, int]:
+    """Return the places in `HEIGHTS` and `SIZES` of a size in *text*, -1 where there is none."""
+    for words, place in _SIZE_WORDS.items():
+        if words in text:
+            return place, min(2, max(1, place - 2))
+    if not any(sign.isdigit() for sign in text) or not (found := _height_word().search(text)):
+        return -1, -1
+    height = {"2": 1440, "4": 2160, "8": 2160}[found[2]] if found[2] else int(found[1])
+    nearest = min(range(len(HEIGHTS)), key=lambda at: abs(HEIGHTS[at] - height))
+    size = {"2": 1, "4": 2, "8": 2}.get(found[2] or "", -1)
+    return nearest, size
+
+
+def measure_of(text: str) -> Measure | None:
+    """Return the work in *text* ("10 seconds at 1080p", "4 images"), None where there is none."""
+    height, size = size_in(text)
+    sound = None
+    if re.search(r"(?:no|without) (?:sound|audio)|silent|mute", text):
+        sound = False
+    elif re.search(r"(?:with )?(?:sound|audio)", text):
+        sound = True
+    kind, count = -1, 1.0
+    if found := length_in(text):
+        kind, count = SECOND, seconds_of(found)
+    elif found := _counted().search(text):
+        unit, count = found["unit"], _number(found[1])
+        if unit.startswith(("im", "pic", "photo", "bild", "mega", "mp")):
+            kind = PICTURE
+        elif "char" in unit:
+            kind, count = CHARACTERS, count if unit.startswith("k") else count / 1000
+        else:
+            kind = REQUEST
+    if kind < 0 and height < 0 and sound is None:
+        return None
+    return Measure(kind, count, height, size, sound)
+
+
+def unit_words(measure: Measure) -> str:
+    """Return what a limit is for, as it follows an amount."""
+    if measure.kind < 0:
+        return ""
+    what = {SECOND: "second", PICTURE: "image", CHARACTERS: "1000 characters", REQUEST: "run"}
+    return (
+        f" for {measure.amount:g} x {what[measure.kind]}"
+        if measure.amount != 1
+        else (f" per {what[measure.kind]}")
+    )
