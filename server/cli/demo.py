@@ -15,7 +15,7 @@ from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, ImageContent, TextContent
 
 from catalog.errors import ActionableError
-from server.cli.install import connect_words
+from server.cli.connect import connect_words
 
 SCENE = "a lighthouse on a rocky coast at golden hour, calm sea, seagulls"
 CHANGE = "turn it into a starry night with a full moon"
