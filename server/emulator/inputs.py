@@ -12,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 import anyio
 
 from catalog.card import ModelCard
+from server.emulator.access import is_signed
 from server.emulator.fetching import FetchError, fetch
 from server.emulator.shelf import Shelf, file_id_in
 from server.emulator.store import Store
@@ -101,7 +102,7 @@ class Inputs:
         if media.url.startswith("data:"):
             return await anyio.to_thread.run_sync(_decode, media.url, target)
         if file_id := file_id_in(media.url):
-            return await self._shelved(file_id)
+            return await self._shelved(media.url, file_id)
         if media.kind in UNOPENED:
             return None
         suffix = Path(media.url.partition("?")[0]).suffix
@@ -109,10 +110,14 @@ class Inputs:
         await fetch(media.url, target)
         return target
 
-    async def _shelved(self, file_id: str) -> Path:
+    async def _shelved(self, url: str, file_id: str) -> Path:
+        """Return a file of our own CDN; a model reads it as anyone would who has the address."""
         file = await self._store.do(self._shelf.find, file_id)
         if file is None or file.bytes is None or file.is_expired:
             raise FetchError("no such file on this CDN")
+        if file.access != "allow" and not is_signed(url, self._store.secret, file_id):
+            words = {"forbid": "the server answered 403", "hide": "the server answered 404"}
+            raise FetchError(words[file.access])
         return self._shelf.path(file)
 
 

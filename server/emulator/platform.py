@@ -28,6 +28,7 @@ from server.emulator.intake import Intake
 from server.emulator.multipart import Multipart
 from server.emulator.pace import Pace
 from server.emulator.platform_api.api import platform_routes
+from server.emulator.pruning import prune
 from server.emulator.queue import Missing, Queue, missing_answer
 from server.emulator.rows import Rows
 from server.emulator.runs import Runs
@@ -66,6 +67,7 @@ async def open_emulator(
     it back into the queue at once.
     """
     store = await anyio.to_thread.run_sync(_open_store, folder)
+    await store.do(prune, store, folder)
     rows = Rows(store, lease_seconds=lease_seconds, concurrency=concurrency)
     shelf, pace, faults = Shelf(folder, store), Pace(speed), FaultRows(store)
     keys = SigningKeys(store)
@@ -142,6 +144,8 @@ def _app(
             Route(f"{promised}/complete", parts.complete, methods=["POST"]),
             Route(f"{promised}/{{number:int}}", parts.part, methods=["PUT"]),
             Route("/cdn/files/b/{file_id}/{name}", storage.download),
+            Route("/cdn/files/b/{file_id}/{name}/sign", storage.sign, methods=["POST"]),
+            Route("/rest/storage/files/acl", storage.access, methods=["GET", "PUT"]),
             *api,
             Route("/rest/.well-known/jwks.json", webhooks.keys.on_jwks),
             Route("/_emulator/keys", webhooks.keys.on_rotate, methods=["POST"]),

@@ -19,7 +19,7 @@ from server.emulator.fitting import Wrong, fit
 from server.emulator.inputs import Inputs, named_media
 from server.emulator.pace import SLOW, Pace
 from server.emulator.rows import Outcome, Row, Rows
-from server.emulator.shelf import Lifecycle, Shelf, Shelved
+from server.emulator.shelf import Shelf, Shelved
 from server.emulator.store import Store
 from server.emulator.work import RunnerError, Task
 
@@ -118,7 +118,8 @@ class Runs:
             parts=PARTS if row.options.get("stream") else 0,
         )
         drawn = await self._draw(row, card, task)
-        lifecycle = Lifecycle.of(row.options.get("lifecycle"))
+        asked, user = row.options.get("lifecycle"), str(row.options.get("user") or "")
+        lifecycle = await self.store.do(self.shelf.lifecycle, asked, user)
         inline = arguments.get("sync_mode") is True
         output, files = drawn.output, list[Shelved]()
         for made in drawn.files:

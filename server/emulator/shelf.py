@@ -9,12 +9,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
+from server.emulator.acl import EVERYBODY, Access, Acl
 from server.emulator.store import Store, count
 
-Access = Literal["allow", "forbid", "hide"]
+SETTINGS = "storage_settings"  # the account's own wishes, as JSON of the form of a lifecycle
 
 # In stored outputs a file's URL begins with this word; readers get their own base in its place.
 CDN = "emulator-cdn:"
@@ -23,37 +24,43 @@ ON_SHELF = re.compile(r"/cdn/files/b/([0-9a-f]{8})/[^/?#]+$")
 
 @dataclass(frozen=True, slots=True)
 class Lifecycle:
-    """How long a file lives, in seconds (None: for good), and who may read it."""
+    """How long a file lives, in seconds (None: for good), who may read it, and whose it is."""
 
     seconds: float | None = None
-    access: Access = "allow"
+    acl: Acl = EVERYBODY
+    user: str = ""
 
     @classmethod
-    def of(cls, header: str | None) -> "Lifecycle":
+    def of(cls, header: str | None, user: str = "", settings: str | None = None) -> "Lifecycle":
         """Return what an ``X-Fal-Object-Lifecycle-Preference`` header asks for.
 
-        What cannot be read counts as not given.
+        What it leaves open is as the account's *settings* say. What cannot be read counts as not
+        given; nothing and zero mean no expiry (documented in the released client's source).
         """
-        try:
-            given: Any = json.loads(header or "null")
-        except ValueError:
-            return cls()
-        if not isinstance(given, dict):
-            return cls()
-        wanted = cast("Mapping[str, Any]", given)
+        wanted = {**_object(settings), **_object(header)}
         seconds = wanted.get("expiration_duration_seconds")
-        acl = wanted.get("initial_acl")
-        access = cast("Mapping[str, Any]", acl).get("default") if isinstance(acl, dict) else None
         return cls(
-            # Nothing and zero mean no expiry (documented in the released client's source).
             float(seconds) if isinstance(seconds, int | float) and seconds > 0 else None,
-            access if access in ("allow", "forbid", "hide") else "allow",
+            Acl.of(wanted.get("initial_acl")) or EVERYBODY,
+            user,
         )
+
+
+def _object(text: str | None) -> Mapping[str, Any]:
+    """Return the object in *text*, an empty one where there is none."""
+    try:
+        given: Any = json.loads(text or "null")
+    except ValueError:
+        return {}
+    return cast("Mapping[str, Any]", given) if isinstance(given, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Shelved:
-    """One file of the CDN. *bytes* is None until its content has arrived."""
+    """One file of the CDN. *bytes* is None until its content has arrived.
+
+    *rules* is JSON, *user* the id of its owner's key.
+    """
 
     file_id: str
     name: str
@@ -69,6 +76,11 @@ class Shelved:
     def url(self) -> str:
         """The address with `CDN` in the place of a base."""
         return f"{CDN}/files/b/{self.file_id}/{quote(self.name)}"
+
+    @property
+    def acl(self) -> Acl:
+        """Who may read it."""
+        return Acl.stored(self.access, self.rules)
 
     @property
     def is_expired(self) -> bool:
@@ -102,7 +114,9 @@ class Shelf:
             break
         now = time.time()
         expires = None if lifecycle.seconds is None else now + lifecycle.seconds
-        return Shelved(file_id, name, media_type, None, now, expires, lifecycle.access)
+        rules = json.dumps(lifecycle.acl.as_json()["rules"])
+        default, user = lifecycle.acl.default, lifecycle.user or None
+        return Shelved(file_id, name, media_type, None, now, expires, default, rules, user)
 
     def path(self, file: Shelved) -> Path:
         """Return where the content of *file* lies, or will."""
@@ -138,6 +152,20 @@ class Shelf:
         found = self._store.reading().execute("SELECT * FROM files WHERE id = ?", (file_id,))
         row = found.fetchone()
         return None if row is None else Shelved(*row)
+
+    def restrict(self, file_id: str, acl: Acl) -> None:
+        """Let *acl* decide from now on who may read the file of that id."""
+        with self._store.writing() as db:
+            db.execute(
+                "UPDATE files SET access = ?, rules = ? WHERE id = ?",
+                (acl.default, json.dumps(acl.as_json()["rules"]), file_id),
+            )
+
+    def lifecycle(self, header: str | None, user: str) -> Lifecycle:
+        """Return what *header* asks for a new file of *user*, and else what the account wishes."""
+        found = self._store.reading().execute("SELECT value FROM facts WHERE name = ?", (SETTINGS,))
+        row = found.fetchone()
+        return Lifecycle.of(header, user, None if row is None else row["value"])
 
     def discard(self, file: Shelved) -> None:
         """Take away the content of a place that never got its row."""

@@ -9,11 +9,19 @@ from typing import Any
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
-from server.emulator.access import app_token, apps_in
-from server.emulator.answers import Refusal, base_of, has_key, json_answer, json_body
-from server.emulator.shelf import Lifecycle, Shelf, Shelved, with_base
+from server.emulator.access import (
+    app_token,
+    apps_in,
+    cdn_token,
+    cdn_user,
+    is_signed,
+    signed_url,
+)
+from server.emulator.acl import Acl
+from server.emulator.answers import Refusal, base_of, has_key, json_answer, json_body, user_of
+from server.emulator.shelf import Shelf, Shelved, file_id_in, with_base
 from server.emulator.store import Store
 from server.emulator.tokens import issue, stands_for
 
@@ -21,6 +29,8 @@ CDN_TOKEN_SECONDS = 30 * 60.0
 LONGEST_TOKEN_SECONDS = 30 * 86_400.0
 REALTIME_TOKEN_SECONDS = 120.0
 UPLOAD_SECONDS = 3600.0
+SIGNED_SECONDS = 86_400.0  # of a signed address, when nobody says how long
+LONGEST_SIGNED_SECONDS = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +49,7 @@ class Storage:
         end = datetime.now(UTC) + timedelta(seconds=seconds)
         return json_answer(
             {
-                "token": issue(self.store.secret, "cdn", seconds),
+                "token": cdn_token(self.store.secret, user_of(request), seconds),
                 "token_type": "Bearer",
                 "base_url": f"{base_of(request)}/cdn",
                 "expires_at": end.isoformat(),
@@ -110,37 +120,101 @@ class Storage:
     async def place(self, request: Request, name: str, media_type: str) -> Shelved:
         """Return an empty place for a file, of the lifetime that the headers ask for."""
         headers = request.headers
-        lifecycle = headers.get("x-fal-object-lifecycle-preference")
+        asked = headers.get("x-fal-object-lifecycle-preference")
+        user = cdn_user(request, self.store.secret) or user_of(request)
+        lifecycle = await self.store.do(
+            self.shelf.lifecycle, asked or headers.get("x-fal-object-lifecycle"), user
+        )
         return await anyio.to_thread.run_sync(
             self.shelf.place,
             name or "upload.bin",
             media_type or "application/octet-stream",
-            Lifecycle.of(lifecycle or headers.get("x-fal-object-lifecycle")),
+            lifecycle,
         )
 
     async def download(self, request: Request) -> Response:
-        """Answer with a file or a part of it, as its access rule and lifetime allow."""
-        file = await self.store.do(self.shelf.find, request.path_params["file_id"])
-        if file is None or file.bytes is None or file.is_expired or file.access == "hide":
-            raise Refusal(404, "Not Found")
-        if file.name != request.path_params["name"]:
-            raise Refusal(404, "Not Found")
-        if file.access == "forbid":
-            raise Refusal(403, "Access to this file is forbidden")
+        """Answer with a file or a part of it, as its access rules and lifetime allow.
+
+        Whoever is named by a CDN token is that user; a signed address is as good as its owner.
+        """
+        file = await self._readable(request)
+        is_open = file.acl.decide((), None) == "allow"
+        cached = "public, max-age=31536000, immutable" if is_open else "private, no-store"
         return FileResponse(
             self.shelf.path(file),
             media_type=file.media_type,
             headers={
                 "access-control-allow-origin": "*",
-                "cache-control": "public, max-age=31536000, immutable",
+                "cache-control": cached,
                 "x-content-type-options": "nosniff",
             },
         )
 
+    async def _readable(self, request: Request) -> Shelved:
+        file = await self._named(request)
+        if is_signed(str(request.url), self.store.secret, file.file_id):
+            return file
+        user = cdn_user(request, self.store.secret)
+        match file.acl.decide((user,) if user else (), file.user):
+            case "allow":
+                return file
+            case "hide":
+                raise Refusal(404, "Not Found")
+            case "forbid":
+                raise Refusal(403, "Access to this file is forbidden")
+
+    async def _named(self, request: Request) -> Shelved:
+        """Return the file that the path names, whoever asks."""
+        file = await self.store.do(self.shelf.find, request.path_params["file_id"])
+        if file is None or file.bytes is None or file.is_expired:
+            raise Refusal(404, "Not Found")
+        if file.name != request.path_params["name"]:
+            raise Refusal(404, "Not Found")
+        return file
+
+    async def sign(self, request: Request) -> Response:
+        """Answer with an address, as text, under which anyone reads this file for a while."""
+        file = await self._named(request)
+        await self._need_owner(request, file)
+        body = await json_body(request)
+        seconds = _field(body, "duration")
+        seconds = SIGNED_SECONDS if seconds is None else seconds
+        if not isinstance(seconds, int | float) or not 1 <= seconds <= LONGEST_SIGNED_SECONDS:
+            words = f"duration is not from 1 to {LONGEST_SIGNED_SECONDS:g} seconds"
+            raise Refusal(400, words, error_type="bad_request")
+        if (_field(body, "scope") or ["read"]) != ["read"]:
+            raise Refusal(400, "scope: only read can be signed", error_type="bad_request")
+        url = with_base(file.url, f"{base_of(request)}/cdn")
+        return PlainTextResponse(signed_url(self.store.secret, url, file.file_id, seconds))
+
+    async def access(self, request: Request) -> Response:
+        """Say who may read the file at ``url``, or change it (PUT)."""
+        _need_key(request)
+        file_id = file_id_in(request.query_params.get("url", ""))
+        file = await self.store.do(self.shelf.find, file_id) if file_id else None
+        if file is None or file.is_expired:
+            raise Refusal(404, "Not Found")
+        await self._need_owner(request, file)
+        if request.method != "PUT":
+            return json_answer(file.acl.as_json())
+        acl = Acl.of(await json_body(request))
+        if acl is None:
+            raise Refusal(400, "an object with default and rules is needed")
+        await self.store.do(self.shelf.restrict, file.file_id, acl)
+        return json_answer(acl.as_json())
+
+    async def _need_owner(self, request: Request, file: Shelved) -> None:
+        """Refuse whoever does not own *file* in the words that its rules have for them."""
+        user = cdn_user(request, self.store.secret) or user_of(request)
+        if not user:
+            raise Refusal(401, "Authentication is required to access this resource")
+        if file.user and user != file.user:
+            hidden = file.acl.decide((user,), file.user) == "hide"
+            raise Refusal(404, "Not Found") if hidden else Refusal(403, "The file is another's")
+
     def need_cdn_token(self, request: Request) -> None:
         """Refuse with 401 whoever has no token of `cdn_token`."""
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme != "Bearer" or stands_for(self.store.secret, token) != "cdn":
+        if cdn_user(request, self.store.secret) is None:
             raise Refusal(401, "A CDN token is needed")
 
     async def _take_in(self, file: Shelved, request: Request) -> str:
