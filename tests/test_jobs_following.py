@@ -172,6 +172,27 @@ async def test_a_cancellation_by_somebody_else_is_told(
     assert (job.state, job.note) == ("cancelled", "cancelled on the platform")
 
 
+@pytest.mark.parametrize(
+    "problem",
+    [
+        PlatformError("no runner", error_type="runner_scheduling_failure"),
+        NotFoundError("no such result"),
+    ],
+    ids=["a failure to read", "gone"],
+)
+async def test_a_cancellation_whose_result_cannot_be_read_is_still_told(
+    tmp_path: Path, platform: FolderPlatform, problem: Exception
+) -> None:
+    platform.runs = 30
+    platform.result_problems = [problem]
+    async with jobs_in(tmp_path, platform) as jobs:
+        job = await jobs.start(intent())
+        (platform.folder / f"{job.request_id}.cancelled").touch()
+        job = await jobs.wait(job.job_id, 5)
+
+    assert (job.state, job.note) == ("cancelled", "cancelled on the platform")
+
+
 async def test_a_refused_key_leaves_the_job_unfinished_and_says_so(tmp_path: Path) -> None:
     class Locked(FolderPlatform):
         async def status(self, endpoint_id: str, request_id: str, *, logs: bool = True) -> Status:

@@ -259,12 +259,15 @@ class Follower:
             if not status.failed:
                 raise
             # The failure itself can no longer be read; the status says a little of it.
-            return await self._failed(course, problem_of_status(status, job.endpoint_id))
+            return await self._ended_badly(course, problem_of_status(status, job.endpoint_id))
         except BackendError as problem:
             course.doubts += 1
             if problem.retry_helps and not status.failed and course.doubts < DOUBTS:
                 raise
-            return await self._failed(course, problem)
+            if problem.retry_helps and status.error_type not in ("", problem.error_type):
+                # What failed is the reading, of a request that failed otherwise.
+                problem = problem_of_status(status, job.endpoint_id)
+            return await self._ended_badly(course, problem)
         return await self._done(course, status, result)
 
     async def _done(self, course: _Course, status: Status, result: Result) -> Work:
@@ -291,6 +294,11 @@ class Follower:
         # fal may keep a result for minutes only: it has to be on the disk.
         await self._write(course, fields, Step("done", "the platform completed it", durable=True))
         return replace(course.work, result=kept)
+
+    async def _ended_badly(self, course: _Course, problem: BackendError) -> Work:
+        if isinstance(problem, CancelledOnPlatformError):
+            return await self._cancelled(course, problem)
+        return await self._failed(course, problem)
 
     async def _failed(self, course: _Course, problem: BackendError) -> Work:
         error = error_of(problem)
