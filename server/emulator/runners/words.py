@@ -49,6 +49,8 @@ def wishes(text: str) -> Wishes:
         colours = tuple(
             c for c in colours if c not in (colour_names()["black"], colour_names()["white"])
         )
+    if "old photo" in lowered:
+        styles.add("sepia")
     return Wishes(
         text=text,
         place=next((place for place in places if place != "snow" or len(places) == 1), ""),
