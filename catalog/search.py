@@ -230,6 +230,8 @@ def _steps(text: str) -> list[str]:
 def _with_object(step: str, made: str) -> str:
     """Return *step* with its "it" replaced by what the step before it *made*."""
     named, count = _it().subn(f" {made} ", f" {step} ", count=1)
+    if not count and step.startswith("add"):
+        return f"{step} to {made}"
     return named.strip() if count else step
 
 

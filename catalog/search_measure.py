@@ -20,7 +20,8 @@ _ONES: Mapping[str, float] = {
     word: float(number)
     for number, words in enumerate(
         ("", "one un una uno ein eine um uma", "two dos zwei deux dois due",
-         "three tres drei trois", "four cuatro vier quatre quatro", "five cinco funf cinq", "six seis sechs sei",
+         "three tres drei trois", "four cuatro vier quatre quatro", "five cinco funf cinq",
+         "six seis sechs sei",
          "seven siete sieben sept", "eight ocho acht huit", "nine nueve neun neuf",
          "ten diez zehn dix dez dieci")
     )

@@ -17,15 +17,19 @@ _NAME, _VERSION_HIT, _KIND_HIT = 4.2, 2.2, 1.0
 _OTHER_NAME, _OTHER_VERSION, _NO_KIND, _OTHER_KIND = -2.4, -1.8, -0.6, -0.3
 _EXTRA_PART = 0.06
 # Further words of the query that are parts of the card's name as well.
-_OTHER_HIT = 0.8
+_OTHER_HIT, _RARE_HIT = 0.8, 2.2
+_FEW = 0.2
+# A card whose name says every word of the query.
+_WHOLE_QUERY = 2.4
 _MOST_OF_A_NAME = 0.5
+_LACKS_NAME = -0.4
 
 
 @dataclass(slots=True, eq=False)
 class Named:
     """The name in a query: its parts, versions and kinds with the cards that bear each.
 
-    *covered* is the share of the query's own words that the name takes up.
+    *covered* is the share of the query's *own* words (so many) that the name takes up.
     """
 
     parts: list[tuple[str, float, frozenset[int]]] = field(
@@ -37,9 +41,13 @@ class Named:
     kinds: list[tuple[str, frozenset[int]]] = field(
         default_factory=list[tuple[str, frozenset[int]]]
     )
-    others: list[frozenset[int]] = field(default_factory=list[frozenset[int]])
+    others: list[tuple[float, frozenset[int]]] = field(
+        default_factory=list[tuple[float, frozenset[int]]]
+    )
     kind_bits: int = 0
+    bearers: frozenset[int] = frozenset()
     covered: float = 0.0
+    own: int = 0
     weight: float = 0.0
 
     def __bool__(self) -> bool:
@@ -50,6 +58,13 @@ class Named:
         """Whether the name alone says what is wanted."""
         return bool(self.parts) and (bool(self.versions) or self.covered > _MOST_OF_A_NAME)
 
+    @property
+    def stranger(self) -> float:
+        """What a card gains that bears nothing of the name: less than nothing."""
+        if not self.parts:
+            return 0.0
+        return _OTHER_NAME if self.is_sure else _LACKS_NAME
+
     def worth(self, card: int, tables: SearchTables) -> float:
         """Return what *card* gains or loses for the name."""
         if not self.parts:
@@ -57,17 +72,22 @@ class Named:
         borne = sum(weight for _, weight, cards in self.parts if card in cards) / self.weight
         gain = _NAME * borne
         if borne < _MOST_OF_A_NAME:
-            return gain + (_OTHER_NAME if self.is_sure else -0.4)
+            return gain + self.stranger
         if self.versions:
             hits = sum(card in cards for _, cards in self.versions)
             gain += _VERSION_HIT * hits + (_OTHER_VERSION * (len(self.versions) - hits))
         for _, cards in self.kinds:
             gain += _KIND_HIT if card in cards else _NO_KIND
         gain += _OTHER_KIND * (tables.variants[card] & ~self.kind_bits).bit_count()
-        matched = sum(card in cards for cards in self.others)
-        gain += _OTHER_HIT * matched
+        matched = 0
+        for worth, cards in self.others:
+            if card in cards:
+                gain += worth
+                matched += 1
         matched += sum(card in cards for _, _, cards in self.parts)
         matched += sum(card in cards for _, cards in (*self.versions, *self.kinds))
+        if matched == self.own:
+            gain += _WHOLE_QUERY
         return gain - _EXTRA_PART * max(0, tables.parts[card] - matched)
 
     def borne_by(self, card: int) -> list[str]:
@@ -96,16 +116,30 @@ def named_in(reading: Reading, lexicon: Lexicon, tables: SearchTables) -> Named:
                 named.versions.append((part, frozenset(cards)))
         elif any(is_name) and part in tables.kinds:
             named.kinds.append((part, frozenset(cards)))
-        elif any(is_name) and len(cards) < tables.count // 6 and part not in lexicon.stop:
-            named.others.append(frozenset(cards))
+        elif any(is_name) and len(cards) < tables.count // 6 and not lexicon.is_plain(part):
+            named.others.append((_OTHER_HIT, frozenset(cards)))
     _join(parts, named, tables, seen)
+    _weigh_others(named)
     kinds = {word for word, _ in named.kinds} | seen
     named.kind_bits = sum(1 << n for n, kind in enumerate(tables.kinds[:32]) if kind in kinds)
+    named.bearers = frozenset().union(*(cards for _, _, cards in named.parts))
     named.weight = sum(weight for _, weight, _ in named.parts)
-    own = [part for part in parts if part not in lexicon.stop]
+    own = {part for part in parts if part not in lexicon.stop}
+    named.own = len(own)
     taken = len(named.parts) + len(named.versions) + len(named.kinds)
     named.covered = min(1.0, taken / len(own)) if own else 0.0
     return named
+
+
+def _weigh_others(named: Named) -> None:
+    """Let a further word count more that marks only a few of the cards of that name."""
+    if not named.parts:
+        return
+    bearers = named.parts[0][2].intersection(*(cards for _, _, cards in named.parts[1:]))
+    named.others = [
+        (_RARE_HIT if 0 < len(cards & bearers) <= _FEW * len(bearers) else _OTHER_HIT, cards)
+        for _, cards in named.others
+    ]
 
 
 def _query_parts(reading: Reading, lexicon: Lexicon) -> list[str]:

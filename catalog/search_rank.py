@@ -47,6 +47,7 @@ _MOST_TERMS = 14
 _TOO_COMMON = 0.35
 
 SURE_TASK = 0.75
+_LONG_WORD = 8
 _KNOWN_SHARE = 0.55
 
 
@@ -75,9 +76,10 @@ class Understood:
 _PRODUCTS = {"image": "image", "video": "video", "audio": "audio", "3d": "3d mesh", "text": "text"}
 _TASK_MAKES = {
     "t2i": "image", "i2i": "image", "t2v": "video", "i2v": "video", "v2v": "video",
-    "ref2v": "video", "avatar": "video", "lipsync": "video", "motion": "video", "tts": "audio", "voice": "audio",
-    "music": "audio", "sfx": "audio", "audioclean": "audio", "stems": "audio", "i2m": "3d",
-    "t2m": "3d", "m": "3d", "stt": "text", "llm": "text", "ocr": "text", "caption": "text",
+    "ref2v": "video", "avatar": "video", "lipsync": "video", "motion": "video",
+    "tts": "audio", "voice": "audio", "music": "audio", "sfx": "audio", "audioclean": "audio",
+    "stems": "audio", "i2m": "3d", "t2m": "3d", "m": "3d", "stt": "text", "llm": "text",
+    "ocr": "text", "caption": "text",
 }  # fmt: skip
 
 
@@ -127,7 +129,7 @@ def _weighed(reading: Reading, lexicon: Lexicon) -> list[Fired]:
     damped = {other for task in sure for other in lexicon.damps.get(str(task), ())}
     for task in sure:  # two that would put each other out both stay
         for other in lexicon.damps.get(str(task), ()):
-            if task in lexicon.damps.get(str(other), ()):
+            if other in sure and task in lexicon.damps.get(str(other), ()):
                 damped -= {task, other}
     kept: list[Fired] = []
     for one in fired:
@@ -152,7 +154,7 @@ def _from_text(understood: Understood, tables: SearchTables) -> list[Fired]:
         task = tables.tasks[fired.task][0]
         does = tables.bits.of(f"c{task}")
         share = (does & cards).bit_count() / does.bit_count()
-        if share < 0.2 and not task.startswith(("train", "llm", "prompter")):
+        if share < 0.2 and not task.startswith(("train", "llm", "prompter", "m.")):
             fired = Fired(fired.task, fired.strength * _DAMPED, fired.units)
         kept.append(fired)
     return sorted(kept, key=lambda f: (-f.strength, f.task))
@@ -212,6 +214,8 @@ def _first_scores(
     for key, gain in _flat_lists(understood):
         for card in tables.weighted(key)[0]:
             scores[card] = get(card, 0.0) + gain
+    for card in understood.named.bearers:
+        scores[card] = get(card, 0.0) + understood.named.worth(card, tables)
     if allowed is not None:
         scores = _among(scores, tables, allowed)
     for key, weight in lists:
@@ -240,7 +244,7 @@ def _flat_lists(understood: Understood) -> list[tuple[str, float]]:
     lists = [(f"k{category}", sure) for category in understood.direction.categories]
     if not understood.tasks:
         lists += [(f"o{medium}", _MEDIUM) for medium in sorted(understood.direction.media)]
-    return lists + [(f"n{word}", 0.5) for word, _, _ in understood.named.parts]
+    return lists
 
 
 def _among(scores: dict[int, float], tables: SearchTables, allowed: int) -> dict[int, float]:
@@ -264,6 +268,7 @@ class _Look:
     def __init__(self, understood: Understood, tables: SearchTables) -> None:
         self.tables = tables
         self.named = understood.named if understood.named else None
+        self.stranger = understood.named.stranger
         self.wishes = _without_goals(understood, tables)
         media = understood.direction.media - {"text"}
         self.media = media_bits(media) if not understood.named.is_sure else 0
@@ -295,8 +300,8 @@ class _Look:
             gain += _VARIANT * unasked.bit_count()
         if card in self.tongues:
             gain += _OWN_TONGUE if card in self.tongue else _OTHER_TONGUE
-        if self.named is not None:
-            gain += self.named.worth(card, tables)
+        if self.named is not None and card not in self.named.bearers:
+            gain += self.stranger
         if self.wishes is not None:
             gain += self.wishes.worth(card, tables)
         return gain
@@ -380,12 +385,21 @@ def _is_low(understood: Understood, tables: SearchTables, cards: list[int]) -> b
 
 def _has_sure_task(reading: Reading) -> bool:
     """Whether a task is surely meant: not by a mended word among many others."""
-    given = {word.unit for word in reading.words if word.given}
+    given = {word.unit: word for word in reading.words if word.given}
     meant = {word.unit for word in reading.words} - reading.quiet
-    return any(
-        fired.strength >= SURE_TASK and (not fired.units <= given or 2 * len(given) > len(meant))
-        for fired in reading.tasks.values()
-    )
+    near = {
+        unit
+        for unit, word in given.items()
+        if len(word.text) >= _LONG_WORD and abs(len(word.text) - len(word.given)) <= 1
+    }
+    for fired in reading.tasks.values():
+        if fired.strength < SURE_TASK:
+            continue
+        if not fired.units <= given.keys() or 2 * len(given) > len(meant):
+            return True
+        if fired.units <= near and 2 * len(given) == len(meant):
+            return True
+    return False
 
 
 def _known_share(understood: Understood, tables: SearchTables, cards: list[int]) -> float:

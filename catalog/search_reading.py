@@ -22,6 +22,8 @@ _ENGLISH = frozenset(
 # A phrase loses this much of its strength for each word between its own.
 _GAP = 0.22
 _REVERSED = 0.92
+# A task that one everyday word speaks of is hardly meant when there are others.
+_ORDINARY = 0.7
 # What a mended word is worth beside one that was spelled right.
 MENDED = 0.9
 _LONGEST_PREFIX = 16
@@ -94,19 +96,28 @@ class Lexicon:
 
     def senses_of(self, word: str) -> list[int]:
         """Return the senses of *word*: as it is, else by its trunk, else by its beginning."""
-        trunk = stem(word)
         found = self.words.get(word)
+        begun = self._begun(word)
+        if word in self.common:  # "present" is no presenter
+            return [*(found or ()), *begun] if begun else found or []
+        trunk = stem(word)
         if found is None:
             found = self.stems.get(trunk) or self.words.get(trunk)
-        if found is None:
-            for size in range(min(len(word), _LONGEST_PREFIX), 2, -1):
-                if word[:size] in self.prefixes:
-                    found = self.prefixes[word[:size]]
-                    break
         spelled = self.literals.get(trunk)
-        if spelled is None:
-            return found or []
-        return [*(found or []), *(s for s in spelled if found is None or s not in found)]
+        if found is not None and spelled is None and not begun:
+            return found
+        return list(dict.fromkeys((*(found or ()), *(spelled or ()), *begun)))
+
+    def _begun(self, word: str) -> list[int]:
+        """Return the senses of the longest known beginning of *word*."""
+        for size in range(min(len(word), _LONGEST_PREFIX), 2, -1):
+            if word[:size] in self.prefixes:
+                return self.prefixes[word[:size]]
+        return []
+
+    def is_plain(self, word: str) -> bool:
+        """Whether *word* never tells models apart."""
+        return word in self.stop or word in self.never
 
     def knows(self, word: str) -> bool:
         """Whether *word* is spelled as it should be, as far as is known."""
@@ -136,7 +147,7 @@ class Lexicon:
             far = distance(word, known, most)
             if far > most or (far == 2 and not _alike(word, known)):
                 continue
-            if len(word) == 4 and len(known) < 5 and bits != known_bits:
+            if len(word) < 6 and len(known) <= len(word) and bits != known_bits:
                 continue  # short words have too many neighbours
             rank = (far, known[-1] != word[-1], known not in self.words, known)
             if best is None or rank < best:
@@ -285,9 +296,17 @@ class Lexicon:
                 if not close:
                     continue
                 worth = strength * close
+                if len(needs) == 1 and self._is_ordinary(reading, units):
+                    worth *= _ORDINARY
                 known = reading.tasks.get(task)
                 if known is None or worth > known.strength:
                     reading.tasks[task] = Fired(task, worth, units)
+
+    def _is_ordinary(self, reading: Reading, units: frozenset[int]) -> bool:
+        """Whether *units* are one everyday word among others that mean something."""
+        if len(units) != 1 or reading.units - len(reading.quiet) < 2:
+            return False
+        return any(word.unit in units and word.text in self.common for word in reading.words)
 
     def _closeness(
         self, reading: Reading, needs: Sequence[int], ordered: bool
@@ -320,4 +339,4 @@ class Lexicon:
 
 def _alike(word: str, known: str) -> bool:
     """Whether two words that differ in two letters still look like one."""
-    return len(word) >= 6 and (word[:3] == known[:3] or word[-2:] == known[-2:])
+    return len(word) >= 7 and (word[:3] == known[:3] or word[-2:] == known[-2:])
