@@ -91,7 +91,7 @@ async def open_emulator(
                 direct,
                 sockets,
                 Storage(store, shelf),
-                platform_routes(catalog, store, shelf, pace),
+                platform_routes(folder, catalog, store, shelf, pace),
                 controls,
                 webhooks,
             )

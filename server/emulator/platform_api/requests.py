@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -120,9 +121,14 @@ class Requests:
 
 
 async def history(
-    door: Door, asked: Asked, endpoint_ids: Sequence[str], expansions: Sequence[str]
+    door: Door,
+    asked: Asked,
+    endpoint_ids: Sequence[str],
+    expansions: Sequence[str],
+    *,
+    runners: bool = False,
 ) -> Response:
-    """List requests to *endpoint_ids* as the query chooses them."""
+    """List requests to *endpoint_ids* as the query chooses them, with *runners* where asked."""
     expand = asked.many("expand", expansions)
     request_id = asked.uuid("request_id")
     page = asked.page()
@@ -144,6 +150,8 @@ async def history(
     if "billing" in expand:
         units = await door.do(_units, door, [item["request_id"] for item in items])
         items = [{**item, "billable_units": units[item["request_id"]]} for item in items]
+    if runners:
+        items = [{**item, "runner_id": runner_of(item)} for item in items]
     told = page.told(page.offset + page.limit + more)
     return json_answer({"items": items, **told})
 
@@ -155,6 +163,16 @@ def _units(door: Door, request_ids: Sequence[str]) -> Mapping[str, float | None]
         request_ids,
     )
     return {row["id"]: row["units"] for row in found.fetchall()}
+
+
+def runner_of(item: Mapping[str, Any]) -> str | None:
+    """Return an id for the runner of a request, None where it has not ended yet.
+
+    The emulator draws each request by itself, so each has a runner of its own.
+    """
+    if item["ended_at"] is None:
+        return None
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"runner:{item['request_id']}"))
 
 
 def made_urls(output: str | None) -> list[str]:

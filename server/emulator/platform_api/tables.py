@@ -80,7 +80,6 @@ CREATE TABLE IF NOT EXISTS tagged (
     asset_id TEXT NOT NULL,
     PRIMARY KEY (tag_id, asset_id)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS file_rules (file_id TEXT PRIMARY KEY, rules TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS instances (
     id TEXT PRIMARY KEY,
     type TEXT NOT NULL,
