@@ -598,10 +598,10 @@ def test_a_card_of_every_category_gets_an_output_that_fits_its_schema(tmp_path: 
     catalog = CatalogIndex.open()
     cards: dict[tuple[str, tuple[str, ...]], ModelCard] = {}
     for category in catalog.categories:
-        for endpoint_id in catalog.of_category(category)[:12]:
+        for endpoint_id in catalog.of_category(category)[:4]:
             card = catalog.get(endpoint_id)
             cards.setdefault((category, tuple(sorted(card.output_media))), card)
-    assert sweep(itertools.islice(cards.values(), 90), tmp_path) > 60
+    assert sweep(itertools.islice(cards.values(), 60), tmp_path) > 35
 
 
 def test_importing_the_runners_imports_nothing_heavy() -> None:

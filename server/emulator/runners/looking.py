@@ -32,7 +32,7 @@ def described(picture: Image.Image) -> str:
 
 def colours(picture: Image.Image, count: int) -> list[str]:
     """The names of the *count* colours that cover most of *picture*."""
-    few = resized(picture.convert("RGB"), (48, 48), Image.Resampling.BOX)
+    few = resized(picture.convert("RGB"), (24, 24), Image.Resampling.BOX)
     names: dict[str, int] = {}
     data = few.tobytes()
     for at in range(0, len(data), 3):

@@ -1,6 +1,7 @@
 """Three-dimensional models from words or pictures, in the formats that are asked for."""
 
 from collections.abc import Callable, Sequence
+from weakref import WeakKeyDictionary
 
 from PIL import Image
 
@@ -13,6 +14,9 @@ from server.emulator.work import Made, RunnerError
 
 _FORMAT_FIELDS = ("geometry_file_format", "output_format", "format", "file_format", "mesh_format")
 
+# One model is written in several formats; it is shaped once.
+_SHAPED: WeakKeyDictionary[Request, Solid] = WeakKeyDictionary()
+
 
 def solid_of(request: Request) -> Solid:
     """The solid that *request* asks for: a relief of the first given picture, else of its words.
@@ -20,10 +24,16 @@ def solid_of(request: Request) -> Solid:
     Raises:
         RunnerError: a given picture cannot be read.
     """
-    pictures = ordered(request)
-    if pictures:
-        return relief(opened(pictures[0]))
-    return solid(request.text or request.task.endpoint_id, request.chance("solid"))
+    found = _SHAPED.get(request)
+    if found is None:
+        pictures = ordered(request)
+        if pictures:
+            found = relief(opened(pictures[0]))
+        else:
+            words = request.text or request.task.endpoint_id
+            found = solid(words, request.chance("solid"))
+        _SHAPED[request] = found
+    return found
 
 
 def model_maker(name: str) -> Callable[[Request], Sequence[Made]]:

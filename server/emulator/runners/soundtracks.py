@@ -58,12 +58,12 @@ def mixed(parts: Sequence[tuple[Sound, float]], seconds: float) -> Sound:
 
 
 def given_sound(request: Request) -> Sound | None:
-    """The sound that a video shall be made to, where one is given.
+    """The sound that a video shall be made to, where one is given, with the tone of a preview.
 
     Raises:
         RunnerError: the given sound cannot be read.
     """
     for given in request.media("audio"):
         if "reference" not in given.field:
-            return heard(given, tones.RATE)
+            return tones.with_marker(heard(given, tones.RATE))
     return None
