@@ -11,7 +11,8 @@ LONGEST = 60
 _HIDDEN = r"""(?xi)
     [0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}:\S{8,}   # a fal key
     | \b(bearer|key|basic)\s+[\w./+=:-]{16,}
-    | \b(sk|pk|rk|hf|ghp|gho|github_pat|glpat|xox[abp]|akia|aiza)[-_]?[a-z0-9_-]{14,}
+    | \b(sk|pk|rk|hf|ghp|gho|github_pat|glpat|xox[abp])[-_][a-z0-9_-]{14,}
+    | \b(akia|aiza)[a-z0-9_-]{14,}
     | \beyj[\w-]{8,}\.eyj[\w-]{8,}                                        # a signed token
     | ://[^/\s:@]+:[^/\s@]+@                                              # a password in a URL
     | "(api_?key|secret|password|authorization|access_token)"\s*:           # a field that holds one
