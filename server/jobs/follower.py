@@ -17,6 +17,7 @@ from server.fal.problems import (
     NetworkError,
     NoBalanceError,
     NotFoundError,
+    PlatformError,
     UnauthorisedError,
     problem_of_status,
 )
@@ -37,8 +38,10 @@ LOG_LINES = 20
 LOG_LENGTH = 300
 # A request the platform says it does not know is asked for this often before it counts as gone.
 MISSES = 5
-# A 5xx for a completed request was seen to hide finished work; it is asked for this often.
+# A 5xx for a completed request was seen to hide finished work; it is asked for this often, and a
+# few times even where the platform says that asking again is in vain: the status knew no failure.
 DOUBTS = 6
+FEW_DOUBTS = 3
 LONGEST_PAUSE = 60.0
 KEPT_RESULT = 64 * 1024
 
@@ -262,7 +265,7 @@ class Follower:
             return await self._ended_badly(course, problem_of_status(status, job.endpoint_id))
         except BackendError as problem:
             course.doubts += 1
-            if problem.retry_helps and not status.failed and course.doubts < DOUBTS:
+            if not status.failed and course.doubts < _doubts_about(problem):
                 raise
             if problem.retry_helps and status.error_type not in ("", problem.error_type):
                 # What failed is the reading, of a request that failed otherwise.
@@ -339,3 +342,10 @@ class Follower:
         fields = Fields(error=error, ended=datetime.now(UTC), queue_position=None)
         await self._write(course, fields, Step("failed", "the platform does not know it"))
         return course.work
+
+
+def _doubts_about(problem: BackendError) -> int:
+    """Return how often a result is asked for that fails with *problem* though all went well."""
+    if problem.retry_helps:
+        return DOUBTS
+    return FEW_DOUBTS if isinstance(problem, PlatformError) else 1
