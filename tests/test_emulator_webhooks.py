@@ -171,6 +171,14 @@ async def test_our_own_client_proves_it_and_follows_a_rotation_of_the_keys(tmp_p
         assert (await webhooks.verify(*receiver.came[0])).ok
 
 
+async def test_after_a_retry_of_the_platform_it_tells_another_gateway_id(tmp_path: Path) -> None:
+    async with receiving() as receiver, emulated(tmp_path, loopback_webhooks=True) as client:
+        request = await asked(client, receiver.url, **{"x-emulator-fault": "runner_503=1"})
+        (told,) = await receiver.told()
+        assert told["request_id"] == request["request_id"] != told["gateway_request_id"]
+        assert told["status"] == "OK"
+
+
 async def test_it_is_told_again_until_it_is_heard(tmp_path: Path) -> None:
     options: dict[str, Any] = {"loopback_webhooks": True}
     async with receiving(500, 404, 429) as receiver, emulated(tmp_path, **options) as client:

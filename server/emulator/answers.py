@@ -68,7 +68,11 @@ def json_answer(
 
 
 def failure_headers(
-    status: int, error_type: str | None, *, user_timeout: bool = False
+    status: int,
+    error_type: str | None,
+    *,
+    user_timeout: bool = False,
+    needs_retry: bool = False,
 ) -> dict[str, str]:
     """Return the headers that tell a client of what type a failure is and whether to try again.
 
@@ -77,7 +81,7 @@ def failure_headers(
     headers = {"x-fal-error-type": error_type} if error_type else {}
     if user_timeout:
         headers["x-fal-request-timeout-type"] = "user"
-    retry = status in RETRYABLE and not user_timeout
+    retry = (needs_retry or status in RETRYABLE) and not user_timeout
     headers["x-fal-retryable"] = "true" if retry else "false"
     if retry:
         headers["x-fal-needs-retry"] = "1"

@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from server.emulator.changes import Changes
+from server.emulator.retrying import gap_before_retry
 from server.emulator.rows import Row, Rows
 from server.emulator.runs import Ending, LostClaimError, Runs, broken
 from server.emulator.store import Store
@@ -134,6 +135,13 @@ class Engine:
             return Ending(broken(500, "internal_error", "Internal server error"))
 
     async def _finish(self, row: Row, ending: Ending) -> None:
+        """Write down how *row* ended, or that the platform tries it again."""
+        gap = gap_before_retry(row, ending.outcome, self._runs.pace.speed)
+        if gap is not None:
+            words = f"Attempt {row.attempts} failed: {ending.outcome.error}; trying again"
+            if not await self._store.do(self._rows.retry, row, gap, words):
+                raise LostClaimError(row.request_id)
+            return
         files = [file.as_row() for file in ending.files]
         if not await self._store.do(self._rows.complete, row, ending.outcome, files):
             for file in ending.files:

@@ -10,6 +10,9 @@ drop_before          the connection breaks before the request is accepted
 latency              the answer comes *seconds* later
 bad_json             half of a JSON body
 slow, stuck          the runner takes *seconds*, or never ends
+runner_500, runner_502, runner_503, runner_504, runner_lost, runner_needs_retry
+                     the runner fails in the first *seconds* attempts, in all without a number;
+                     the last one is a 500 whose application asks for another attempt
 moderation           the model refuses the content
 result_504           504 of the ingress proxy when the result is read
 expired_file         a download answers 404
@@ -30,7 +33,15 @@ from server.emulator.places import place_of
 from server.emulator.store import Store
 
 HEADER = b"x-emulator-fault"
-ON_RUNNER = frozenset({"slow", "stuck", "moderation"})
+FAILING_ATTEMPTS: Mapping[str, tuple[int, str, str]] = {
+    "runner_500": (500, "runner_server_error", "The runner failed"),
+    "runner_502": (502, "runner_incomplete_response", "The runner's answer broke off"),
+    "runner_503": (503, "runner_scheduling_failure", "No runner is available"),
+    "runner_504": (504, "request_timeout", "The request ran too long"),
+    "runner_lost": (503, "runner_disconnected", "The runner disconnected"),
+    "runner_needs_retry": (500, "runner_server_error", "The runner asks for another attempt"),
+}
+ON_RUNNER = frozenset({"slow", "stuck", "moderation", *FAILING_ATTEMPTS})
 USUAL_PLACE: Mapping[str, str] = {
     "result_504": "result",
     "expired_file": "download",

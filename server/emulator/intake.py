@@ -11,7 +11,9 @@ from catalog.endpoint import EndpointId
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from server.emulator.answers import Refusal, base_of, has_key, user_of
+from server.emulator.retrying import wishes
 from server.emulator.rows import Submission
+from server.emulator.tags import tags_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +57,17 @@ class Intake:
     ) -> Submission:
         """Return the request that *asked* brings in; *wait* is how long it queues at the least.
 
+        ``X-Fal-Runner-Hint`` and ``x-app-fal-disable-fallback`` change nothing: every runner here
+        is as good as the next, and no model stands in for another.
+
         Raises:
             Refusal: 400; a header cannot be read.
         """
         headers = asked.headers
         options: dict[str, Any] = {"faults": asked.scope.get("emulator.faults", {})}
+        options |= wishes(headers)
+        if tags := tags_of(headers.get("x-fal-tags")):
+            options["tags"] = tags
         if lifecycle := headers.get("x-fal-object-lifecycle-preference"):
             options["lifecycle"] = lifecycle
         if headers.get("x-fal-store-io") == "0":

@@ -51,8 +51,9 @@ class Row:
 
     *app* is the id without its path, under which status and result are read. *options*: ``direct``
     (a caller waits on the run host), ``faults`` (kinds injected), ``lifecycle`` (of its files),
-    ``realtime`` (a socket waits), ``store_io``, ``stream`` (somebody hears the output before
-    it is whole), ``user`` (id of the key), ``webhook`` and ``base`` (where its files are read).
+    ``needs_retry`` (of its end), ``realtime`` (a socket waits), ``retries`` (limits by kind of
+    trouble), ``store_io``, ``stream`` (somebody hears the output before it is whole), ``tags``,
+    ``user`` (id of the key), ``webhook`` and ``base`` (where its files are read).
     *changed* grows over all rows with every visible change, *attempts* with every retry.
     """
 
@@ -99,13 +100,17 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a request ended: status and body of its result, words for its status, billed units."""
+    """How a request ended: status and body of its result, words for its status, billed units.
+
+    *needs_retry*: the application asks the platform to try again.
+    """
 
     status_code: int
     body: Any
     error: str | None = None
     error_type: str | None = None
     units: float = 0.0
+    needs_retry: bool = False
 
 
 CANCELLED = Outcome(
@@ -335,14 +340,32 @@ class Rows:
             db.executemany("INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", files)
             return True
 
+    def retry(self, row: Row, gap: float, words: str) -> bool:
+        """Put the request that *row* claimed back into the queue, for *gap* seconds at the least.
+
+        False, and nothing written, when the claim is lost.
+        """
+        with self._store.writing() as db:
+            if not self._holds(db, row.request_id, row.fence):
+                return False
+            self._log(db, row.request_id, words, "WARN")
+            db.execute(
+                "UPDATE requests SET state = 'IN_QUEUE', fence = fence + 1, owner = NULL,"
+                " lease = NULL, started = NULL, attempts = attempts + 1, ready = ? WHERE id = ?",
+                (time.time() + gap, row.request_id),
+            )
+            self._touch(db, row.request_id)
+            return True
+
     def _end(self, db: sqlite3.Connection, request_id: str, outcome: Outcome) -> None:
         db.execute(
             "UPDATE requests SET state = 'COMPLETED', fence = fence + 1, owner = NULL,"
             " lease = NULL, ended = ?, status_code = ?, output = ?, error = ?, error_type = ?,"
-            " units = ? WHERE id = ?",
+            " units = ?, options = CASE WHEN ? THEN"
+            " json_set(options, '$.needs_retry', json('true')) ELSE options END WHERE id = ?",
             (
                 time.time(), outcome.status_code, json.dumps(outcome.body), outcome.error,
-                outcome.error_type, outcome.units, request_id,
+                outcome.error_type, outcome.units, outcome.needs_retry, request_id,
             ),
         )  # fmt: skip
         self._touch(db, request_id)

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from catalog.index import CatalogIndex
 from catalog.media import MediaFacts
 from catalog.pricing import estimate
 from server.emulator.drawing import Drawers, Drawn, MadeFile, RunnerCrashedError, RunnerLostError
+from server.emulator.faults import FAILING_ATTEMPTS
 from server.emulator.fitting import Wrong, fit
 from server.emulator.inputs import Inputs, named_media
 from server.emulator.pace import SLOW, Pace
@@ -75,6 +76,8 @@ class Runs:
         Raises:
             LostClaimError: the claim went to somebody else meanwhile.
         """
+        if failed := _failed(row):
+            return Ending(failed)
         if "stuck" in row.faults:
             await anyio.sleep_forever()
         scratch = self.folder / "work" / f"{row.request_id}-{row.fence}"
@@ -171,6 +174,15 @@ class Runs:
             line = f"{share:4.0%}|{bar}| {words}".rstrip()
             if not await self.store.do(self.rows.log, row.request_id, row.fence, line):
                 raise LostClaimError(row.request_id)
+
+
+def _failed(row: Row) -> Outcome | None:
+    """Return how this attempt fails because it was asked to, None where it is not."""
+    for kind, failing in row.faults.items():
+        if kind in FAILING_ATTEMPTS and (failing is None or row.attempts <= failing):
+            outcome = broken(*FAILING_ATTEMPTS[kind])
+            return replace(outcome, needs_retry=kind == "runner_needs_retry")
+    return None
 
 
 def seed_of(request_id: str, arguments: Mapping[str, Any]) -> int:

@@ -36,7 +36,9 @@ def lifetime(row: Row) -> float:
 
 
 def is_expired(row: Row) -> bool:
-    """Return whether the result of a request without payload storage is gone."""
+    """Return whether the result of a request without payload storage is gone, or was deleted."""
+    if row.options.get("deleted"):
+        return True
     if row.options.get("store_io", True) or row.ended is None:
         return False
     return time.time() - row.ended > lifetime(row)
@@ -115,7 +117,12 @@ def result_answer(row: Row, base: str) -> Response:
     status = row.status_code or 500
     if status >= 400:
         timed_out = row.error_type == "startup_timeout"
-        headers |= failure_headers(status, row.error_type, user_timeout=timed_out)
+        headers |= failure_headers(
+            status,
+            row.error_type,
+            user_timeout=timed_out,
+            needs_retry=bool(row.options.get("needs_retry")),
+        )
     return json_answer(with_base(row.output, f"{base}/cdn"), status, headers)
 
 
