@@ -1,4 +1,4 @@
-"""Pictures open, follow the arguments and say that they are previews; edits change what was given."""
+"""Pictures open, follow the arguments and say what they are; edits change what was given."""
 
 from collections.abc import Mapping
 from pathlib import Path
