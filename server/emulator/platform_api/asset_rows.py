@@ -13,8 +13,8 @@ from pydantic import Field
 from server.emulator.answers import ApiRefusal
 from server.emulator.platform_api.alike import likeness
 from server.emulator.platform_api.asked import Body
-from server.emulator.platform_api.requests import children
-from server.emulator.shelf import CDN, file_id_in, with_base
+from server.emulator.platform_api.requests import children, kept_id
+from server.emulator.shelf import CDN, with_base
 from server.emulator.telling import instant
 
 MediaType = Literal["image", "video", "audio", "3d"]
@@ -187,8 +187,8 @@ def _fits(row: Any, wanted: Filters) -> bool:  # noqa: ANN401  # a row
 
 def _likeness(row: Any, words: str, file_url: str) -> float | None:  # noqa: ANN401  # a row
     if file_url:
-        file_id = file_id_in(file_url)
-        same = row["url"] == file_url or (file_id and file_id == file_id_in(row["url"] or ""))
+        file_id = kept_id(file_url)
+        same = row["url"] == file_url or (file_id and file_id == kept_id(row["url"] or ""))
         return 1.0 if same else 0.0
     if words:
         text = (row["title"], row["prompt"] or "", row["endpoint"] or "")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from sqlite3 import Connection
 from typing import Any, cast
 
-from server.emulator.platform_api.requests import children
-from server.emulator.shelf import CDN, file_id_in, with_base
+from server.emulator.platform_api.requests import children, kept_id
+from server.emulator.shelf import CDN, with_base
 from server.emulator.telling import instant
 
 _ROLES: tuple[tuple[str, str], ...] = (
@@ -74,7 +74,7 @@ class _Graph:
         return name
 
     def _input(self, key: str, url: str, depth: int) -> str:
-        file_id = file_id_in(url)
+        file_id = kept_id(url)
         row = (
             file_id
             and self.db.execute(

@@ -116,7 +116,7 @@ class Requests:
         return told
 
     def _file(self, url: str) -> Shelved | None:
-        file_id = file_id_in(url)
+        file_id = kept_id(url)
         return self.shelf.find(file_id) if file_id else None
 
 
@@ -175,12 +175,17 @@ def runner_of(item: Mapping[str, Any]) -> str | None:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"runner:{item['request_id']}"))
 
 
+def kept_id(url: str) -> str | None:
+    """Return the id of the file that *url*, stored or as told to a caller, names on the shelf."""
+    return file_id_in(with_base(url, "http://emulator.invalid/cdn"))
+
+
 def made_urls(output: str | None) -> list[str]:
     """Return every address in a stored output (JSON) that lies on the emulator's own shelf."""
     found: dict[str, None] = {}
 
     def look(value: Any) -> None:  # noqa: ANN401  # JSON
-        if isinstance(value, str) and file_id_in(value):
+        if isinstance(value, str) and kept_id(value):
             found[value] = None
         for inner in children(value):
             look(inner)
@@ -228,9 +233,9 @@ def _similarity(result: Mapping[str, Any], name: str, text: str) -> float:
     payloads = [result.get("json_input"), result.get("json_output")]
     if name == "query":
         return likeness(text, " ".join(words_in(payloads[0])))
-    wanted = file_id_in(text)
+    wanted = kept_id(text)
     for value in strings_in(payloads):
-        if value == text or (wanted and file_id_in(value) == wanted):
+        if value == text or (wanted and kept_id(value) == wanted):
             return 1.0
     return 0.0
 
