@@ -176,9 +176,10 @@ async def test_a_cancellation_by_somebody_else_is_told(
     "problem",
     [
         PlatformError("no runner", error_type="runner_scheduling_failure"),
+        PlatformError("failed", error_type="internal_error", retry_helps=False),
         NotFoundError("no such result"),
     ],
-    ids=["a failure to read", "gone"],
+    ids=["a failure to read", "one that stays", "gone"],
 )
 async def test_a_cancellation_whose_result_cannot_be_read_is_still_told(
     tmp_path: Path, platform: FolderPlatform, problem: Exception

@@ -267,7 +267,8 @@ class Follower:
             course.doubts += 1
             if not status.failed and course.doubts < _doubts_about(problem):
                 raise
-            if problem.retry_helps and status.error_type not in ("", problem.error_type):
+            said = ("", problem.error_type)
+            if isinstance(problem, PlatformError) and status.error_type not in said:
                 # What failed is the reading, of a request that failed otherwise.
                 problem = problem_of_status(status, job.endpoint_id)
             return await self._ended_badly(course, problem)
