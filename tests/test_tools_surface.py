@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from docs.tables import README, filled
 from prompts.library import PROMPTS
 from tests.house import Era, connected
 from tools.inventory import TOOLS
@@ -114,8 +113,3 @@ async def test_a_client_that_names_no_tool_of_ours_gets_a_protocol_error(tmp_pat
     async with connected(tmp_path) as client:
         with pytest.raises(Exception, match="unknown tool"):
             await client.call_tool("generat", {})
-
-
-def test_the_readme_tables_say_what_is() -> None:
-    text = README.read_text("utf-8")
-    assert filled(text) == text, "`make docs` rewrites the tables"
