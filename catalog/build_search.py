@@ -301,7 +301,8 @@ class _Index:
         return {
             **packed(self.forms, self.phrases, list(self.task_names)),
             "stop": sorted(set(stop)),
-            "common": sorted({*common, *map(stem, common)}),
+            "common": sorted(set(common)),
+            "common_stems": sorted({stem(word) for word in common} - set(common)),
             "weak": sorted(set(self.names["weak"])),
             "strong": self.names["strong"],
             "never": self.names["never"],

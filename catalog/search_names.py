@@ -19,6 +19,8 @@ _EXTRA_PART = 0.06
 # Further words of the query that are parts of the card's name as well.
 _OTHER_HIT, _RARE_HIT = 0.8, 2.2
 _FEW = 0.2
+# An everyday word in the names of so few cards may be meant as a name ("aurora").
+_FEW_CARDS = 4
 # A card whose name says every word of the query.
 _WHOLE_QUERY = 2.4
 _MOST_OF_A_NAME = 0.5
@@ -46,6 +48,7 @@ class Named:
     )
     kind_bits: int = 0
     bearers: frozenset[int] = frozenset()
+    maybe: frozenset[int] = frozenset()
     covered: float = 0.0
     own: int = 0
     weight: float = 0.0
@@ -122,6 +125,12 @@ def named_in(reading: Reading, lexicon: Lexicon, tables: SearchTables) -> Named:
     _weigh_others(named)
     kinds = {word for word, _ in named.kinds} | seen
     named.kind_bits = sum(1 << n for n, kind in enumerate(tables.kinds[:32]) if kind in kinds)
+    named.maybe = frozenset(
+        card
+        for part in parts
+        if part in lexicon.weak and len(cards := tables.cards(f"n{part}")) <= _FEW_CARDS
+        for card in cards
+    )
     named.bearers = frozenset().union(*(cards for _, _, cards in named.parts))
     named.weight = sum(weight for _, weight, _ in named.parts)
     own = {part for part in parts if part not in lexicon.stop}

@@ -15,7 +15,7 @@ from catalog.search_wishes import Wishes, wishes_in
 # What a task that fired adds to a card that does nothing else, before rarity.
 _TASK = 5.5
 _CATEGORY = 2.6
-_BESIDE_NAME = 0.7
+_BESIDE_NAME, _CONFIRMED = 0.7, 2.0
 # What a card that returns the only thing spoken of gains where no task is known.
 _MEDIUM = 0.8
 # Words count less once a task is sure, ordinary ones least ("cat" is in the name of a model).
@@ -131,14 +131,18 @@ def _weighed(reading: Reading, lexicon: Lexicon) -> list[Fired]:
         for other in lexicon.damps.get(str(task), ()):
             if other in sure and task in lexicon.damps.get(str(other), ()):
                 damped -= {task, other}
+    fired = [
+        one._replace(strength=one.strength * (_DAMPED if one.task in damped else 1.0))
+        for one in fired
+    ]
     kept: list[Fired] = []
     for one in fired:
-        factor = _DAMPED if one.task in damped else 1.0
+        factor = 1.0
         if any(o.strength >= 0.7 * one.strength and one.units < o.units for o in fired):
-            factor = min(factor, _INSIDE)
+            factor = _INSIDE
         elif any(o.strength > 1.15 * one.strength and one.units & o.units for o in fired):
-            factor = min(factor, _RIVAL)
-        kept.append(Fired(one.task, one.strength * factor, one.units))
+            factor = _RIVAL
+        kept.append(one._replace(strength=one.strength * factor))
     kept.sort(key=lambda f: (-f.strength, f.task))
     least = _LEAST_TASK * kept[0].strength if kept else 0.0
     return [one for one in kept if one.strength >= least][:8]
@@ -214,8 +218,8 @@ def _first_scores(
     for key, gain in _flat_lists(understood):
         for card in tables.weighted(key)[0]:
             scores[card] = get(card, 0.0) + gain
-    for card in understood.named.bearers:
-        scores[card] = get(card, 0.0) + understood.named.worth(card, tables)
+    for card, gain in _name_gains(understood, tables):
+        scores[card] = get(card, 0.0) + gain
     if allowed is not None:
         scores = _among(scores, tables, allowed)
     for key, weight in lists:
@@ -225,6 +229,19 @@ def _first_scores(
                 if column[card] and card not in head:
                     scores[card] += column[card] * weight
     return scores
+
+
+def _name_gains(understood: Understood, tables: SearchTables) -> list[tuple[int, float]]:
+    """Return what cards gain for a name, and for half a name that a sure task confirms."""
+    named = understood.named
+    gains = [(card, named.worth(card, tables)) for card in named.bearers]
+    if named.maybe:
+        does = 0
+        for fired in understood.tasks:
+            if fired.strength >= _INSIDE:
+                does |= tables.bits.of(f"c{tables.tasks[fired.task][0]}")
+        gains += [(card, _CONFIRMED) for card in sorted(named.maybe) if does >> card & 1]
+    return gains
 
 
 def _weighted_lists(understood: Understood, tables: SearchTables) -> list[tuple[str, float]]:

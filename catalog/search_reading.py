@@ -10,6 +10,10 @@ from catalog.search_text import LONGEST_QUERY, distance, is_unspaced, letters, p
 
 # Written with a capital within a sentence, so perhaps the name of a place or person.
 _PROPER = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+")
+_NOT_ENGLISH = frozenset(
+    {"de", "la", "el", "los", "las", "un", "una", "le", "les", "des", "du", "une", "der", "die"}
+    | {"das", "ein", "eine", "einen", "il", "lo", "di", "da", "do", "uma", "mi", "mon", "meine"}
+)
 _WEAK_TO = frozenset({"a", "en", "in", "em", "as", "na", "at"})
 _ENGLISH = frozenset(
     {
@@ -30,6 +34,8 @@ _LONGEST_PREFIX = 16
 _MOST_WORDS = 60
 # Signs of unspaced scripts between known words that pass for endings and particles.
 _LONGEST_GAP = 3
+_VERSION = re.compile(r"\d")
+_VOWELS = str.maketrans("aeiouy", "------")
 
 
 class Word(NamedTuple):
@@ -80,6 +86,7 @@ class Lexicon:
         self.aliases: dict[str, list[list[Any]]] = compiled["aliases"]
         self.stop: frozenset[str] = frozenset(compiled["stop"])
         self.common: frozenset[str] = frozenset(compiled["common"])
+        self.common_stems: frozenset[str] = frozenset(compiled["common_stems"])
         self.weak: frozenset[str] = frozenset(compiled["weak"])
         self.never: frozenset[str] = frozenset(compiled["never"])
         self.damps: dict[str, list[int]] = compiled["damps"]
@@ -102,7 +109,7 @@ class Lexicon:
             return [*(found or ()), *begun] if begun else found or []
         trunk = stem(word)
         if found is None:
-            found = self.stems.get(trunk) or self.words.get(trunk)
+            found = self.stems.get(trunk) or self.words.get(trunk) or self.stems.get(word)
         spelled = self.literals.get(trunk)
         if found is not None and spelled is None and not begun:
             return found
@@ -126,13 +133,14 @@ class Lexicon:
             or word in self.spelling
             or word in self.stop
             or word in self.common
-            or stem(word) in self.common
+            or (trunk := stem(word)) in self.common
+            or trunk in self.common_stems
             or bool(self.senses_of(word))
         )
 
-    def mended(self, word: str, most: int = 2) -> list[str]:
+    def mended(self, word: str, most: int = 2, *, named: bool = False) -> list[str]:
         """Return what the unknown *word* may have been meant to be, *most* letters away; itself
-        where nothing is near.
+        where nothing is near. Names come first where the query is *named*, else words.
         """
         if len(word) < 4 or not word.isalpha() or not word.isascii() or len(word) > 40:
             return [word]
@@ -147,9 +155,9 @@ class Lexicon:
             far = distance(word, known, most)
             if far > most or (far == 2 and not _alike(word, known)):
                 continue
-            if len(word) < 6 and len(known) <= len(word) and bits != known_bits:
+            if len(word) < 6 and len(known) <= len(word) and not _same_but_vowels(word, known):
                 continue  # short words have too many neighbours
-            rank = (far, known[-1] != word[-1], known not in self.words, known)
+            rank = (far, known[-1] != word[-1], (known in self.meaningful) == named, known)
             if best is None or rank < best:
                 best = rank
         return [best[3]] if best else [word]
@@ -196,7 +204,7 @@ class Lexicon:
     def _read_word(self, segment: str, reading: Reading, most: int) -> None:
         parts = [segment]
         if not self.knows(segment):
-            parts = self.mended(segment, most)
+            parts = self.mended(segment, most, named=_VERSION.search(reading.text) is not None)
             if parts != [segment]:
                 reading.mended[segment] = " ".join(parts)
         for part in parts:
@@ -271,7 +279,8 @@ class Lexicon:
         if to not in reading.senses:
             return
         turned = self.number["convert"] in reading.senses
-        english = any(word.text in _ENGLISH for word in reading.words)
+        said = {word.text for word in reading.words}
+        english = bool(said & _ENGLISH) or not (said & _NOT_ENGLISH or said.isdisjoint(self.common))
         text_at = {word.unit: word.text for word in reading.words}
         back = {u for start, end in reading.senses.get(origin, ()) for u in range(start, end)}
         kept: list[tuple[int, int]] = []
@@ -335,6 +344,11 @@ class Lexicon:
                 if worth > best:
                     best, where = worth, frozenset(covered)
         return best, where
+
+
+def _same_but_vowels(word: str, known: str) -> bool:
+    """Whether the letters of both are the same in any order, or differ in a vowel only."""
+    return sorted(word) == sorted(known) or word.translate(_VOWELS) == known.translate(_VOWELS)
 
 
 def _alike(word: str, known: str) -> bool:

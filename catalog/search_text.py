@@ -11,6 +11,7 @@ _SEGMENT = re.compile(
 )
 _NUMBER = re.compile(r"v?(\d+(?:\.\d+)*)([a-z]*)$")
 _GLUED = re.compile(r"([a-z]+)(\d+(?:\.\d+)*)([a-z]*)$")
+_DECIMAL = re.compile(r"(?<=\b\d),(?=\d\b)")  # hailuo 2,3
 _TAILS = (("iser", 0), ("izer", 0), ("ise", 0), ("ize", 0), ("er", 0), ("e", 0))
 
 
@@ -24,6 +25,7 @@ def plain(text: str, most: int = LONGEST_QUERY) -> str:
         apart = unicodedata.normalize("NFD", folded)
         folded = "".join(c for c in apart if not "\u0300" <= c <= "\u036f").replace("\u2019", "'")
         folded = unicodedata.normalize("NFC", folded)
+    folded = _DECIMAL.sub(".", folded) if "," in folded else folded
     if folded.isprintable():
         return folded
     return "".join(c if c.isprintable() else " " for c in folded)
