@@ -18,16 +18,19 @@ from server.emulator.answers import (
     mistake_answer,
     refusal_answer,
 )
+from server.emulator.browsers import Browsers
 from server.emulator.changes import Changes
 from server.emulator.controls import Controls
 from server.emulator.direct import Direct
 from server.emulator.drawing import Drawers
 from server.emulator.engine import Engine
 from server.emulator.faults import FaultRows, Faults
+from server.emulator.hosts import AtRoot
 from server.emulator.intake import Intake
 from server.emulator.multipart import Multipart
 from server.emulator.pace import Pace
 from server.emulator.platform_api.api import platform_routes
+from server.emulator.proxy import Proxy
 from server.emulator.pruning import prune
 from server.emulator.queue import Missing, Queue, missing_answer
 from server.emulator.rows import Rows
@@ -53,15 +56,16 @@ async def open_emulator(
     lease_seconds: float = 3.0,
     idle_seconds: float = 60.0,
     loopback_webhooks: bool = False,
+    origins: Sequence[str] = (),
 ) -> AsyncGenerator[ASGIApp]:
     """Open the emulator whose state is *folder* and yield it as an ASGI app.
 
     Each of fal's hosts is a path: ``/run``, ``/queue``, ``/rest``, ``/api/v1``, ``/cdn``, ``/ws``,
-    ``/fal``; ``/_emulator`` turns faults and the clock. *speed* is that of the clock (0: without
-    artificial waiting). *concurrency* is how many requests may be under way at once in the folder,
+    ``/fal``, ``/proxy``; ``/_emulator`` turns faults and the clock. *speed* is that of the clock
+    (0: without waiting). *concurrency* is how many requests may be under way at once in the folder,
     *lease_seconds* after what silence another process takes a request over, *idle_seconds* how long
     a realtime socket without an input stays open. *loopback_webhooks* lets webhooks go to this
-    machine, which fal itself would drop.
+    machine, which fal itself would drop; pages of *origins* may call besides those of this machine.
 
     Any number of processes may have one folder open. Leaving stops what this one works on and puts
     it back into the queue at once.
@@ -96,7 +100,7 @@ async def open_emulator(
                 webhooks,
             )
             try:
-                yield Faults(Stamp(app), store, faults)
+                yield Browsers(AtRoot(Proxy(Faults(Stamp(app), store, faults))), origins)
             except Exception as problem:  # else it would come out wrapped in a group
                 failure = problem
             tasks.cancel_scope.cancel()

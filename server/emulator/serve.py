@@ -9,6 +9,7 @@ from anyio.abc import TaskStatus
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.emulator.browsers import is_loopback
 from server.emulator.faults import ConnectionDroppedError
 
 LARGEST_MESSAGE = 256 * 2**20
@@ -129,13 +130,9 @@ class _OnlyLoopback:
 def _is_loopback(scope: Scope) -> bool:
     given = next((value for name, value in scope["headers"] if name == b"host"), b"")
     host = given.decode("latin-1")
-    host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(
+        host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    )
 
 
 class _Dropping:
