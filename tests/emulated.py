@@ -10,6 +10,7 @@ import httpx
 
 from catalog.index import CatalogIndex
 from server.emulator.platform import open_emulator
+from server.emulator.serve import serve
 from server.emulator.transport import StreamingASGITransport
 
 BASE = "http://emulator.invalid"
@@ -47,3 +48,14 @@ async def over(client: httpx.AsyncClient, status_url: str) -> dict[str, Any]:
         if status["status"] == "COMPLETED":
             return status
         await anyio.sleep(0.01)
+
+
+@asynccontextmanager
+async def on_a_port(folder: Path, *, speed: float = 0.0) -> AsyncGenerator[int]:
+    """Yield the loopback port of an emulator over *folder*, for clients that need sockets."""
+    async with (
+        open_emulator(folder, CatalogIndex.open(), speed=speed) as app,
+        anyio.create_task_group() as tasks,
+    ):
+        yield await tasks.start(serve, app, 0)
+        tasks.cancel_scope.cancel()

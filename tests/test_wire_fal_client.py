@@ -13,10 +13,7 @@ import fal_client.client
 import httpx
 import pytest
 
-from catalog.index import CatalogIndex
-from server.emulator.platform import open_emulator
-from server.emulator.serve import serve
-from tests.emulated import FLUX, SMALL
+from tests.emulated import FLUX, SMALL, on_a_port
 
 # The client never closes what it uploads with; `client` and `asynchronous` collect it in time.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -25,21 +22,13 @@ KEY = "emulator:local"
 STUCK = {"x-emulator-fault": "stuck"}
 
 
-@asynccontextmanager
-async def serving(folder: Path) -> AsyncGenerator[int]:
-    async with (
-        open_emulator(folder, CatalogIndex.open(), speed=8) as app,
-        anyio.create_task_group() as tasks,
-    ):
-        yield await tasks.start(serve, app, 0)
-        tasks.cancel_scope.cancel()
-
-
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Generator[int]:
     with (
         anyio.from_thread.start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(serving(tmp_path_factory.mktemp("fal"))) as port,
+        portal.wrap_async_context_manager(
+            on_a_port(tmp_path_factory.mktemp("fal"), speed=8)
+        ) as port,
     ):
         yield port
 

@@ -11,11 +11,13 @@ from tools.search_models import SEARCH_MODELS
 from tools.tool import AnyTool
 from tools.upload_file import UPLOAD_FILE
 from tools.view_media import VIEW_MEDIA
+from tools.write_code import WRITE_CODE
 
 TOOLS: tuple[AnyTool, ...] = (
     SEARCH_MODELS,
     DESCRIBE_MODEL,
     ESTIMATE_COST,
+    WRITE_CODE,
     GENERATE,
     EDIT,
     UPLOAD_FILE,

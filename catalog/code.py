@@ -1,0 +1,287 @@
+"""Code that calls an endpoint with given arguments: Python, TypeScript, curl."""
+
+import json
+import pprint
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from catalog.card import ModelCard
+from catalog.endpoint import EndpointId
+from catalog.errors import ActionableError
+
+Language = Literal["python", "typescript", "curl"]
+Style = Literal["run", "queue", "stream", "realtime", "webhook", "proxy"]
+LANGUAGES: tuple[str, ...] = get_args(Language)
+STYLES: tuple[str, ...] = get_args(Style)
+
+WEBHOOK = "https://example.com/fal"
+# Names of the released clients and their calls: fal-client 1.0.3 and @fal-ai/client 1.10.1.
+INSTALL: Mapping[str, str] = {
+    "python": "pip install fal-client",
+    "typescript": "npm install @fal-ai/client",
+    "curl": "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A program, how to install what it needs, and what to know of it."""
+
+    code: str
+    install: str
+    notes: tuple[str, ...]
+
+
+def code_for(
+    card: ModelCard, arguments: Mapping[str, Any], language: str, style: str, local: bool = False
+) -> Code:
+    """Return a program that calls *card* with *arguments*.
+
+    With *local*, media among the arguments are local paths, which the program uploads first.
+
+    Raises:
+        ActionableError: no such language or style, or the two do not go together.
+    """
+    writer = _WRITERS.get((language, style))
+    if language not in LANGUAGES or style not in STYLES:
+        what, given, known = (
+            ("language", language, LANGUAGES)
+            if language not in LANGUAGES
+            else ("style", style, STYLES)
+        )
+        raise ActionableError(f"no {what} {given[:40]!r}", hint=f"there are {', '.join(known)}")
+    if writer is None:
+        fitting = [other for tongue, other in _WRITERS if tongue == language]
+        raise ActionableError(
+            f"no {style} code in {language}", hint=f"{language} has {', '.join(fitting)}"
+        )
+    notes = [KEY_NOTE if style != "proxy" else PROXY_NOTE]
+    if style == "run":
+        notes.append("run waits with the connection open; for anything over a minute use queue")
+    if style == "stream" and not card.streaming:
+        notes.append(f"{card.endpoint_id} is not listed as streaming: it may send one event only")
+    if style == "realtime" and not card.realtime:
+        notes.append(f"{card.endpoint_id} is not listed as realtime: it may refuse")
+    if style == "webhook":
+        notes.append(WEBHOOK_NOTE)
+    if local:
+        notes.append("local files among the arguments must be uploaded; replace them by their URLs")
+    return Code(writer(card.endpoint_id, arguments), _install(language, style), tuple(notes))
+
+
+KEY_NOTE = "set FAL_KEY in the environment; never put the key into code or a browser"
+PROXY_NOTE = "the browser calls your own server, which alone holds FAL_KEY"
+WEBHOOK_NOTE = (
+    "fal posts {request_id, status, payload} there; verify X-Fal-Webhook-Signature, expect repeats"
+)
+
+
+def _install(language: str, style: str) -> str:
+    if style == "proxy":
+        return "npm install @fal-ai/client @fal-ai/server-proxy"
+    return INSTALL[language]
+
+
+def _python(arguments: Mapping[str, Any]) -> str:
+    return pprint.pformat(dict(arguments), sort_dicts=False, width=88)
+
+
+def _json(arguments: Mapping[str, Any], indent: int | None = 2) -> str:
+    return json.dumps(arguments, indent=indent, ensure_ascii=False)
+
+
+def _python_run(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    return f"""\
+import fal_client
+
+arguments = {_python(arguments)}
+result = fal_client.run({endpoint_id!r}, arguments=arguments)
+print(result)
+"""
+
+
+def _python_queue(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    return f"""\
+import fal_client
+
+arguments = {_python(arguments)}
+handle = fal_client.submit({endpoint_id!r}, arguments=arguments)
+print("request", handle.request_id)  # keep it: with it the result can be fetched later
+
+for event in handle.iter_events(with_logs=True, interval=1.0):
+    if isinstance(event, fal_client.Queued):
+        print("place in the queue", event.position)
+    elif isinstance(event, fal_client.InProgress):
+        for line in event.logs or []:
+            print(line["message"])
+
+result = handle.get()
+print(result)
+"""
+
+
+def _python_stream(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    return f"""\
+import fal_client
+
+arguments = {_python(arguments)}
+for event in fal_client.stream({endpoint_id!r}, arguments=arguments):
+    print(event)
+"""
+
+
+def _python_realtime(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    return f"""\
+import fal_client
+
+arguments = {_python(arguments)}
+with fal_client.realtime({endpoint_id!r}) as connection:
+    connection.send(arguments)
+    print(connection.recv())
+"""
+
+
+def _python_webhook(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    return f"""\
+import fal_client
+
+arguments = {_python(arguments)}
+handle = fal_client.submit(
+    {endpoint_id!r}, arguments=arguments, webhook_url={WEBHOOK!r}
+)
+print("request", handle.request_id)
+"""
+
+
+_TS_HEAD = 'import { fal } from "@fal-ai/client";\n'
+
+
+def _ts_run(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    return f"""\
+{_TS_HEAD}
+const input = {_json(arguments)};
+const result = await fal.run("{endpoint_id}", {{ input }});
+console.log(result.data, result.requestId);
+"""
+
+
+def _ts_queue(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    return f"""\
+{_TS_HEAD}
+const input = {_json(arguments)};
+const result = await fal.subscribe("{endpoint_id}", {{
+  input,
+  logs: true,
+  onEnqueue: (requestId) => console.log("request", requestId),
+  onQueueUpdate: (update) => console.log(update.status),
+}});
+console.log(result.data, result.requestId);
+"""
+
+
+def _ts_stream(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    return f"""\
+{_TS_HEAD}
+const input = {_json(arguments)};
+const stream = await fal.stream("{endpoint_id}", {{ input }});
+for await (const event of stream) {{
+  console.log(event);
+}}
+console.log(await stream.done());
+"""
+
+
+def _ts_realtime(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    return f"""\
+{_TS_HEAD}
+const input = {_json(arguments)};
+const connection = fal.realtime.connect("{endpoint_id}", {{
+  onResult: (result) => {{
+    console.log(result);
+    connection.close();
+  }},
+  onError: (error) => console.error(error),
+}});
+connection.send(input);
+"""
+
+
+def _ts_webhook(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    return f"""\
+{_TS_HEAD}
+const input = {_json(arguments)};
+const {{ request_id }} = await fal.queue.submit("{endpoint_id}", {{
+  input,
+  webhookUrl: "{WEBHOOK}",
+}});
+console.log("request", request_id);
+"""
+
+
+def _ts_proxy(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    return f"""\
+// app/api/fal/proxy/route.ts, on your server (Next.js)
+import {{ route }} from "@fal-ai/server-proxy/nextjs";
+export const {{ GET, POST, PUT }} = route;
+
+// in the browser
+import {{ fal }} from "@fal-ai/client";
+fal.config({{ proxyUrl: "/api/fal/proxy" }});
+
+const input = {_json(arguments)};
+const result = await fal.subscribe("{endpoint_id}", {{ input }});
+console.log(result.data);
+"""
+
+
+def _curl(url: str, arguments: Mapping[str, Any], flags: str = "") -> str:
+    return f"""\
+curl -sS --fail-with-body {flags}-X POST {shlex.quote(url)} \\
+  -H "Authorization: Key $FAL_KEY" -H "Content-Type: application/json" \\
+  -d {shlex.quote(_json(arguments, None))}"""
+
+
+def _curl_run(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    return _curl(f"https://fal.run/{endpoint_id}", arguments) + "\n"
+
+
+def _curl_queue(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    app = EndpointId.parse(endpoint_id).app
+    return f"""\
+{_curl(f"https://queue.fal.run/{endpoint_id}", arguments)}
+# the answer holds request_id; ask until status is COMPLETED, then fetch the result
+REQUEST_ID=...
+curl -sS -H "Authorization: Key $FAL_KEY" \\
+  "https://queue.fal.run/{app}/requests/$REQUEST_ID/status?logs=1"
+curl -sS -H "Authorization: Key $FAL_KEY" "https://queue.fal.run/{app}/requests/$REQUEST_ID"
+"""
+
+
+def _curl_stream(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    return _curl(f"https://fal.run/{endpoint_id}/stream", arguments, "-N ") + "\n"
+
+
+def _curl_webhook(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
+    hook = "https%3A%2F%2Fexample.com%2Ffal"
+    return _curl(f"https://queue.fal.run/{endpoint_id}?fal_webhook={hook}", arguments) + "\n"
+
+
+_WRITERS: Mapping[tuple[str, str], Callable[[str, Mapping[str, Any]], str]] = {
+    ("python", "run"): _python_run,
+    ("python", "queue"): _python_queue,
+    ("python", "stream"): _python_stream,
+    ("python", "realtime"): _python_realtime,
+    ("python", "webhook"): _python_webhook,
+    ("typescript", "run"): _ts_run,
+    ("typescript", "queue"): _ts_queue,
+    ("typescript", "stream"): _ts_stream,
+    ("typescript", "realtime"): _ts_realtime,
+    ("typescript", "webhook"): _ts_webhook,
+    ("typescript", "proxy"): _ts_proxy,
+    ("curl", "run"): _curl_run,
+    ("curl", "queue"): _curl_queue,
+    ("curl", "stream"): _curl_stream,
+    ("curl", "webhook"): _curl_webhook,
+}

@@ -1,0 +1,121 @@
+"""The code that is handed out compiles, and does on the emulator what it says."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import anyio.from_thread
+import pytest
+
+from catalog.code import LANGUAGES, STYLES, code_for
+from catalog.describe import example_arguments
+from catalog.errors import ActionableError
+from catalog.index import CatalogIndex
+from tests.emulated import on_a_port
+from tests.house import connected, record, words
+
+CATALOG = CatalogIndex.open()
+SMALL = {"prompt": 'it\'s a "fox"\nin snow', "image_size": {"width": 64, "height": 64}}
+POINTED = """
+import fal_client.client as fal
+base = "http://127.0.0.1:{port}"
+fal.RUN_URL_FORMAT = base + "/run/"
+fal.QUEUE_URL_FORMAT = base + "/queue/"
+fal.REALTIME_URL_FORMAT = "ws://127.0.0.1:{port}/run/"
+fal.REST_URL = base + "/rest"
+"""
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Generator[int]:
+    with (
+        anyio.from_thread.start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(on_a_port(tmp_path_factory.mktemp("fal"))) as port,
+    ):
+        yield port
+
+
+def one_of_each_category() -> list[str]:
+    found: dict[str, str] = {}
+    for card in CATALOG.cards():
+        if card.status == "active" and card.completeness == "full":
+            found.setdefault(card.category, card.endpoint_id)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("style", ["run", "queue", "stream", "webhook"])
+def test_python_runs_against_the_emulator(port: int, style: str) -> None:
+    made = code_for(CATALOG.get("fal-ai/flux/dev"), SMALL, "python", style)
+    ended = subprocess.run(
+        [sys.executable, "-c", POINTED.format(port=port) + made.code],
+        env={**os.environ, "FAL_KEY": "emulator:local"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ("request" in ended.stdout) if style == "webhook" else ("images" in ended.stdout)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
+@pytest.mark.parametrize("style", ["run", "stream"])
+def test_curl_runs_against_the_emulator(port: int, style: str) -> None:
+    made = code_for(CATALOG.get("fal-ai/flux/dev"), SMALL, "curl", style)
+    here = made.code.replace("https://fal.run", f"http://127.0.0.1:{port}/run")
+    ended = subprocess.run(
+        ["bash", "-c", here],
+        env={**os.environ, "FAL_KEY": "emulator:local"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "images" in ended.stdout
+
+
+def test_python_compiles_for_every_category_and_style() -> None:
+    for endpoint_id in one_of_each_category():
+        card = CATALOG.get(endpoint_id)
+        for style in ("run", "queue", "stream", "realtime", "webhook"):
+            made = code_for(card, example_arguments(card), "python", style)
+            compile(made.code, endpoint_id, "exec")
+
+
+def test_every_language_says_the_arguments_as_they_are() -> None:
+    card = CATALOG.get("fal-ai/flux/dev")
+    script = code_for(card, SMALL, "typescript", "queue").code
+    held = script.split("const input = ")[1].split(";\nconst result")[0]
+    assert json.loads(held) == SMALL
+
+
+def test_a_language_or_style_that_is_not_there_names_those_that_are() -> None:
+    card = CATALOG.get("fal-ai/flux/dev")
+    with pytest.raises(ActionableError, match="python, typescript, curl"):
+        code_for(card, SMALL, "rust", "run")
+    with pytest.raises(ActionableError, match="run, queue"):
+        code_for(card, SMALL, "python", "batch")
+    with pytest.raises(ActionableError, match="curl has run, queue, stream, webhook"):
+        code_for(card, SMALL, "curl", "realtime")
+    assert len(LANGUAGES) * len(STYLES) > 15
+
+
+async def test_the_tool_checks_the_arguments_and_runs_nothing(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        made = record(
+            await client.call_tool(
+                "write_code", {"endpoint_id": "fal-ai/flux/dev", "arguments": {"prompt": "a fox"}}
+            )
+        )
+        assert "a fox" in made["code"]
+        wrong = await client.call_tool(
+            "write_code", {"endpoint_id": "fal-ai/flux/dev", "arguments": {"promt": "a fox"}}
+        )
+        assert "prompt" in words(wrong)
+        assert wrong.is_error
+        assert record(await client.call_tool("list_jobs", {}))["jobs"] == []
