@@ -247,7 +247,7 @@ class _Index:
             "family": ("H", [families[card.family] for card in self.cards]),
             "age": ("H", [_months(card.published) for card in self.cards]),
             "prior": ("f", self.priors),
-            "variants": ("I", [self._variants(card) for card in self.cards]),
+            "variants": ("Q", [self._variants(card) for card in self.cards]),
             "media_in": ("B", [media_bits(self.media_in(card)) for card in self.cards]),
             "media_out": ("B", [media_bits(self.media_out(card)) for card in self.cards]),
             "longest": ("f", [fact.longest for fact in self.facts]),
@@ -261,7 +261,7 @@ class _Index:
 
     def _variants(self, card: ModelCard) -> int:
         parts = set(name_parts(card.endpoint_id))
-        return sum(1 << at for at, kind in enumerate(self.kinds[:32]) if kind in parts)
+        return sum(1 << at for at, kind in enumerate(self.kinds) if kind in parts)
 
     def _shown(self, at: int) -> bytes:
         card = self.cards[at]

@@ -89,7 +89,7 @@ class Named:
                 matched += 1
         matched += sum(card in cards for _, _, cards in self.parts)
         matched += sum(card in cards for _, cards in (*self.versions, *self.kinds))
-        if matched == self.own:
+        if matched >= self.own:
             gain += _WHOLE_QUERY
         return gain - _EXTRA_PART * max(0, tables.parts[card] - matched)
 
@@ -124,7 +124,7 @@ def named_in(reading: Reading, lexicon: Lexicon, tables: SearchTables) -> Named:
     _join(parts, named, tables, seen)
     _weigh_others(named)
     kinds = {word for word, _ in named.kinds} | seen
-    named.kind_bits = sum(1 << n for n, kind in enumerate(tables.kinds[:32]) if kind in kinds)
+    named.kind_bits = sum(1 << n for n, kind in enumerate(tables.kinds) if kind in kinds)
     named.maybe = frozenset(
         card
         for part in parts
@@ -133,7 +133,7 @@ def named_in(reading: Reading, lexicon: Lexicon, tables: SearchTables) -> Named:
     )
     named.bearers = frozenset().union(*(cards for _, _, cards in named.parts))
     named.weight = sum(weight for _, weight, _ in named.parts)
-    own = {part for part in parts if part not in lexicon.stop}
+    own = {part for part in parts if part not in lexicon.stop or part in tables.kinds}
     named.own = len(own)
     taken = len(named.parts) + len(named.versions) + len(named.kinds)
     named.covered = min(1.0, taken / len(own)) if own else 0.0
@@ -165,9 +165,10 @@ def _query_parts(reading: Reading, lexicon: Lexicon) -> list[str]:
         else:
             parts += word_parts(words[at])
             at += 1
-    for run, entries in lexicon.aliases.items():
-        if not run.isascii() and run in reading.text:
-            parts += entries[0][1]
+    if not reading.text.isascii():
+        for run in lexicon.unspaced_aliases:
+            if run in reading.text:
+                parts += lexicon.aliases[run][0][1]
     return [part for part in parts if part not in ("fal", "ai")]
 
 

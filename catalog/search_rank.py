@@ -2,6 +2,7 @@
 
 import heapq
 import math
+from array import array
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -41,7 +42,7 @@ _VARIANT_KINDS = (
     "long",
 )
 # Cards that are looked at closely.
-_CLOSE = 120
+_CLOSE = 96
 _MOST_TERMS = 14
 # Words rarer than this many cards' worth of bits count; commoner ones say nothing.
 _TOO_COMMON = 0.35
@@ -224,11 +225,17 @@ def _first_scores(
         scores = _among(scores, tables, allowed)
     for key, weight in lists:
         if (column := tables.looked_up(key)) is not None:
-            head = set(tables.weighted(key)[0])
-            for card in scores:
-                if column[card] and card not in head:
-                    scores[card] += column[card] * weight
+            _add_beyond_head(scores, column, weight, set(tables.weighted(key)[0]))
     return scores
+
+
+def _add_beyond_head(
+    scores: dict[int, float], column: "array[int]", weight: float, head: set[int]
+) -> None:
+    """Add what a long list gives to cards that other lists have found."""
+    for card in scores:
+        if column[card] and card not in head:
+            scores[card] += column[card] * weight
 
 
 def _name_gains(understood: Understood, tables: SearchTables) -> list[tuple[int, float]]:

@@ -84,6 +84,7 @@ class Lexicon:
         self.pieces: dict[str, list[list[Any]]] = compiled["pieces"]
         self.phrases: dict[str, list[list[Any]]] = compiled["phrases"]
         self.aliases: dict[str, list[list[Any]]] = compiled["aliases"]
+        self.unspaced_aliases: list[str] = [a for a in self.aliases if is_unspaced(a)]
         self.stop: frozenset[str] = frozenset(compiled["stop"])
         self.common: frozenset[str] = frozenset(compiled["common"])
         self.common_stems: frozenset[str] = frozenset(compiled["common_stems"])
@@ -116,11 +117,11 @@ class Lexicon:
         return list(dict.fromkeys((*(found or ()), *(spelled or ()), *begun)))
 
     def _begun(self, word: str) -> list[int]:
-        """Return the senses of the longest known beginning of *word*."""
+        """Return the senses of every known beginning of *word*."""
+        found: list[int] = []
         for size in range(min(len(word), _LONGEST_PREFIX), 2, -1):
-            if word[:size] in self.prefixes:
-                return self.prefixes[word[:size]]
-        return []
+            found += self.prefixes.get(word[:size], ())
+        return found
 
     def is_plain(self, word: str) -> bool:
         """Whether *word* never tells models apart."""

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 LONGEST_QUERY = 500
 
@@ -65,6 +66,7 @@ def _runs_apart(text: str) -> str:
     return "".join(signs)
 
 
+@lru_cache(maxsize=4096)
 def stem(word: str) -> str:
     """Return the trunk of an English *word*: plural, -ing, -ed, -er, -ise and -ation removed."""
     if len(word) < 4 or not word.isascii() or not word.isalpha():

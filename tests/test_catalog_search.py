@@ -13,6 +13,9 @@ import pytest
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from catalog.search import Hit, SearchAnswer, SearchRequest, search
+from catalog.search_rank import SURE_TASK, understand
+from catalog.search_reading import Lexicon
+from catalog.search_tables import SearchTables
 from tests.search_sets import DATA, Marks, marks, read_set
 
 
@@ -81,6 +84,31 @@ def test_the_same_request_gives_the_same_answer_in_every_process() -> None:
     ]
     assert outputs[0] == outputs[1]
     assert outputs[0].count(b"SearchAnswer") == 80
+
+
+def _task_rows() -> list[list[str]]:
+    lines = (DATA / "search-tasks.tsv").read_text(encoding="utf-8").splitlines()
+    return [line.split("\t") for line in lines]
+
+
+def test_every_task_is_meant_by_two_phrases_and_not_by_a_third(index: CatalogIndex) -> None:
+    tables = SearchTables(index.folder)
+    lexicon = Lexicon(tables.lexicon, tables.spelling)
+
+    def tasks(query: str) -> list[tuple[str, float]]:
+        fired = understand(query, lexicon, tables).tasks
+        return [(tables.tasks[one.task][0], one.strength) for one in fired]
+
+    wrong: list[str] = []
+    for task, one, other, third in _task_rows():
+        for query in (one, other):
+            if not any(name == task and strength >= 0.4 for name, strength in tasks(query)[:4]):
+                wrong.append(f"{query!r} does not mean {task}")
+        first, strength = next(iter(tasks(third)), ("", 0.0))
+        if first == task and strength >= SURE_TASK:
+            wrong.append(f"{third!r} means {task}")
+    assert wrong == []
+    assert {row[0] for row in _task_rows()} == {task for task, _ in tables.tasks}
 
 
 # ---------------------------------------------------------------- filters
