@@ -1,10 +1,11 @@
 """Run a model and bring its files home."""
 
+from decimal import Decimal
 from typing import Any
 
 from pydantic import Field
 
-from catalog.choose import choose
+from catalog.choose import Wanted, choose
 from catalog.errors import ActionableError
 from tools.job_view import JobView
 from tools.making import MakeArguments, Order, make, merged, usable
@@ -49,7 +50,9 @@ async def _order(call: Call, given: GenerateArguments) -> Order:
     if given.prefer and not given.task:
         raise ActionableError("prefer is given without task", hint="give task, or drop prefer")
     if given.task:
-        choice = choose(catalog, given.task, given.prefer)
+        most = Decimal(str(given.max_dollars)) if given.max_dollars else None
+        wanted = Wanted(given.arguments, given.prompt, most)
+        choice = choose(catalog, given.task, given.prefer, wanted)
         note = f"chose {choice.card.endpoint_id}: {choice.why}"
         return Order(choice.card, given.arguments, given.prompt, (note,))
     if given.from_job:

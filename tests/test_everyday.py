@@ -1,0 +1,72 @@
+"""Everyday tasks reach their end in as few calls as a model with a small context has."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+from PIL import Image
+
+from tests.house import connected, record, words
+
+
+async def told(client: Client, tool: str, **arguments: Any) -> str:
+    """Return the text of an answer."""
+    return words(await client.call_tool(tool, arguments))
+
+
+async def made(client: Client, tool: str = "generate", **arguments: Any) -> dict[str, Any]:
+    """Return the record of an answer that is no error."""
+    return record(await client.call_tool(tool, arguments))
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> str:
+    path = tmp_path / "holiday photo.png"
+    Image.new("RGB", (96, 64), "teal").save(path)
+    return str(path)
+
+
+async def test_a_task_passes_over_models_that_do_not_take_the_arguments(
+    tmp_path: Path, picture: str
+) -> None:
+    async with connected(tmp_path) as client:
+        given = {"image_url": picture, "duration": 5}
+        job = await made(client, task="image-to-video", prompt="waves", arguments=given)
+        mesh = await made(client, task="image-to-3d", arguments={"image_url": picture})
+    assert job["state"] == mesh["state"] == "done"
+    assert any("that takes these arguments" in note for note in job["notes"])
+
+
+async def test_a_task_chooses_a_model_within_max_dollars(tmp_path: Path, picture: str) -> None:
+    asked: dict[str, Any] = {
+        "task": "image-to-video",
+        "prompt": "waves",
+        "arguments": {"image_url": picture, "duration": 5, "generate_audio": True},
+    }
+    async with connected(tmp_path) as client:
+        dear = await made(client, **asked)
+        job = await made(client, **asked, max_dollars=0.3)
+    assert dear["cost"]["dollars"] > 0.3
+    assert job["cost"]["dollars"] <= 0.3
+    assert any("within $0.3" in note for note in job["notes"])
+
+
+@pytest.mark.parametrize("task", ["text to image", "Text_To-Image"])
+async def test_a_task_may_be_written_as_people_write_it(tmp_path: Path, task: str) -> None:
+    async with connected(tmp_path) as client:
+        job = await made(client, task=task, prompt="a cat")
+    assert job["outputs"][0]["kind"] == "image"
+
+
+async def test_a_misspelt_argument_of_a_task_is_refused_and_not_passed_on(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        text = await told(
+            client,
+            "generate",
+            task="text-to-image",
+            prompt="a cat",
+            arguments={"num_imges": 2},
+        )
+    assert "num_imges" in text
+    assert "nearest: num_images" in text
