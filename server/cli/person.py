@@ -2,6 +2,8 @@
 
 import os
 import sys
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, cast
@@ -78,22 +80,61 @@ def demo(
 
 @app.command(help="Serve the embedded fal-compatible platform on a loopback port.")
 def emulate(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 8900,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes any free one.")
+    ] = 8900,
     speed: Annotated[float, typer.Option(min=0, max=1000, help="1 as usual, 0 no waiting.")] = 1.0,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Serve TLS, with a self-made certificate.")
+    ] = False,
+    loopback_webhooks: Annotated[
+        bool,
+        typer.Option(
+            "--allow-loopback-webhooks", help="Deliver webhooks to this machine; fal drops those."
+        ),
+    ] = False,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Origin of pages that may call, besides this machine's; repeatable."),
+    ] = None,
 ) -> None:
     """Serve the emulator until it is interrupted."""
     settings = Settings.read({**os.environ, "FALKIT_BACKEND": "emulator"})
-    anyio.run(_emulate, settings, port, speed)
+    options = EmulateOptions(port, speed, tls, loopback_webhooks, tuple(allow_origin or ()))
+    anyio.run(_emulate, settings, options)
 
 
-async def _emulate(settings: Settings, port: int, speed: float) -> None:
+@dataclass(frozen=True, slots=True)
+class EmulateOptions:
+    """What a person says with `falkit emulate`."""
+
+    port: int
+    speed: float
+    tls: bool
+    loopback_webhooks: bool
+    origins: tuple[str, ...]
+
+
+async def _emulate(settings: Settings, options: EmulateOptions) -> None:
+    from server.emulator.certificates import certificate_of
     from server.emulator.platform import open_emulator
     from server.emulator.serve import exports, serve
 
     folder = settings.home / "emulator"
-    async with open_emulator(folder, CatalogIndex.open(), speed=speed) as platform:
-        print(exports(port), flush=True)
-        await serve(platform, port)
+    shown = certificate_of(folder) if options.tls else None
+    async with (
+        open_emulator(
+            folder,
+            CatalogIndex.open(),
+            speed=options.speed,
+            loopback_webhooks=options.loopback_webhooks,
+            origins=options.origins,
+        ) as platform,
+        anyio.create_task_group() as tasks,
+    ):
+        start = partial(serve, certificate=shown.with_key if shown else None)
+        port = await tasks.start(start, platform, options.port)
+        print(exports(port, shown.public if shown else None), flush=True)
 
 
 @app.command(help="Approve a held job, after showing what it would run and cost.")

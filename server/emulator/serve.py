@@ -2,6 +2,8 @@
 
 import ipaddress
 import socket
+from pathlib import Path
+from shlex import quote
 
 import anyio
 import uvicorn
@@ -21,11 +23,13 @@ async def serve(
     port: int,
     host: str = "127.0.0.1",
     *,
+    certificate: Path | None = None,
     task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve *app*, HTTP and WebSocket, on *port* (0: any free one) until it is interrupted.
 
-    Started with ``await tasks.start(serve, app, 0)`` it returns the port once it listens.
+    With a *certificate* (PEM, its key in the same file) it speaks TLS and nothing else. Started
+    with ``await tasks.start(serve, app, 0)`` it returns the port once it listens.
 
     Raises:
         ValueError: *host* is not a loopback address.
@@ -45,6 +49,7 @@ async def serve(
         log_config=None,
         log_level="warning",
         timeout_graceful_shutdown=OPEN_STREAMS_SECONDS,
+        ssl_certfile=None if certificate is None else str(certificate),
     )
     server = uvicorn.Server(config)
     ended = anyio.Event()
@@ -82,21 +87,43 @@ def _listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def exports(port: int) -> str:
-    """Return in words and code how clients are pointed at the emulator on *port*."""
-    base = f"http://127.0.0.1:{port}"
-    return f"""\
+def exports(port: int, certificate: Path | None = None) -> str:
+    """Return in words and code how clients are pointed at the emulator on *port*.
+
+    With a *certificate*, it is TLS that is served, and environment variables alone lead the Python
+    client's runs and queue here.
+    """
+    scheme = "http" if certificate is None else "https"
+    base = f"{scheme}://127.0.0.1:{port}"
+    told = TRUSTING.format(port=port, certificate=quote(str(certificate))) if certificate else ""
+    return told + POINTING.format(base=base, port=port, ws=scheme.replace("http", "ws"))
+
+
+# Names decide where there are no paths: `localhost` is the run host, 127.0.0.1 the queue.
+TRUSTING = """\
+# Python: fal-client unmodified, for run, stream, realtime and queue
+export FAL_RUN_HOST=localhost:{port}
+export FAL_QUEUE_RUN_HOST=127.0.0.1:{port}
+# Trust this emulator; a Python process then trusts nobody else
+export SSL_CERT_FILE={certificate}
+export NODE_EXTRA_CA_CERTS={certificate}
+"""
+
+POINTING = """\
 export FAL_KEY=emulator:local
 
 # Python: before the first call of fal-client
 import fal_client.client as fal
 fal.RUN_URL_FORMAT = "{base}/run/"
 fal.QUEUE_URL_FORMAT = "{base}/queue/"
-fal.REALTIME_URL_FORMAT = "ws://127.0.0.1:{port}/run/"
+fal.REALTIME_URL_FORMAT = "{ws}://127.0.0.1:{port}/run/"
 fal.REST_URL = "{base}/rest"
 fal.CDN_URL = "{base}/cdn"
 
-// JavaScript: @fal-ai/client has its hosts built in, a request middleware leads elsewhere
+// JavaScript in a browser: the emulator stands in for your proxy
+fal.config({{ proxyUrl: "{base}/proxy" }});
+
+// JavaScript in Node: @fal-ai/client has its hosts built in, a request middleware leads elsewhere
 const hosts = {{"fal.run": "run", "queue.fal.run": "queue", "rest.fal.ai": "rest",
   "rest.alpha.fal.ai": "rest", "v3.fal.media": "cdn", "api.fal.ai": "api"}};
 fal.config({{
