@@ -321,7 +321,8 @@ async def requests(home: Path, seconds: float) -> list[Row]:
 
 async def in_flight(base: str, home: Path, *, waited: bool) -> None:
     """Print what a process with 500 jobs under way uses; it is the process that is measured."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    limits = httpx.Limits(max_connections=200, max_keepalive_connections=20)  # as the house has
+    async with httpx.AsyncClient(trust_env=False, limits=limits) as http:
         client = FalClient(http, Hosts.under(base), SecretStr(KEY))
         async with open_jobs(settings_in(home), client, CatalogIndex.open()) as jobs:
             ids = [

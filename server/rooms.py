@@ -190,7 +190,12 @@ async def open_annexe(settings: Settings, catalog: CatalogIndex) -> AsyncGenerat
             transport = await stack.enter_async_context(StreamingASGITransport(app))
             key = SecretStr("emulator:local")
         http = await stack.enter_async_context(
-            httpx.AsyncClient(transport=transport, trust_env=transport is None)
+            # More than the streams of those who wait, so that a submit finds a free connection.
+            httpx.AsyncClient(
+                transport=transport,
+                trust_env=transport is None,
+                limits=httpx.Limits(max_connections=200, max_keepalive_connections=20),
+            )
         )
         client = FalClient(http, settings.hosts, key)
         jobs = await stack.enter_async_context(open_jobs(settings, client, catalog))

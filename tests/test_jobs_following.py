@@ -18,6 +18,7 @@ from server.fal.problems import (
     UnauthorisedError,
 )
 from server.fal.wire import LogLine, Status
+from server.jobs import follower
 from server.jobs.ledger import day_start
 from server.jobs.pace import Pace
 from tests.jobs_platform import FAST, FolderPlatform, intent, jobs_in
@@ -58,6 +59,45 @@ async def test_all_jobs_share_one_poller(tmp_path: Path, platform: FolderPlatfor
     assert 5 <= len(polls) <= 11
     gaps = [later - earlier for earlier, later in pairwise(polls)]
     assert min(gaps) > 0.09
+
+
+async def test_a_job_in_a_crowd_is_followed_as_soon_as_somebody_waits(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    platform.runs = 60
+    pace = Pace(heartbeat=0.1, poll_first=0.01, poll_gap=30)
+    async with jobs_in(tmp_path, platform, pace) as jobs:
+        crowd = [await jobs.start(intent(f"fox {number}")) for number in range(5)]
+        await anyio.sleep(0.1)  # all but one queue for their turn with the poller, for minutes
+        for job in crowd:
+            with anyio.move_on_after(0.1):
+                await jobs.wait(job.job_id, 5)
+
+    watched = [at for kind, at in platform.looks if kind == "watch"]
+    assert len(watched) == 5
+    assert max(later - earlier for earlier, later in pairwise(watched)) < 1
+
+
+async def test_only_so_many_streams_are_open_and_the_others_are_polled(
+    tmp_path: Path, platform: FolderPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "MOST_STREAMS", 2)
+    platform.runs = 0.5
+    pace = Pace(heartbeat=0.1, poll_first=0.01, poll_gap=0.05, poll_longest=0.1)
+    most = 0
+    async with jobs_in(tmp_path, platform, pace) as jobs:
+        crowd = [await jobs.start(intent(f"fox {number}")) for number in range(6)]
+        async with anyio.create_task_group() as group:
+            for job in crowd:
+                group.start_soon(jobs.wait, job.job_id, 10)
+            while any([not (await jobs.find(job.job_id)).saved for job in crowd]):
+                most = max(most, platform.open_streams)
+                await anyio.sleep(0.01)
+
+    polls = [at for kind, at in platform.looks if kind == "status"]
+    assert most == 2
+    assert polls
+    assert all(later - earlier > 0.04 for earlier, later in pairwise(polls))
 
 
 async def test_a_broken_stream_is_opened_again_and_polls_bridge_the_gap(

@@ -3,10 +3,11 @@
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import anyio
 
@@ -43,6 +44,8 @@ MISSES = 5
 DOUBTS = 6
 FEW_DOUBTS = 3
 LONGEST_PAUSE = 60.0
+# Each is a connection and a file descriptor, of which a process may have 256 on some systems.
+MOST_STREAMS = 100
 KEPT_RESULT = 64 * 1024
 
 
@@ -75,11 +78,17 @@ class Attention:
         if self._streaming is not None and not self.is_wanted:
             self._streaming.cancel()
 
-    async def rest(self, seconds: float) -> None:
-        """Sleep for *seconds*, or until somebody begins to wait."""
-        with anyio.CancelScope() as self._resting:
-            await anyio.sleep(seconds)
+    async def rest(self, seconds: float) -> bool:
+        """Sleep for *seconds* and return True, or False at once when somebody begins to wait."""
+        return await self.undisturbed(partial(anyio.sleep, seconds))
+
+    async def undisturbed(self, rest: Callable[[], Awaitable[None]]) -> bool:
+        """Await *rest* and return True, or False at once when somebody begins to wait."""
+        with anyio.CancelScope() as scope:
+            self._resting = scope
+            await rest()
         self._resting = None
+        return not scope.cancelled_caught
 
     @asynccontextmanager
     async def streaming(self) -> AsyncGenerator[None]:
@@ -125,6 +134,7 @@ class Follower:
         self._changed = changed
         self._pace = pace
         self._turn = anyio.Lock()
+        self._streams = anyio.CapacityLimiter(MOST_STREAMS)
         self._last_look = 0.0
 
     async def follow(self, work: Work, attention: Attention) -> Work:
@@ -156,16 +166,18 @@ class Follower:
     async def _next_status(self, course: _Course) -> Status | None:
         """Return the next status; None when the way of looking changed meanwhile."""
         job = course.work.job
-        if course.attention.is_wanted:
+        if self._may_stream(course):
             if course.failures == 0 or course.looks % 2 == 0:
                 course.looks += 1
                 return await self._stream(course)
             course.looks += 1
         else:
-            await course.attention.rest(self._interval(course))
-            if course.attention.is_wanted:
+            attention = course.attention
+            if not await attention.rest(self._interval(course)) or self._may_stream(course):
                 return None
-            await self._take_turn()
+            # In a crowd a turn can be minutes away, and who begins to wait need not wait for it.
+            if not await attention.undisturbed(self._take_turn) or self._may_stream(course):
+                return None
         status = await self._backend.status(job.endpoint_id, job.request_id)
         if not course.attention.is_wanted:
             course.failures = 0
@@ -175,7 +187,7 @@ class Follower:
     async def _stream(self, course: _Course) -> Status | None:
         """Return the completed status from the stream; None when it ended, or nobody waits."""
         job = course.work.job
-        async with course.attention.streaming():
+        async with self._streams, course.attention.streaming():
             async with self._backend.watch(job.endpoint_id, job.request_id) as statuses:
                 async for status in statuses:
                     course.failures = 0
@@ -185,6 +197,10 @@ class Follower:
             # A stream that ends without the end counts as broken, else it is opened in a circle.
             raise NetworkError("the status stream ended early")
         return None
+
+    def _may_stream(self, course: _Course) -> bool:
+        """Say whether somebody waits for the job, and one more stream may be opened for that."""
+        return course.attention.is_wanted and self._streams.available_tokens > 0
 
     async def _take_turn(self) -> None:
         async with self._turn:
