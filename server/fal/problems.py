@@ -170,6 +170,7 @@ _BY_TYPE: Mapping[str, type[FalError]] = {
     "video_duration_too_long": TooLargeError,
     "concurrent_requests_limit": ConcurrencyError,
     "rate_limited": ConcurrencyError,
+    "validation_error": BadInputError,  # the platform API's, with 400, 409 and 422
     "startup_timeout": StartTimeoutError,
     "request_timeout": RunTimeoutError,
     "generation_timeout": RunTimeoutError,

@@ -65,6 +65,7 @@ class Ask:
 
     *bearer* takes the place of the key, for the file host only, as ``scheme token``. *subject* is
     what an error should name. *expects* are statuses of failure that the asker reads itself.
+    *keyless* asks as anybody: no credential goes along, so it may go to any host.
     """
 
     method: str
@@ -75,6 +76,7 @@ class Ask:
     content: Content | None = None
     bearer: SecretStr | None = None
     expects: tuple[int, ...] = ()
+    keyless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,11 @@ class Sender:
         self._key_bases = tuple(map(httpx.URL, bases))
         cdn = CDN_NAMES if hosts.cdn in CDN_NAMES else (hosts.cdn,)
         self._cdn_bases = tuple(map(httpx.URL, cdn))
+
+    @property
+    def has_key(self) -> bool:
+        """There is a key to send."""
+        return self._key is not None
 
     async def once(self, ask: Ask) -> Answer | Trouble:
         """Send *ask* once and return what came of it.
@@ -273,8 +280,9 @@ class Sender:
 
     def _request(self, ask: Ask, timeout: httpx.Timeout) -> httpx.Request:
         """Return *ask* with its credential, after looking where it goes."""
-        authorization = self.authorization(ask.url, ask.subject, ask.bearer)
-        headers = {"Accept": "application/json", **ask.headers, "Authorization": authorization}
+        headers = {"Accept": "application/json", **ask.headers}
+        if not ask.keyless:
+            headers["Authorization"] = self.authorization(ask.url, ask.subject, ask.bearer)
         content = ask.content() if callable(ask.content) else ask.content
         return self._http.build_request(
             ask.method,
