@@ -70,3 +70,38 @@ async def test_a_misspelt_argument_of_a_task_is_refused_and_not_passed_on(tmp_pa
         )
     assert "num_imges" in text
     assert "nearest: num_images" in text
+
+
+async def test_the_job_that_made_a_file_is_found_by_the_file(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        await made(client, endpoint_id="fal-ai/flux/schnell", prompt="a dog")
+        job = await made(client, endpoint_id="fal-ai/flux/schnell", prompt="a cat")
+        path = job["outputs"][0]["path"]
+        for name in (path, Path(path).name, f"{path}.json", job["job_id"]):
+            found = await made(client, "list_jobs", text=name)
+            assert [row["job_id"] for row in found["jobs"]] == [job["job_id"]], name
+        by_file = await made(client, "job_status", job_id=path)
+        by_output = await made(client, "job_status", job_id=f"{job['job_id']}/1")
+        like_a_job = await made(client, "list_jobs", text="photography")
+    assert by_file["job_id"] == by_output["job_id"] == job["job_id"]
+    assert like_a_job["jobs"] == []
+
+
+async def test_a_list_of_jobs_says_how_many_files_it_leaves_out(
+    tmp_path: Path, picture: str
+) -> None:
+    mesh = "fal-ai/hunyuan-3d/v3.1/pro/image-to-3d"
+    async with connected(tmp_path) as client:
+        job = await made(client, endpoint_id=mesh, arguments={"input_image_url": picture})
+        listed = await client.call_tool("list_jobs", {})
+    more = len(job["outputs"]) - 4
+    assert record(listed)["jobs"][0]["more_files"] == more
+    assert f"{more} more files" in words(listed)
+
+
+async def test_a_cancellation_that_came_too_late_says_so_in_both_parts(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        job = await made(client, endpoint_id="fal-ai/flux/schnell", prompt="a cat")
+        late = await client.call_tool("cancel_job", {"job_id": job["job_id"]})
+    assert record(late)["cancelled"] is False
+    assert "not cancelled: it was too late" in words(late)

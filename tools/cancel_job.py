@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from tools.job_view import CHARGED, JobView, job_words
+from tools.naming import meant
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Tool
 
@@ -16,13 +17,13 @@ class CancelArguments(Arguments):
 class CancelledView(JobView):
     """The job, and what the cancellation did; charged is absent when not known."""
 
-    cancelled: bool = False
+    cancelled: bool
     charged: bool | None = None
 
 
 async def cancel_job(call: Call, arguments: CancelArguments) -> Answer:
     """Cancel the job; one that is already over stays as it is."""
-    outcome = await call.rooms.jobs.cancel(arguments.job_id)
+    outcome = await call.rooms.jobs.cancel(meant(arguments.job_id))
     view = JobView.of(outcome.job)
     said = "cancelled" if outcome.cancelled else "not cancelled: it was too late"
     if outcome.job.is_settled:

@@ -9,6 +9,7 @@ from catalog.choose import Wanted, choose
 from catalog.errors import ActionableError
 from tools.job_view import JobView
 from tools.making import MakeArguments, Order, make, merged, usable
+from tools.naming import meant
 from tools.ports import Call
 from tools.tool import Answer, Tool
 
@@ -56,7 +57,7 @@ async def _order(call: Call, given: GenerateArguments) -> Order:
         note = f"chose {choice.card.endpoint_id}: {choice.why}"
         return Order(choice.card, given.arguments, given.prompt, (note,))
     if given.from_job:
-        job = await call.rooms.jobs.find(given.from_job)
+        job = await call.rooms.jobs.find(meant(given.from_job))
         card = usable(catalog, given.endpoint_id or job.endpoint_id)
         kept = dict(job.arguments)
         if given.prompt and card.text_field is not None:

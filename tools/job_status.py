@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from tools.job_view import JobView, job_answer
+from tools.naming import meant
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Tool
 
@@ -10,7 +11,7 @@ from tools.tool import Answer, Arguments, Tool
 class StatusArguments(Arguments):
     """Which job, and how long to wait for it."""
 
-    job_id: str = Field(description="The job's id")
+    job_id: str = Field(description="The job's id, or a file it made")
     wait_seconds: float = Field(
         default=30, ge=0, le=45, description="Seconds to wait, 0 to 45, default 30; the job runs on"
     )
@@ -19,7 +20,8 @@ class StatusArguments(Arguments):
 
 async def job_status(call: Call, arguments: StatusArguments) -> Answer:
     """Return the job when it is settled, or as it stands after the wait."""
-    job = await call.rooms.jobs.wait(arguments.job_id, arguments.wait_seconds, call.progress)
+    job_id = meant(arguments.job_id)
+    job = await call.rooms.jobs.wait(job_id, arguments.wait_seconds, call.progress)
     if job.is_settled:
         await call.rooms.jobs.deliver(job.job_id)
     return await job_answer(call.rooms.media, job, logs=arguments.logs, preview=call.rooms.previews)

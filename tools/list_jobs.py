@@ -7,8 +7,10 @@ from typing import Literal
 from pydantic import Field
 
 from catalog.errors import ActionableError
+from tools.errors import UnknownJobError
 from tools.job_view import cost_view
-from tools.ports import Call, Job, JobQuery
+from tools.naming import may_name_a_job, meant
+from tools.ports import Call, Job, JobPage, JobQuery
 from tools.tool import Answer, Arguments, Result, Tool
 
 State = Literal[
@@ -16,6 +18,7 @@ State = Literal[
     "unconfirmed",
 ]  # fmt: skip
 PROMPT_SHOWN = 80
+FILES_SHOWN = 4
 CURSOR = re.compile(r"^[0-9a-z]{11}$")  # the id of the last job shown
 
 
@@ -24,7 +27,10 @@ class ListArguments(Arguments):
 
     state: State = Field(default="", description="Only jobs in this state")
     endpoint_id: str = Field(default="", description="Only jobs of this model")
-    text: str = Field(default="", description="Words in prompt, arguments or tags")
+    text: str = Field(
+        default="",
+        description="Words in prompt, arguments or tags; or a file, for the job that made it",
+    )
     tag: str = Field(default="", description="Only jobs with this tag")
     since: str = Field(default="", description="ISO date or time, or an age such as 2h, 3d")
     related_to: str = Field(default="", description="Jobs this job was made from, or led to")
@@ -41,6 +47,7 @@ class JobRow(Result):
     created: str
     prompt: str = ""
     files: list[str] = []
+    more_files: int = 0
     dollars: float | None = None
     backend: str = ""
     tags: list[str] = []
@@ -62,14 +69,14 @@ async def list_jobs(call: Call, arguments: ListArguments) -> Answer:
             f"cursor {cursor[:40]!r} is none of ours",
             hint="give the `next_cursor` of a page, or none",
         )
-    page = await call.rooms.jobs.list(
+    page = await _named(call, arguments.text) or await call.rooms.jobs.list(
         JobQuery(
             state=arguments.state,
             endpoint_id=arguments.endpoint_id.strip(),
             text=arguments.text.strip(),
             tag=arguments.tag.strip(),
             since=since(arguments.since),
-            related_to=arguments.related_to.strip(),
+            related_to=meant(arguments.related_to).strip(),
             limit=arguments.limit,
             cursor=cursor,
         )
@@ -79,6 +86,16 @@ async def list_jobs(call: Call, arguments: ListArguments) -> Answer:
     if listed.next_cursor:
         lines.append(f"older ones with cursor={listed.next_cursor}")
     return Answer(listed, "\n".join(lines))
+
+
+async def _named(call: Call, text: str) -> JobPage | None:
+    """Return the one job whose id or file *text* is, or None."""
+    if not may_name_a_job(text):
+        return None
+    try:
+        return JobPage((await call.rooms.jobs.find(meant(text)),))
+    except UnknownJobError:
+        return None
 
 
 def since(given: str) -> datetime | None:
@@ -109,13 +126,15 @@ def _row(job: Job) -> JobRow:
     )
     prompt = job.arguments.get("prompt") or text
     cost = cost_view(job)
+    files = [output.path for output in job.outputs if output.path]
     return JobRow(
         job_id=job.job_id,
         state=job.state,
         endpoint_id=job.endpoint_id,
         created=job.created.astimezone().isoformat(timespec="seconds"),
         prompt=prompt[:PROMPT_SHOWN] if isinstance(prompt, str) else "",
-        files=[output.path for output in job.outputs if output.path][:4],
+        files=files[:FILES_SHOWN],
+        more_files=max(len(files) - FILES_SHOWN, 0),
         dollars=cost.dollars if cost else None,
         backend=job.backend,
         tags=list(job.tags),
@@ -131,7 +150,8 @@ def _words(row: JobRow) -> str:
         parts.append(repr(row.prompt))
     if row.parents:
         parts.append(f"from {', '.join(row.parents)}")
-    return " | ".join([*parts, *row.files])
+    more = [f"{row.more_files} more files"] if row.more_files else []
+    return " | ".join([*parts, *row.files, *more])
 
 
 LIST_JOBS = Tool(
