@@ -38,6 +38,17 @@ async def test_every_address_in_an_answer_points_back_to_the_port(tmp_path: Path
             assert (await client.get(image["url"])).status_code == 200
 
 
+async def test_answers_do_not_wait_for_the_other_side_to_acknowledge_their_first_half(
+    tmp_path: Path,
+) -> None:
+    with anyio.fail_after(20):
+        async with served(tmp_path) as client:
+            began = anyio.current_time()
+            for _ in range(30):  # 40 ms each, if they did
+                await client.get("/_emulator/clock")
+            assert anyio.current_time() - began < 0.8
+
+
 async def test_a_request_that_names_another_host_is_refused(tmp_path: Path) -> None:
     with anyio.fail_after(20):
         async with served(tmp_path) as client:
