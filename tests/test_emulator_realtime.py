@@ -264,6 +264,36 @@ async def test_a_caller_who_leaves_cancels_what_is_under_way(tmp_path: Path) -> 
                     await anyio.sleep(0.01)
 
 
+@pytest.mark.parametrize(("fault", "status"), [("429", 429), ("503", 503), ("locked", 403)])
+async def test_a_fault_of_the_platform_strikes_at_the_handshake(
+    port: int, fault: str, status: int
+) -> None:
+    async with httpx.AsyncClient() as http:
+        await http.post(f"http://127.0.0.1:{port}/_emulator/faults", json={"fault": fault})
+    with pytest.raises(InvalidStatus) as refused:
+        async with opened(port, f"/run/{FLUX}/realtime"):
+            pass
+    assert refused.value.response.status_code == status
+    async with opened(port, f"/run/{FLUX}/realtime") as socket:
+        await socket.send(json.dumps(SMALL))
+        assert json.loads(await socket.recv())["images"]
+
+
+async def test_a_dropped_socket_ends_as_one_that_broke(port: int) -> None:
+    async with opened(port, f"/run/{FLUX}/realtime", **{"x-emulator-fault": "drop"}) as socket:
+        with pytest.raises(websockets.ConnectionClosedError):
+            await socket.recv()
+
+
+async def test_a_fault_of_the_runner_is_told_in_the_message_of_failures(port: int) -> None:
+    flagged = {"x-emulator-fault": "moderation"}
+    async with opened(port, f"/run/{FLUX}/realtime", **flagged) as socket:
+        await socket.send(json.dumps(SMALL))
+        told = json.loads(await socket.recv())
+        assert (told["type"], told["error"]) == ("x-fal-error", "INTERNAL_ERROR")
+        assert "flagged" in told["reason"]
+
+
 async def exchanged(socket: ClientConnection) -> tuple[dict[str, Any], list[Any], dict[str, Any]]:
     start = json.loads(await socket.recv())
     assert start["type"] == "start"

@@ -5,6 +5,8 @@ import hashlib
 import itertools
 import json
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, closing
@@ -27,21 +29,29 @@ from server.fal.webhooks import UnprovenWebhookError, Webhooks
 from server.settings import Hosts
 from tests.emulated import BASE, FLUX, SMALL, emulated, over, submitted
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 @dataclass
 class Receiver:
-    """What came in, and how it is answered: by *answers* first, then with 200."""
+    """What came in, and how it is answered: by *answers* first, then with 200.
+
+    While *hears* is empty it is not answered at all.
+    """
 
     answers: list[int] = field(default_factory=list[int])
     came: list[tuple[Mapping[str, str], bytes]] = field(
         default_factory=list[tuple[Mapping[str, str], bytes]]
     )
     at: list[float] = field(default_factory=list[float])
+    hears: list[bool] = field(default_factory=lambda: [True])
     url: str = ""
 
     async def on_post(self, request: Request) -> Response:
         self.came.append((dict(request.headers), await request.body()))
         self.at.append(anyio.current_time())
+        while not self.hears:
+            await anyio.sleep(0.01)
         status = self.answers.pop(0) if self.answers else 200
         return Response(status_code=status, headers={"location": self.url} if status < 400 else {})
 
@@ -276,6 +286,46 @@ async def test_another_process_goes_on_where_one_left_off(tmp_path: Path) -> Non
             assert (await fate(client))["attempts"] == 2
 
 
+# A process that delivers to a receiver that does not answer, until it is killed.
+OTHER = """
+import sys, anyio
+from pathlib import Path
+from tests.emulated import FLUX, emulated
+
+async def main(folder, url):
+    options = {"loopback_webhooks": True, "lease_seconds": 0.6}
+    async with emulated(Path(folder), **options) as client:
+        await client.post(f"/queue/{FLUX}", params={"fal_webhook": url}, json={})
+        await anyio.sleep_forever()
+
+anyio.run(main, *sys.argv[1:])
+"""
+
+
+async def test_after_kill_9_in_the_middle_of_a_delivery_another_process_delivers(
+    tmp_path: Path,
+) -> None:
+    async with receiving() as receiver:
+        receiver.hears.clear()
+        command = [sys.executable, "-c", OTHER, str(tmp_path), receiver.url]
+        with subprocess.Popen(command, cwd=ROOT) as other:
+            try:
+                (first,) = await receiver.told()
+                async with emulated(tmp_path, loopback_webhooks=True) as client:
+                    began = leased_until(tmp_path)
+                    while leased_until(tmp_path) < began + 2 * 0.6:  # it is renewed meanwhile
+                        await anyio.sleep(0.05)
+                    assert len(receiver.came) == 1
+                    assert (await fate(client, ended=False))["attempts"] == 1
+                    other.kill()
+                    other.wait()
+                    receiver.hears.append(True)
+                    assert (await receiver.told(2))[1] == first
+                    assert (await fate(client))["attempts"] == 2
+            finally:
+                other.kill()
+
+
 async def test_the_keys_lie_in_the_folder_for_every_process(tmp_path: Path) -> None:
     async def published() -> Any:
         async with emulated(tmp_path) as client:
@@ -285,6 +335,12 @@ async def test_the_keys_lie_in_the_folder_for_every_process(tmp_path: Path) -> N
         first = await published()
         assert first == await published()
     assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("emulator.db*")} == {0o600}
+
+
+def leased_until(folder: Path) -> float:
+    """Return when the lease of the one delivery under way ends."""
+    with closing(sqlite3.connect(folder / "emulator.db")) as db:
+        return db.execute("SELECT COALESCE(lease, 0) FROM webhooks").fetchone()[0]
 
 
 def make_due(folder: Path) -> None:

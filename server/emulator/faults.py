@@ -1,6 +1,7 @@
 """`Faults`: ways to pretend that fal failed, asked for beforehand or by a header of the request.
 
-Where a kind does not say otherwise it strikes at a submit (queue or run host).
+Where a kind does not say otherwise it strikes at a submit (queue or run host); of a socket, which
+is of the run host, at its handshake.
 
 429, 500, 503        the platform's own failures; with seconds, 429 carries ``Retry-After``
 502, 504             a page of the ingress proxy, without a request id
@@ -27,6 +28,7 @@ from typing import Any
 import anyio
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from server.emulator.answers import API_TYPES, failure_headers, json_answer
 from server.emulator.places import place_of
@@ -65,6 +67,8 @@ PLATFORM: Mapping[str, tuple[int, str, str]] = {
     "503": (503, "No runner is available", "runner_scheduling_failure"),
     "locked": (403, ACCOUNT_LOCKED, ""),
 }
+REFUSALS = frozenset({*PLATFORM, "502", "504"})
+BROKEN = 1011  # the code of a socket that ends for a reason of the server's
 
 
 class ConnectionDroppedError(Exception):
@@ -176,10 +180,29 @@ class Faults:
         return await self._strike(struck, scope, receive, send)
 
     async def _on_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let faults that strike on the runner through; the header holds for every input."""
-        found = _asked_for(scope)
-        scope["emulator.faults"] = {one.kind: one.seconds for one in found if one.kind in ON_RUNNER}
-        await self._app(scope, receive, send)
+        """Let a fault strike at the handshake; one of the runner holds for every input."""
+        faults = _asked_for(scope)
+        if not faults:
+            name = scope["path"].strip("/").partition("/")[2]
+            faults = await self._store.do(self._rows.take, "run", _without_added(name))
+        scope["emulator.faults"] = {
+            fault.kind: fault.seconds for fault in faults if fault.kind in ON_RUNNER
+        }
+        struck = next((fault for fault in faults if fault.kind not in ON_RUNNER), None)
+        socket = WebSocket(scope, receive, send)
+        match struck.kind if struck else "":
+            case "drop" | "drop_before":
+                # A handshake without an answer is beyond ASGI; the socket ends as if it had broken.
+                await socket.accept()
+                return await socket.close(BROKEN)
+            case "latency":
+                assert struck is not None  # noqa: S101  # it has a kind
+                await anyio.sleep(1.0 if struck.seconds is None else struck.seconds)
+            case kind if struck is not None and kind in REFUSALS:
+                return await socket.send_denial_response(_answer(struck, scope["path"]))
+            case _:
+                pass
+        return await self._app(scope, receive, send)
 
     async def _strike(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         match fault.kind:
@@ -197,6 +220,11 @@ class Faults:
                 await self._app(scope, receive, _Halved(send, keeps_length=True))
             case _:
                 await _answer(fault, scope["path"])(scope, receive, send)
+
+
+def _without_added(name: str) -> str:
+    """Return the endpoint id in *name*, without what clients add to it for a socket."""
+    return name.removesuffix("/realtime").removesuffix("/stream")
 
 
 def _asked_for(scope: Scope) -> list[Fault]:

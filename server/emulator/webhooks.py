@@ -1,4 +1,7 @@
-"""`Webhooks`: tell a caller's server how its request ended, again and again until it hears."""
+"""`Webhooks`: tell a caller's server how its request ended, again and again until it hears.
+
+What is still to be told is rows under leases, as requests are: any process may tell it.
+"""
 
 import json
 import logging
@@ -28,7 +31,6 @@ MOST_ATTEMPTS = 31
 FIRST_GAP, GROWTH = 2.0, 1.2  # seconds; 31 attempts take about 40 minutes
 LEAST_GAP = 0.02
 FIRST_PATIENCE, PATIENCE = 15.0, 120.0  # seconds in which a receiver must answer
-LEASE_MORE = 5.0  # seconds beyond that after which another process may try
 AT_ONCE = 8
 LOOK_SECONDS = 5.0  # how often to look while a request that wants a webhook is under way elsewhere
 PROBLEM_SECONDS = 1.0
@@ -44,7 +46,10 @@ AWAITED = """
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A delivery that one process has taken on: the how-manieth attempt, and when it was leased."""
+    """A delivery that one process has taken on.
+
+    *attempt* counts from 1, *patience* is how many seconds the receiver has.
+    """
 
     request_id: str
     url: str
@@ -55,8 +60,9 @@ class Due:
 class WebhookRows:
     """What is still to be delivered in one folder. Methods are for `Store.do`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, lease_seconds: float) -> None:
         self._store = store
+        self.lease_seconds = lease_seconds
 
     def claim(self, owner: str) -> Due | None:
         """Lease the delivery that has been due the longest, or return None."""
@@ -71,7 +77,7 @@ class WebhookRows:
             db.execute(
                 "UPDATE webhooks SET attempts = attempts + 1, owner = ?, lease = ?"
                 " WHERE request_id = ?",
-                (owner, now + patience + LEASE_MORE, row["request_id"]),
+                (owner, now + self.lease_seconds, row["request_id"]),
             )
             return Due(row["request_id"], row["url"], row["attempts"] + 1, patience)
 
@@ -82,6 +88,14 @@ class WebhookRows:
                 "UPDATE webhooks SET state = ?, last = ?, due = ?, lease = NULL, owner = NULL"
                 " WHERE request_id = ? AND owner = ? AND attempts = ?",
                 (state, words, time.time() + gap, due.request_id, owner, due.attempt),
+            )
+
+    def renew(self, owner: str) -> None:
+        """Lengthen the leases of *owner*, who is still waiting for answers."""
+        with self._store.writing() as db:
+            db.execute(
+                "UPDATE webhooks SET lease = ? WHERE owner = ?",
+                (time.time() + self.lease_seconds, owner),
             )
 
     def release(self, owner: str) -> None:
@@ -117,13 +131,15 @@ class Webhooks:
         self, store: Store, rows: Rows, keys: SigningKeys, pace: Pace, *, loopback: bool
     ) -> None:
         self.owner = str(uuid.uuid4())
-        self.rows = WebhookRows(store)
+        self.rows = WebhookRows(store, rows.lease_seconds)
         self._store = store
         self._requests = rows
         self.keys = keys
         self._pace = pace
         self._loopback = loopback
         self._kicked = anyio.Event()
+        self._held = 0  # deliveries on their way
+        self._beating = False
 
     def kick(self) -> None:
         """Look for deliveries now."""
@@ -143,6 +159,10 @@ class Webhooks:
                         await places.acquire()
                         if due := await self._claimed(places):
                             tasks.start_soon(self._deliver, http, due, places)
+                            self._held += 1
+                            if not self._beating:
+                                self._beating = True
+                                tasks.start_soon(self._beat)
                             continue
                         seconds = await self._store.do(self.rows.next_look)
                     except sqlite3.OperationalError as problem:
@@ -157,6 +177,16 @@ class Webhooks:
     async def on_list(self, _: Request) -> Response:
         """Say what became of every webhook."""
         return json_answer({"webhooks": await self._store.do(self.rows.listed)})
+
+    async def _beat(self) -> None:
+        """Renew the leases while anything is on its way."""
+        while self._held:
+            try:
+                await self._store.do(self.rows.renew, self.owner)
+            except sqlite3.OperationalError as problem:
+                log.warning("leases of webhooks could not be renewed: %s", problem)
+            await anyio.sleep(self.rows.lease_seconds / 3)
+        self._beating = False
 
     async def _claimed(self, places: anyio.Semaphore) -> Due | None:
         """Return a delivery to make, or give the place for it back."""
@@ -182,6 +212,7 @@ class Webhooks:
         except sqlite3.OperationalError as problem:  # its lease ends, and it is tried again
             log.warning("a webhook could not be noted down: %s", problem)
         finally:
+            self._held -= 1
             places.release()
             self.kick()
 
