@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeVar, cast
 
 from catalog.card import ModelCard
@@ -32,11 +33,15 @@ _PARTS = re.compile(r"\d+(?:\.[1-9]\d*)*|[a-z]+")
 
 
 class CatalogIndex:
-    """The shipped catalog. Opening reads nothing; each part is read when it is first asked for."""
+    """The shipped catalog. Opening reads nothing; each part is read when it is first asked for.
+
+    It never changes and may be shared between threads.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._parsed: dict[str, ModelCard] = {}
+        self._parsed: dict[int, ModelCard] = {}
+        self._lock = Lock()
         self._kept: dict[Callable[[Path], object], object] = {}
 
     @classmethod
@@ -153,17 +158,18 @@ class CatalogIndex:
         return place if found else None
 
     def _card(self, place: int) -> ModelCard:
-        endpoint_id = self.ids[place]
-        card = self._parsed.pop(endpoint_id, None)
-        if card is None:
-            start, end = self._offsets[place], self._offsets[place + 1]
-            with (self.folder / "cards.jsonl").open("rb") as lines:
-                lines.seek(start)
-                card = ModelCard.from_record(json.loads(lines.read(end - start)))
-        self._parsed[endpoint_id] = card  # last is most recently used
-        while len(self._parsed) > MOST_PARSED:
-            self._parsed.pop(next(iter(self._parsed)), None)
+        with self._lock:
+            card = self._parsed.pop(place, None) or self._read(place)
+            self._parsed[place] = card  # the last is the most recently used
+            if len(self._parsed) > MOST_PARSED:
+                del self._parsed[next(iter(self._parsed))]
         return card
+
+    def _read(self, place: int) -> ModelCard:
+        start, end = self._offsets[place], self._offsets[place + 1]
+        with (self.folder / "cards.jsonl").open("rb") as lines:
+            lines.seek(start)
+            return ModelCard.from_record(json.loads(lines.read(end - start)))
 
 
 def plain_id(text: str) -> str:

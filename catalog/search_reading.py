@@ -93,10 +93,11 @@ class Lexicon:
         self.damps: dict[str, list[int]] = compiled["damps"]
         self.strong: frozenset[str] = frozenset(compiled["strong"])
         self.spelling: frozenset[str] = frozenset(spelling)
-        mere = {at for at, name in enumerate(self.senses) if name[0] in "=!?~"}
+        # Senses that are words spelled out by a phrase, and no meanings.
+        self.mere = frozenset(at for at, name in enumerate(self.senses) if name[0] in "=!?~")
         self._joints = {self.number["to"], self.number["from"]}
         self.meaningful: frozenset[str] = frozenset(
-            word for word, senses in self.words.items() if not mere.issuperset(senses)
+            word for word, senses in self.words.items() if not self.mere.issuperset(senses)
         )
         self._buckets: dict[str, list[tuple[str, int]]] = {}
 
@@ -136,7 +137,7 @@ class Lexicon:
             or word in self.common
             or (trunk := stem(word)) in self.common
             or trunk in self.common_stems
-            or bool(self.senses_of(word))
+            or not self.mere.issuperset(self.senses_of(word))
         )
 
     def mended(self, word: str, most: int = 2, *, named: bool = False) -> list[str]:
@@ -309,7 +310,7 @@ class Lexicon:
                 if len(needs) == 1 and self._is_ordinary(reading, units):
                     worth *= _ORDINARY
                 known = reading.tasks.get(task)
-                if known is None or worth > known.strength:
+                if known is None or (worth, len(units)) > (known.strength, len(known.units)):
                     reading.tasks[task] = Fired(task, worth, units)
 
     def _is_ordinary(self, reading: Reading, units: frozenset[int]) -> bool:

@@ -101,9 +101,11 @@ def test_every_task_is_meant_by_two_phrases_and_not_by_a_third(index: CatalogInd
 
     wrong: list[str] = []
     for task, one, other, third in _task_rows():
-        for query in (one, other):
-            if not any(name == task and strength >= 0.4 for name, strength in tasks(query)[:4]):
-                wrong.append(f"{query!r} does not mean {task}")
+        wrong += [
+            f"{query!r} does not mean {task}"
+            for query in (one, other)
+            if not any(name == task and strength >= 0.4 for name, strength in tasks(query)[:4])
+        ]
         first, strength = next(iter(tasks(third)), ("", 0.0))
         if first == task and strength >= SURE_TASK:
             wrong.append(f"{third!r} means {task}")
