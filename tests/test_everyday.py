@@ -1,5 +1,6 @@
 """Everyday tasks reach their end in as few calls as a model with a small context has."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,26 @@ async def test_a_cancellation_that_came_too_late_says_so_in_both_parts(tmp_path:
         late = await client.call_tool("cancel_job", {"job_id": job["job_id"]})
     assert record(late)["cancelled"] is False
     assert "not cancelled: it was too late" in words(late)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "a picture of a cat in a spacesuit, square",
+        "animate my picture, 5 seconds, with sound, under 50 cents",
+        "read a sentence aloud in Spanish",
+        "3D model from a picture",
+        "turn a storyboard with several reference pictures into one video with a voice",
+    ],
+)
+async def test_each_part_of_a_search_says_what_a_model_does_within_its_bytes(
+    tmp_path: Path, query: str
+) -> None:
+    async with connected(tmp_path) as client:
+        found = await client.call_tool("search_models", {"query": query})
+    models = record(found)["models"]
+    assert len(json.dumps(record(found))) <= 2100
+    for model in models:
+        assert model["summary"] in words(found)
+        assert not model["why"].endswith("…"), model
+        assert len(model["summary"]) >= 40 or not model["summary"].endswith("…"), model

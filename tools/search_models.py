@@ -45,7 +45,7 @@ class ModelHit(Result):
     """One model that may serve."""
 
     endpoint_id: str
-    title: str
+    title: str = ""
     category: str
     summary: str
     price: str
@@ -81,7 +81,10 @@ async def search_models(call: Call, arguments: SearchArguments) -> Answer:
         guides=list(answer.guides),
         next_cursor=answer.next_cursor,
     )
-    lines = [f"{model.endpoint_id} | {model.price} | {model.why}" for model in found.models]
+    lines = [
+        f"{model.endpoint_id} | {model.price} | {model.summary} | {model.why}"
+        for model in found.models
+    ]
     if not lines:
         lines = ["no model fits; say the need in other words, or drop a filter"]
     elif found.low_confidence:
@@ -94,21 +97,26 @@ async def search_models(call: Call, arguments: SearchArguments) -> Answer:
 
 
 def _fitted(hits: tuple[Hit, ...]) -> list[ModelHit]:
-    """Return *hits* with their words cut so that eight of them fit `MOST_BYTES`."""
+    """Return *hits* so that eight of them fit `MOST_BYTES`.
+
+    Titles go first, since they say the id again; then what a model does is cut, but not why it is
+    here.
+    """
     most = MOST_BYTES * max(len(hits), 8) // 8
-    for words in (120, 90, 70, 55, 40, 25):
+    models: list[ModelHit] = []
+    for titled, words in ((True, 120), (False, 120), (False, 90), (False, 70), (False, 50)):
         models = [
             ModelHit(
                 endpoint_id=hit.endpoint_id,
-                title=hit.title[:48],
+                title=hit.title[:48] if titled else "",
                 category=hit.category,
                 summary=_cut(f"{hit.step}: {hit.summary}" if hit.step else hit.summary, words),
-                price=_cut(hit.price, max(words // 2, 24)),
-                why=_cut(hit.why, max(words // 2, 24)),
+                price=_cut(hit.price, 45),
+                why=_cut(hit.why, 60),
             )
             for hit in hits
         ]
-        if len(json.dumps([model.model_dump() for model in models])) <= most:
+        if len(json.dumps([model.model_dump(exclude_defaults=True) for model in models])) <= most:
             break
     return models
 
