@@ -1,8 +1,9 @@
 """What fal's platform API says of own apps, their logs and files, and rented machines."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
+
+from pydantic import Field
 
 from server.fal.platform_records import Instant, Moment, Record, Strings
 
@@ -39,7 +40,7 @@ class Revision(Record):
     created_at: Moment = None
     is_current: bool = False
     message: str = ""
-    annotations: Mapping[str, str] = MappingProxyType({})
+    annotations: Mapping[str, str] = Field(default_factory=dict[str, str])
     status: str = ""
     deployed_by: str = ""
 
@@ -50,7 +51,7 @@ class AppEvent(Record):
     event_id: str
     category: str
     created_at: Moment = None
-    payload: Mapping[str, Any] = MappingProxyType({})
+    payload: Mapping[str, Any] = Field(default_factory=dict[str, Any])
 
 
 class RunnerCount(Record):
@@ -80,7 +81,7 @@ class LogItem(Record):
     level: str = ""
     app: str = ""
     revision: str = ""
-    labels: Mapping[str, str] = MappingProxyType({})
+    labels: Mapping[str, str] = Field(default_factory=dict[str, str])
 
 
 class FileEntry(Record):
