@@ -269,12 +269,27 @@ class Lexicon:
                 else:
                     del reading.senses[sense]
 
+    def _forget_accompaniment(self, reading: Reading) -> None:
+        """Take sound that only comes with a video ("with sound") for a property, not for media."""
+        spans = reading.senses.get(self.number["!sound"], ())
+        with_it = {unit for start, end in spans for unit in range(start, end)}
+        if not with_it:
+            return
+        for name in ("audio", "voice", "speech", "music"):
+            sense = self.number[name]
+            kept = [s for s in reading.senses.get(sense, ()) if s[0] not in with_it]
+            if kept:
+                reading.senses[sense] = kept
+            else:
+                reading.senses.pop(sense, None)
+
     def _settle(self, reading: Reading) -> None:
         """Put the places of senses in order, and keep of "to" only what can mean it here.
 
         ``a``, ``en`` and ``in`` lead from one thing to another in some languages and are articles
         or places in others; inside "a partir de" they lead back.
         """
+        self._forget_accompaniment(reading)
         for spans in reading.senses.values():
             spans.sort()
         to, origin = self.number["to"], self.number["from"]

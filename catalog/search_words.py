@@ -39,8 +39,11 @@ def why_words(card: int, understood: Understood | None, tables: SearchTables) ->
     if category in understood.direction.categories and not said:
         said.append(category.replace("-", " "))
     said += _kept_wishes(card, understood, tables)
+    if not said and (words := _matched(card, understood, tables)):
+        said.append(f"words: {', '.join(words)}")
     if not said:
-        said = [f"words: {', '.join(_matched(card, understood, tables))}"]
+        kinds = sorted(k for k in understood.direction.media if tables.has(card, f"o{k}"))
+        said.append(f"returns {' and '.join(kinds)}" if kinds else "among what the filters leave")
     if tables.prior[card] > _MOST_USED:
         said.append("much used")
     words = "; ".join(said)
@@ -66,7 +69,7 @@ def _kept_wishes(card: int, understood: Understood, tables: SearchTables) -> lis
 
 def _matched(card: int, understood: Understood, tables: SearchTables) -> list[str]:
     words = [key[1:] for key, _ in understood.terms if card in tables.cards(key)]
-    return words[:4] or ["none"]
+    return words[:4]
 
 
 def price_words(card: int, measure: Measure, usual: str, tables: SearchTables) -> str:
