@@ -76,8 +76,8 @@ async def serve(
 
 def _listener(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns off Nagle's delay (40 ms in every answer) only where the protocol is named, and an
-    # accepted socket has it from its listener.
+    # asyncio turns off Nagle's delay (40 ms in every answer) only where the protocol is named, and
+    # an accepted socket has it from its listener.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
