@@ -1,9 +1,10 @@
 """Open what a running server lends to its tools, late, and close it in reverse."""
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -20,12 +21,15 @@ from tools.ports import (
     JobPage,
     JobQuery,
     Jobs,
+    LedgerEntry,
     Media,
     Output,
     Picture,
     Placed,
     Progress,
     Rooms,
+    Spending,
+    SpendingQuery,
     View,
 )
 
@@ -39,12 +43,13 @@ LOOK_EVERY = 2.0
 class Opened:
     """The rooms that cost time to open: jobs and media on one backend.
 
-    *approve* is for the command line alone: no tool reaches it.
+    *approve* and *entries* are for the command line alone: no tool reaches them.
     """
 
     jobs: Jobs
     media: Media
     approve: Callable[[str], Awaitable[Job]]
+    entries: Callable[[datetime | None], Awaitable[Sequence[LedgerEntry]]]
 
 
 @asynccontextmanager
@@ -199,7 +204,8 @@ async def open_annexe(settings: Settings, catalog: CatalogIndex) -> AsyncGenerat
         )
         client = FalClient(http, settings.hosts, key)
         jobs = await stack.enter_async_context(open_jobs(settings, client, catalog))
-        yield Opened(jobs, MediaDesk(settings, Roots(settings), client, jobs), jobs.approve)
+        desk = MediaDesk(settings, Roots(settings), client, jobs)
+        yield Opened(jobs, desk, jobs.approve, jobs.entries)
 
 
 class LateJobs:
@@ -222,6 +228,9 @@ class LateJobs:
 
     async def list(self, query: JobQuery) -> JobPage:
         return await (await self._annexe.opened()).jobs.list(query)
+
+    async def spending(self, query: SpendingQuery) -> Spending:
+        return await (await self._annexe.opened()).jobs.spending(query)
 
     async def cancel(self, job_id: str) -> Cancelled:
         return await (await self._annexe.opened()).jobs.cancel(job_id)

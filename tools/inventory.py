@@ -8,6 +8,7 @@ from tools.generate import GENERATE
 from tools.job_status import JOB_STATUS
 from tools.list_jobs import LIST_JOBS
 from tools.search_models import SEARCH_MODELS
+from tools.spending import SPENDING
 from tools.tool import AnyTool
 from tools.upload_file import UPLOAD_FILE
 from tools.view_media import VIEW_MEDIA
@@ -24,5 +25,6 @@ TOOLS: tuple[AnyTool, ...] = (
     JOB_STATUS,
     VIEW_MEDIA,
     LIST_JOBS,
+    SPENDING,
     CANCEL_JOB,
 )

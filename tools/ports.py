@@ -181,6 +181,60 @@ class JobPage:
 
 
 @dataclass(frozen=True, slots=True)
+class SpendingQuery:
+    """What to add up: jobs that count since an instant (None: all), by one of their marks."""
+
+    since: datetime | None = None
+    by: Literal["model", "day", "tag"] = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class SpendingRow:
+    """Dollars of the *jobs* that share a mark: settled, and reserved for what is unfinished.
+
+    *unknown* counts jobs without a known price, which add nothing to the sums.
+    """
+
+    name: str
+    jobs: int
+    spent: Decimal
+    reserved: Decimal
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What went and what may still go, in dollars; the emulator's amounts are simulated.
+
+    *limits* holds what a person has set (``job``, ``day``, ``month``, ``approve_above``), *left*
+    what of ``day`` and ``month`` is neither spent nor reserved now, whatever period was asked for.
+    """
+
+    total: SpendingRow
+    rows: tuple[SpendingRow, ...]
+    limits: Mapping[str, Decimal]
+    left: Mapping[str, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One job in the ledger: when it counts, and the dollars that are spent or still reserved.
+
+    *kind* is ``reserved``, ``estimated``, ``billed`` or ``simulated``; *dollars* None when unknown.
+    """
+
+    at: datetime
+    job_id: str
+    endpoint_id: str
+    backend: BackendName
+    state: JobState
+    kind: str
+    dollars: Decimal | None
+    tags: tuple[str, ...]
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cancelled:
     """What a cancellation did. *charged* is None where it is not known."""
 
@@ -228,6 +282,10 @@ class Jobs(Protocol):
 
     async def list(self, query: JobQuery) -> JobPage:
         """Return a page of jobs."""
+        ...
+
+    async def spending(self, query: SpendingQuery) -> Spending:
+        """Return what was spent, is reserved and is left, by model, day or tag."""
         ...
 
     async def cancel(self, job_id: str) -> Cancelled:
@@ -358,6 +416,7 @@ __all__ = [
     "JobQuery",
     "JobState",
     "Jobs",
+    "LedgerEntry",
     "Media",
     "ModelCard",
     "Output",
@@ -365,5 +424,8 @@ __all__ = [
     "Placed",
     "Progress",
     "Rooms",
+    "Spending",
+    "SpendingQuery",
+    "SpendingRow",
     "View",
 ]

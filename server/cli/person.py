@@ -3,6 +3,7 @@
 import os
 import sys
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -47,6 +48,14 @@ def _mendable(problem: BaseException) -> ActionableError | None:
         inner = [_mendable(part) for part in group.exceptions]
         return next((part for part in inner if part is not None), None)
     return None
+
+
+class Mark(StrEnum):
+    """What sums can be divided by."""
+
+    MODEL = "model"
+    DAY = "day"
+    TAG = "tag"
 
 
 @app.callback(invoke_without_command=True)
@@ -157,3 +166,23 @@ def keep(
     from server.cli.keep import keep_jobs
 
     anyio.run(keep_jobs, Settings.read(os.environ), once)
+
+
+@app.command(help="Show what was spent and is left; --csv and --jsonl write one line per job.")
+def spending(
+    period: Annotated[
+        str, typer.Option(help="today, month, all, or a start: 7d, 2026-11-01.")
+    ] = "month",
+    by: Annotated[Mark, typer.Option(help="Divide the sums by model, day or tag.")] = Mark.MODEL,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Every job as CSV.")] = False,
+    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Every job as JSON lines.")] = False,
+) -> None:
+    """Add up the ledger, or write it out."""
+    from server.cli.spending import show_spending
+    from tools.spending import SpendingArguments
+
+    if as_csv and as_jsonl:
+        fail("--csv and --jsonl exclude each other")
+    form = "csv" if as_csv else "jsonl" if as_jsonl else "text"
+    arguments = SpendingArguments(period=period, by=by.value)
+    anyio.run(show_spending, Settings.read(os.environ), arguments, form)

@@ -3,9 +3,10 @@
 import hashlib
 import logging
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 import anyio
@@ -28,7 +29,17 @@ from server.jobs.submitter import Submitter
 from server.jobs.transactions import Work
 from server.jobs.waiting import Changes, Teller
 from server.settings import Settings
-from tools.ports import Cancelled, Intent, Job, JobPage, JobQuery, Progress
+from tools.ports import (
+    Cancelled,
+    Intent,
+    Job,
+    JobPage,
+    JobQuery,
+    LedgerEntry,
+    Progress,
+    Spending,
+    SpendingQuery,
+)
 
 log = logging.getLogger("falkit.jobs")
 
@@ -188,6 +199,14 @@ class JournalJobs:
     async def list(self, query: JobQuery) -> JobPage:
         """Return a page of jobs, newest first."""
         return await self.store.page(query)
+
+    async def spending(self, query: SpendingQuery) -> Spending:
+        """Return what was spent, is reserved and is left, by model, day or tag."""
+        return await self.store.spending(query)
+
+    async def entries(self, since: datetime | None) -> Sequence[LedgerEntry]:
+        """Return the ledger entry by entry, oldest first, for the command line."""
+        return await self.store.entries(since)
 
     async def approve(self, job_id: str) -> Job:
         """Mark a held job approved, for a person at a terminal; it is submitted within a second.

@@ -4,18 +4,27 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
-from server.jobs import leases, ledger, listing, transactions
+from server.jobs import leases, ledger, listing, spending, transactions
 from server.jobs.admission import Admitted, Rules, admit, why_held
 from server.jobs.journal import Journal, explained
 from server.jobs.leases import Beat, Claim, House
 from server.jobs.rows import Fields, job_of, now_ms, packed
 from server.jobs.transactions import STAY, Orphans, Step, Work
-from tools.ports import BackendName, Intent, Job, JobPage, JobQuery
+from tools.ports import (
+    BackendName,
+    Intent,
+    Job,
+    JobPage,
+    JobQuery,
+    LedgerEntry,
+    Spending,
+    SpendingQuery,
+)
 
 
 class JobStore(Protocol):
@@ -135,6 +144,14 @@ class JobStore(Protocol):
 
     async def counted_since(self, backend: BackendName, since: datetime) -> Decimal:
         """Return the dollars reserved and settled since then."""
+        ...
+
+    async def spending(self, query: SpendingQuery) -> Spending:
+        """Return what was spent, is reserved and is left on the backend of this process."""
+        ...
+
+    async def entries(self, since: datetime | None) -> Sequence[LedgerEntry]:
+        """Return every job that counts since then on the backend of this process."""
         ...
 
     async def events(self, job_id: str) -> Sequence[tuple[int, str, str]]:
@@ -275,6 +292,15 @@ class SqliteJobStore:
 
     async def counted_since(self, backend: BackendName, since: datetime) -> Decimal:
         return await self._journal.read(lambda c: ledger.counted_since(c, backend, since))
+
+    async def spending(self, query: SpendingQuery) -> Spending:
+        now = datetime.now(UTC)
+        return await self._journal.read(lambda c: spending.spending(c, self._rules, query, now))
+
+    async def entries(self, since: datetime | None) -> Sequence[LedgerEntry]:
+        return await self._journal.read(
+            lambda c: list(spending.entries(c, self._rules.backend, since))
+        )
 
     async def events(self, job_id: str) -> Sequence[tuple[int, str, str]]:
         def read(connection: sqlite3.Connection) -> list[tuple[int, str, str]]:

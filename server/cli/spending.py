@@ -1,0 +1,65 @@
+"""`falkit spending`: what was spent and is left, or the whole ledger for other programs."""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from typing import Literal
+
+from catalog.index import CatalogIndex
+from server.rooms import open_annexe
+from server.settings import Settings
+from tools.ports import Call, LedgerEntry, Rooms
+from tools.spending import SpendingArguments, spending, start_of
+
+Form = Literal["text", "csv", "jsonl"]
+COLUMNS: tuple[str, ...] = (
+    "at", "job_id", "endpoint_id", "backend", "state", "kind", "dollars", "tags", "request_id",
+)  # fmt: skip
+
+
+async def show_spending(settings: Settings, arguments: SpendingArguments, form: Form) -> None:
+    """Print the sums as the tool says them, or in *form* one line for each job of the period.
+
+    Raises:
+        ActionableError: the period is none, or the journal cannot be read.
+    """
+    start = start_of(arguments.period)
+    catalog = CatalogIndex.open()
+    async with open_annexe(settings, catalog) as rooms:
+        if form == "text":
+            lent = Rooms(catalog, rooms.jobs, rooms.media, settings.backend)
+            print((await spending(Call(lent, _unheard), arguments)).text)
+            return
+        found = await rooms.entries(start)
+    if form == "csv":
+        _write_csv(found)
+    else:
+        for entry in found:
+            print(json.dumps(_flat(entry) | {"tags": list(entry.tags)}, ensure_ascii=False))
+
+
+def _write_csv(found: Sequence[LedgerEntry]) -> None:
+    writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for entry in found:
+        writer.writerow(_flat(entry) | {"tags": " ".join(entry.tags)})
+
+
+def _flat(entry: LedgerEntry) -> dict[str, object]:
+    """Return *entry* in the order of `COLUMNS`; dollars as exact decimals in text."""
+    return {
+        "at": entry.at.astimezone().isoformat(timespec="seconds"),
+        "job_id": entry.job_id,
+        "endpoint_id": entry.endpoint_id,
+        "backend": entry.backend,
+        "state": entry.state,
+        "kind": entry.kind,
+        "dollars": None if entry.dollars is None else f"{entry.dollars:f}",
+        "tags": "",
+        "request_id": entry.request_id,
+    }
+
+
+async def _unheard(fraction: float, words: str) -> None:
+    """Hear no progress: a sum has none."""

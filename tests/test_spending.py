@@ -1,0 +1,155 @@
+"""The ledger tells what went: by model, day and tag, in words, records and files."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from inline_snapshot import snapshot
+
+from tests.house import connected, environment, record, words
+from tests.jobs_platform import FolderPlatform, intent, jobs_in
+from tools.ports import SpendingQuery
+from tools.spending import start_of
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> FolderPlatform:
+    return FolderPlatform(tmp_path / "platform")
+
+
+async def test_sums_tell_spent_from_reserved_and_what_is_left_of_each_budget(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    async with jobs_in(tmp_path, platform, budget_day="2", budget_month="10") as jobs:
+        done = await jobs.start(intent("one", "0.05", tags=("foxes",)))
+        await jobs.wait(done.job_id, 10)
+        platform.runs = 60
+        await jobs.start(intent("two", "0.50", tags=("foxes", "red")))
+        await jobs.start(intent("three", None))
+        found = await jobs.spending(SpendingQuery())
+        tagged = await jobs.spending(SpendingQuery(by="tag"))
+        daily = await jobs.spending(SpendingQuery(by="day"))
+
+    spent = found.total.spent
+    assert spent > 0
+    assert (found.total.jobs, found.total.reserved, found.total.unknown) == (3, Decimal("0.5"), 1)
+    assert found.left == {"day": 2 - spent - Decimal("0.5"), "month": 10 - spent - Decimal("0.5")}
+    assert found.limits == {"day": Decimal(2), "month": Decimal(10)}
+    assert [row.name for row in found.rows] == ["fal-ai/flux/dev"]
+    assert {row.name: (row.jobs, row.reserved) for row in tagged.rows} == {
+        "foxes": (2, Decimal("0.5")),
+        "red": (1, Decimal("0.5")),
+        "": (1, Decimal(0)),
+    }
+    assert [row.name for row in daily.rows] == [datetime.now().astimezone().date().isoformat()]
+
+
+async def test_a_failure_that_was_not_charged_counts_for_nothing(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    async with jobs_in(tmp_path, platform) as jobs:
+        job = await jobs.start(intent("refuse me", "0.50"))
+        await jobs.wait(job.job_id, 10)
+        found = await jobs.spending(SpendingQuery())
+        later = await jobs.spending(SpendingQuery(since=datetime.now(UTC) + timedelta(hours=1)))
+
+    assert (found.total.jobs, found.total.spent, found.total.reserved) == (1, 0, 0)
+    assert (later.total.jobs, later.rows) == (0, ())
+
+
+async def test_cloud_and_emulator_keep_ledgers_of_their_own(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    async with jobs_in(tmp_path, platform) as jobs:
+        await jobs.start(intent())
+    async with jobs_in(tmp_path, platform, key="somebody:secret") as jobs:
+        found = await jobs.spending(SpendingQuery())
+        entries = await jobs.entries(None)
+
+    assert found.total.jobs == 0
+    assert found.limits["approve_above"] == 1
+    assert entries == []
+
+
+async def test_the_tool_says_the_sums_in_words_and_in_a_record(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        made = record(
+            await client.call_tool(
+                "generate", {"endpoint_id": "fal-ai/flux/schnell", "prompt": "a fox"}
+            )
+        )
+        answer = await client.call_tool("spending", {"period": "today"})
+
+    shown = record(answer)
+    assert shown["spent"] == made["cost"]["dollars"]
+    assert shown["left"] == {"day": 25 - shown["spent"]}
+    assert shown["limits"] == {"day": 25.0}
+    assert shown["rows"] == [{"name": "fal-ai/flux/schnell", "jobs": 1, "spent": shown["spent"]}]
+    assert words(answer) == snapshot(
+        """\
+today: $0.003 spent in 1 job; $24.997 of $25 left this day
+fal-ai/flux/schnell: $0.003 in 1
+simulated: the emulator charges nothing\
+"""
+    )
+
+
+async def test_a_period_that_is_none_is_refused_with_what_would_be(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        answer = await client.call_tool("spending", {"period": "yesteryear"})
+
+    assert answer.is_error
+    assert "'yesteryear' is not a time" in words(answer)
+
+
+def test_periods_begin_at_local_midnight() -> None:
+    now = datetime.now().astimezone()
+    today, month = start_of("today"), start_of("month")
+    assert start_of("all") is None
+    assert today is not None
+    assert month is not None
+    assert (today.date(), today.hour, today.minute) == (now.date(), 0, 0)
+    assert (month.day, month.month, month.hour) == (1, now.month, 0)
+    assert start_of("2026-11-01") == datetime(2026, 11, 1).astimezone()
+
+
+@pytest.mark.parametrize("form", ["--csv", "--jsonl"])
+async def test_the_command_line_writes_every_job_for_other_programs(
+    tmp_path: Path, form: str
+) -> None:
+    async with connected(tmp_path) as client:
+        wanted = {"endpoint_id": "fal-ai/flux/schnell", "prompt": "a fox", "tags": ["a", "b"]}
+        made = record(await client.call_tool("generate", wanted))
+    ran = subprocess.run(
+        [sys.executable, "-m", "falkit", "spending", "--period", "all", form],
+        env={**os.environ, **environment(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    if form == "--csv":
+        (entry,) = csv.DictReader(io.StringIO(ran.stdout))
+        assert entry["tags"] == "a b"
+    else:
+        entry = json.loads(ran.stdout)
+        assert entry["tags"] == ["a", "b"]
+    assert entry["job_id"] == made["job_id"]
+    assert (entry["dollars"], entry["kind"], entry["state"]) == ("0.003", "simulated", "done")
+
+
+def test_the_command_line_says_the_sums_and_refuses_two_forms_at_once(tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "falkit", "spending"]
+    env = {**os.environ, **environment(tmp_path)}
+    told = subprocess.run(run, env=env, capture_output=True, text=True, check=True)
+    both = subprocess.run([*run, "--csv", "--jsonl"], env=env, capture_output=True, text=True)
+
+    assert told.stdout.startswith("month: $0 spent in 0 jobs; $25 of $25 left this day")
+    assert both.returncode == 2
+    assert "exclude each other" in both.stderr

@@ -1,0 +1,135 @@
+"""What was spent, is reserved and is left."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from pydantic import Field
+
+from tools.list_jobs import since
+from tools.ports import BackendName, Call, Spending, SpendingQuery, SpendingRow
+from tools.tool import Answer, Arguments, Result, Tool
+
+ROWS_SHOWN = 30
+
+
+class SpendingArguments(Arguments):
+    """Which time, and how it is divided."""
+
+    period: str = Field(
+        default="month", description="today, month (default), all, or a start: 7d, 2026-11-01"
+    )
+    by: Literal["model", "day", "tag"] = Field(
+        default="model", description="model (default), day or tag"
+    )
+
+
+class SpentRow(Result):
+    """Dollars of one model, day or tag."""
+
+    name: str
+    jobs: int
+    spent: float
+    reserved: float = 0
+
+
+class SpendingView(Result):
+    """Dollars in the period; `left` of the budgets of day and month as of now."""
+
+    spent: float
+    reserved: float
+    left: dict[str, float]
+    limits: dict[str, float]
+    rows: list[SpentRow]
+    notes: list[str] = []
+
+
+async def spending(call: Call, arguments: SpendingArguments) -> Answer:
+    """Return the ledger of the backend in use, added up."""
+    start = start_of(arguments.period)
+    found = await call.rooms.jobs.spending(SpendingQuery(start, arguments.by))
+    view = SpendingView(
+        spent=float(found.total.spent),
+        reserved=float(found.total.reserved),
+        left={name: float(dollars) for name, dollars in found.left.items()},
+        limits={name: float(dollars) for name, dollars in found.limits.items()},
+        rows=[_shown(row) for row in found.rows[:ROWS_SHOWN]],
+        notes=_notes(call.rooms.backend, found),
+    )
+    return Answer(view, "\n".join(_lines(found, view, arguments.period.strip() or "month")))
+
+
+def start_of(period: str) -> datetime | None:
+    """Return when *period* began, at local midnight for days and months; None for all time.
+
+    Raises:
+        ActionableError: it is no period.
+    """
+    word = period.strip().lower()
+    today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    match word:
+        case "all":
+            return None
+        case "today" | "day":
+            # Without its offset first: at the start of the day it may have been another.
+            return today.replace(tzinfo=None).astimezone()
+        case "month" | "":
+            return today.replace(day=1, tzinfo=None).astimezone()
+        case _:
+            return since(word)
+
+
+def _shown(row: SpendingRow) -> SpentRow:
+    return SpentRow(
+        name=row.name or "(none)",
+        jobs=row.jobs,
+        spent=float(row.spent),
+        reserved=float(row.reserved),
+    )
+
+
+def _notes(backend: BackendName, found: Spending) -> list[str]:
+    notes: list[str] = []
+    if backend == "emulator":
+        notes.append("simulated: the emulator charges nothing")
+    if found.total.unknown:
+        notes.append(f"{found.total.unknown} jobs of unknown price are not in the sums")
+    if len(found.rows) > ROWS_SHOWN:
+        notes.append(f"{len(found.rows) - ROWS_SHOWN} more rows; `falkit spending --csv` has all")
+    return notes
+
+
+def _lines(found: Spending, view: SpendingView, period: str) -> list[str]:
+    jobs = "1 job" if found.total.jobs == 1 else f"{found.total.jobs} jobs"
+    said = [f"{period}: {_money(found.total.spent)} spent in {jobs}"]
+    if found.total.reserved:
+        said.append(f"{_money(found.total.reserved)} reserved")
+    for name in ("day", "month"):
+        if name in found.left:
+            limit = _money(found.limits[name])
+            said.append(f"{_money(found.left[name])} of {limit} left this {name}")
+    rows = [
+        f"{row.name}: ${row.spent:g} in {row.jobs}"
+        + (f", ${row.reserved:g} reserved" if row.reserved else "")
+        for row in view.rows
+    ]
+    return ["; ".join(said), *rows, *view.notes]
+
+
+def _money(dollars: Decimal) -> str:
+    return f"${float(dollars):g}"
+
+
+SPENDING = Tool(
+    name="spending",
+    title="Spending",
+    description=(
+        'Dollars spent, reserved and left of the budgets. Example: {"period":"month","by":"model"}'
+    ),
+    toolset="follow",
+    arguments=SpendingArguments,
+    result=SpendingView,
+    run=spending,
+    reads_only=True,
+    open_world=False,
+)
