@@ -25,7 +25,6 @@ from tests.emulated import FLUX, SMALL
 KEY = {"authorization": "Key emulator:local"}
 WORDS = "fal-ai/any-llm"
 KLEIN = "fal-ai/flux-2/klein/realtime"
-IDLE = 0.5
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFUlEQVR4nGP8z8DAwMDAxAAD"
     "CBYAHQoCAwJ1Nq0AAAAASUVORK5CYII="
@@ -47,9 +46,7 @@ async def serving(folder: Path, **options: Any) -> AsyncGenerator[int]:
 def port(tmp_path_factory: pytest.TempPathFactory) -> Generator[int]:
     with (
         anyio.from_thread.start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(
-            serving(tmp_path_factory.mktemp("fal"), idle_seconds=IDLE)
-        ) as port,
+        portal.wrap_async_context_manager(serving(tmp_path_factory.mktemp("fal"))) as port,
     ):
         yield port
 
@@ -136,16 +133,37 @@ def test_an_input_that_does_not_fit_is_told_and_ends_the_socket(
         assert connection.recv() is None
 
 
-def test_a_socket_without_inputs_is_told_so_and_ends(client: fal_client.SyncClient) -> None:
-    with client.realtime(FLUX) as connection:
-        with pytest.raises(fal_client.client.RealtimeError) as told:
-            connection.recv()
-        assert told.value.payload == {
-            "type": "x-fal-error",
-            "error": "TIMEOUT",
-            "reason": "no inputs, reconnect when needed!",
-        }
-        assert connection.recv() is None
+async def test_a_socket_without_inputs_is_told_so_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with anyio.fail_after(20):
+        async with serving(tmp_path, idle_seconds=0.1) as port, asynchronous() as client:
+            base = f"ws://127.0.0.1:{port}/run/"
+            monkeypatch.setattr(fal_client.client, "REALTIME_URL_FORMAT", base)
+            async with client.realtime(FLUX, use_jwt=False) as connection:
+                with pytest.raises(fal_client.client.RealtimeError) as told:
+                    await connection.recv()
+                assert told.value.payload == {
+                    "type": "x-fal-error",
+                    "error": "TIMEOUT",
+                    "reason": "no inputs, reconnect when needed!",
+                }
+                assert await connection.recv() is None
+
+
+async def test_an_input_that_came_in_time_is_answered_before_the_socket_ends(
+    tmp_path: Path,
+) -> None:
+    async with (
+        serving(tmp_path, idle_seconds=0.1) as port,
+        opened(port, f"/run/{FLUX}/realtime") as socket,
+    ):
+        await socket.send(json.dumps(SMALL))
+        told = [json.loads(await socket.recv()) for _ in range(3)]
+        assert told[0]["images"]
+        assert [one.get("type") for one in told[1:]] == ["x-fal-message", "x-fal-error"]
+        with pytest.raises(ConnectionClosedOK):
+            await socket.recv()
 
 
 @pytest.mark.parametrize("path", ["", "/realtime"])
