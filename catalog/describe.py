@@ -24,6 +24,7 @@ _CHIEF = (
     "reference_image_urls", "end_image_url", "loras", "negative_prompt", "num_frames",
     "output_format", "strength",
 )  # fmt: skip
+_NESTED = ("object", "list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +88,13 @@ def _words(root: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str
     """Return what *schema* takes, and its choices or range."""
     schema = resolved(root, schema)
     if branches := schema.get("anyOf") or schema.get("oneOf"):
-        parts = [_words(root, branch) for branch in branches]
-        kinds = " or ".join(dict.fromkeys(kind for kind, _ in parts))
-        choices = "; ".join(dict.fromkeys(words for _, words in parts if words))
-        return kinds, " ".join(part for part in (_range(schema), choices) if part)
+        kind, choices = _union([_words(root, branch) for branch in branches])
+        return kind, " ".join(part for part in (_range(schema), choices) if part)
     if "enum" in schema:
         kind = "text" if isinstance(schema["enum"][0], str) else "number"
         return kind, listed(schema["enum"], 110)
     if kind := schema.get("x-media"):
-        return f"{kind} URL or path", _limits(schema)
+        return f"{kind} (path, URL or job)", _limits(schema)
     names = types_of(schema)
     if "array" in names:
         inner, choices = _words(root, schema.get("items") or {})
@@ -111,6 +110,20 @@ def _words(root: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str
     words = {"string": "text", "integer": "integer", "number": "number", "boolean": "bool"}
     kind = " or ".join(words.get(name, name) for name in names) or "any"
     return kind, _length(schema) if kind == "text" else _range(schema)
+
+
+def _union(parts: Sequence[tuple[str, str]]) -> tuple[str, str]:
+    """Return *parts*, kinds with their choices, as one: ``text square, wide; or object {width}``.
+
+    The plainest kind leads, and each has its choices beside it.
+    """
+    kinds = list(dict.fromkeys(kind for kind, _ in parts))
+    if len(kinds) == 1 or not any(words for _, words in parts):
+        return " or ".join(kinds), "; ".join(dict.fromkeys(words for _, words in parts if words))
+    plain_first = sorted(dict.fromkeys(parts), key=lambda part: part[0].startswith(_NESTED))
+    (kind, words), *others = plain_first
+    rest = [f"or {other} {choices}".rstrip() for other, choices in others]
+    return kind, "; ".join([words, *rest]) if words else " ".join(rest)
 
 
 def _range(schema: Mapping[str, Any]) -> str:

@@ -26,7 +26,9 @@ def test_an_input_is_told_with_type_range_default_and_meaning() -> None:
         meaning="how many images per request; each is billed",
     )
     assert rows["prompt"].required
-    assert rows["image_size"].choices.startswith("{width, height}; square_hd, square")
+    assert rows["image_size"].type == "text"
+    assert rows["image_size"].choices.startswith("square_hd, square, portrait_4_3")
+    assert rows["image_size"].choices.endswith("; or object {width, height}")
     assert rows["output_format"].choices == "jpeg, png"
 
 
@@ -34,7 +36,7 @@ def test_nested_objects_and_lists_show_their_fields() -> None:
     rows = {row.name: row for row in inputs_table(CATALOG.get("fal-ai/flux-lora"))}
     assert (rows["loras"].type, rows["loras"].choices) == ("list of object", "{path*, scale}")
     edit = {row.name: row for row in inputs_table(CATALOG.get("fal-ai/nano-banana-2/edit"))}
-    assert edit["image_urls"].type == "list of image URL or path"
+    assert edit["image_urls"].type == "list of image (path, URL or job)"
 
 
 def test_required_inputs_lead_then_what_sets_the_price_and_the_dull_ones_end() -> None:

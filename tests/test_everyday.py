@@ -129,3 +129,14 @@ async def test_each_part_of_a_search_says_what_a_model_does_within_its_bytes(
         assert model["summary"] in words(found)
         assert not model["why"].endswith("…"), model
         assert len(model["summary"]) >= 40 or not model["summary"].endswith("…"), model
+
+
+async def test_a_description_says_once_that_no_price_is_known_and_what_fal_no_longer_lists(
+    tmp_path: Path,
+) -> None:
+    async with connected(tmp_path) as client:
+        gone = await told(client, "describe_model", endpoint_id="fal-ai/imagen4/preview")
+        perhaps = await told(client, "describe_model", endpoint_id="fal-ai/live-avatar")
+    assert "price: not known" in gone
+    assert "retired: fal no longer lists it" in gone
+    assert "perhaps retired" in perhaps

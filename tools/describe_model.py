@@ -106,12 +106,16 @@ def row_words(row: InputRow) -> str:
 def _note(card: ModelCard, as_of: str) -> str:
     known = {
         "full": "",
-        "partial": "part of the inputs is known",
+        "partial": "more inputs may exist, passed on unchecked",
         "names": "only the names of the inputs are known",
         "free-form": "it takes any object",
         "none": "its inputs are not known",
     }[card.completeness]
-    retired = "retired: fal no longer lists it" if card.status == "deprecated" else ""
+    retired = {
+        "active": "",
+        "unknown": "perhaps retired: fal may no longer list it",
+        "deprecated": "retired: fal no longer lists it",
+    }[card.status]
     return "; ".join(part for part in (retired, known, f"catalog of {as_of}") if part)
 
 
@@ -122,7 +126,7 @@ def _size(shown: ModelDescription) -> int:
 def _words(shown: ModelDescription) -> str:
     lines = [
         f"{shown.endpoint_id}: {shown.summary} ({shown.category})",
-        f"price: {shown.price}",
+        f"price: {shown.price.removeprefix('price ')}",
         f"returns: {shown.outputs}",
         "inputs (* required):",
         *(f"- {row}" for row in shown.inputs),
