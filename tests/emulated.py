@@ -51,10 +51,10 @@ async def over(client: httpx.AsyncClient, status_url: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def on_a_port(folder: Path, *, speed: float = 0.0) -> AsyncGenerator[int]:
+async def on_a_port(folder: Path, *, speed: float = 0.0, **options: Any) -> AsyncGenerator[int]:
     """Yield the loopback port of an emulator over *folder*, for clients that need sockets."""
     async with (
-        open_emulator(folder, CatalogIndex.open(), speed=speed) as app,
+        open_emulator(folder, CatalogIndex.open(), speed=speed, **options) as app,
         anyio.create_task_group() as tasks,
     ):
         yield await tasks.start(serve, app, 0)
