@@ -236,6 +236,27 @@ async def test_billing_events_are_paged_by_time_and_add_up(tmp_path: Path) -> No
     assert event["timestamp"].endswith("Z")
 
 
+async def test_costs_are_told_apart_by_tags(tmp_path: Path) -> None:
+    with anyio.fail_after(20):
+        async with emulated(tmp_path) as client:
+            for tags in ("team=a,run=1", "team=b", ""):
+                told = await submitted(client, **({"x-fal-tags": tags} if tags else {}))
+                await over(client, told["status_url"])
+            path = "models/billing-events"
+            every = await get(client, path)
+            tagged = await get(client, path, source="tagged-billed")
+            chosen = await get(client, path, source="tagged-billed", tag=["team=a", "run=1"])
+            bad = await client.get(f"{API}/{path}?tag=team")
+            rows = await client.get(f"{API}/account/focus?source=tagged-estimate")
+
+    assert len(every["billing_events"]) == 3
+    assert len(tagged["billing_events"]) == 2
+    assert [event["tags"] for event in chosen["billing_events"]] == [{"team": "a", "run": "1"}]
+    assert bad.status_code == 400
+    found = {row["Tags"] for row in csv.DictReader(io.StringIO(rows.text))}
+    assert found == {'{"run": "1", "team": "a"}', '{"team": "b"}', "{}"}
+
+
 async def test_an_estimate_is_by_unit_prices_or_by_what_calls_cost_here(tmp_path: Path) -> None:
     at = datetime.now(UTC) - timedelta(hours=1)
 

@@ -104,7 +104,11 @@ async def test_usage_costs_and_metrics_are_told_over_time_and_in_sum(tmp_path: P
             (some,) = await all_of(usage.metrics_over_time([FLUX], metrics, week))
             (sums,) = await all_of(usage.metrics_in_sum([FLUX], metrics))
             (event,) = await all_of(usage.billing_events(request_ids=[request_id]))
-            csv = await usage.focus("estimate")
+            tagged = await submitted(http, **{"x-fal-tags": "team=a"})
+            await over(http, tagged["status_url"])
+            (labelled,) = await all_of(usage.billing_events(tags={"team": "a"}))
+            assert await all_of(usage.billing_events(tags={"team": "b"})) == []
+            csv = await usage.focus("tagged-estimate")
 
     assert bucket.results[0].quantity == row.quantity == event.output_units
     assert row.cost == row.cost_total
@@ -114,6 +118,7 @@ async def test_usage_costs_and_metrics_are_told_over_time_and_in_sum(tmp_path: P
     assert sums.values["p50_duration"] > 0
     assert event.unit_price == MEGAPIXEL
     assert event.cost_total == row.quantity * MEGAPIXEL
+    assert labelled.tags == {"team": "a"}
     assert csv.startswith("BilledCost,")
 
 

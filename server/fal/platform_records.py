@@ -240,6 +240,7 @@ class BillingEvent(Record):
     auth_method: str = ""
     auth_method_structured: Auth | None = None
     username: str = ""
+    tags: Mapping[str, str] = Field(default_factory=dict[str, str])
 
 
 class RequestRecord(Record):

@@ -1,6 +1,6 @@
 """`Usage`: what was used and paid, how requests went, and the requests themselves."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -18,7 +18,7 @@ from server.fal.platform_records import (
 )
 
 RequestStatus = Literal["", "success", "error", "user_error"]
-FocusSource = Literal["invoice", "estimate"]
+FocusSource = Literal["invoice", "estimate", "tagged-estimate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +83,23 @@ class Usage:
         endpoint_ids: Iterable[str] = (),
         request_ids: Iterable[str] = (),
         key_ids: Iterable[str] = (),
+        tags: Mapping[str, str] | None = None,
     ) -> AsyncGenerator[BillingEvent]:
-        """Yield what each request cost, over at most 90 days; it may lag behind the requests."""
-        query = {
+        """Yield what each request cost, over at most 90 days; it may lag behind the requests.
+
+        With *tags*, also empty ones, only requests that were sent with all of these tags.
+        """
+        query: dict[str, date | int | str | Iterable[str] | None] = {
             "start": start,
             "end": end,
-            "endpoint_id": endpoint_ids,
-            "request_id": request_ids,
-            "api_key_id": key_ids,
+            "endpoint_id": tuple(endpoint_ids),
+            "request_id": tuple(request_ids),
+            "api_key_id": tuple(key_ids),
             "limit": 1000,
         }
+        if tags is not None:
+            query["source"] = "tagged-billed"
+            query["tag"] = tuple(f"{key}={value}" for key, value in tags.items())
         return self.calls.pages("/models/billing-events", "billing_events", BillingEvent, query)
 
     async def focus(

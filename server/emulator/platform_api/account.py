@@ -27,6 +27,7 @@ from server.emulator.telling import instant
 
 CREDIT = Decimal(100)  # the dollars that an account begins with
 CREDIT_FACT = "account.credit"
+TAGGED = "tagged-estimate"
 # The columns of FOCUS 1.0 (FinOps Open Cost and Usage Specification) that have a value here.
 FOCUS = (
     "BilledCost",
@@ -112,9 +113,9 @@ class Account:
 
         The invoice of a month that is not over does not exist yet, and is empty.
         """
-        source = asked.word("source", ("invoice", "estimate"))
+        source = asked.word("source", ("invoice", "estimate", TAGGED))
         if not source:
-            raise ApiRefusal(400, "source: one of invoice, estimate is needed")
+            raise ApiRefusal(400, f"source: one of invoice, estimate, {TAGGED} is needed")
         months = [_month(asked, name) for name in ("billing_month", "charge_month")]
         month = next(filter(None, months), None)
         if source == "invoice":
@@ -125,7 +126,8 @@ class Account:
         else:
             span = span_of(asked, most_days=MOST_DAYS)
             charges = await self._charges(span.start, span.end)
-        return _csv(FOCUS, _focus_rows(charges))
+        tagged = source == TAGGED
+        return _csv((*FOCUS, "Tags") if tagged else FOCUS, _focus_rows(charges, tagged=tagged))
 
     async def _charges(self, start: float, end: float) -> list[Charge]:
         return await self.door.do(self.ledger.charges, Sought(start, end))
@@ -171,12 +173,18 @@ def _month(asked: Asked, name: str) -> datetime | None:
         raise ApiRefusal(400, f"{name}: {given!r} is not a month, YYYY-MM") from None
 
 
-def _focus_rows(charges: Sequence[Charge]) -> list[dict[str, Any]]:
-    groups: dict[tuple[datetime, str], list[Charge]] = {}
+def _focus_rows(charges: Sequence[Charge], *, tagged: bool) -> list[dict[str, Any]]:
+    """Return a row for each day and endpoint, and apart for each set of tags where *tagged*."""
+    groups: dict[tuple[datetime, str, str], list[Charge]] = {}
     for charge in charges:
         day = floor(datetime.fromtimestamp(charge.at, UTC), "day")
-        groups.setdefault((day, charge.endpoint_id), []).append(charge)
-    return [_focus_row(day, groups[day, name]) for day, name in sorted(groups)]
+        tags = json.dumps(dict(charge.tags), sort_keys=True) if tagged else ""
+        groups.setdefault((day, charge.endpoint_id, tags), []).append(charge)
+    rows: list[dict[str, Any]] = []
+    for day, name, tags in sorted(groups):
+        row = _focus_row(day, groups[day, name, tags])
+        rows.append({**row, "Tags": tags} if tagged else row)
+    return rows
 
 
 def _focus_row(day: datetime, group: Sequence[Charge]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """`Ledger`: what the requests of a folder used and cost, read from their own rows."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -26,6 +27,7 @@ class Charge:
     units: Decimal
     unit: str
     unit_price: Decimal
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def cost(self) -> Decimal:
@@ -35,13 +37,18 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """Which charges: ended from *start* to before *end*; empty lists do not choose."""
+    """Which charges: ended from *start* to before *end*; empty lists do not choose.
+
+    *tags* must all be those of the request; *tagged* wants at least one, whichever.
+    """
 
     start: float
     end: float
     endpoint_ids: Sequence[str] = ()
     request_ids: Sequence[str] = ()
     key_ids: Sequence[str] = ()
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    tagged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +75,17 @@ class Ledger:
                 rules.append(f"{column} IN ({', '.join('?' * len(chosen))})")
                 given += chosen
         found = self.store.reading().execute(
-            f"SELECT id, endpoint_id, ended, units, {key} AS key FROM requests"  # noqa: S608  # fixed words only
+            f"SELECT id, endpoint_id, ended, units, {key} AS key,"  # noqa: S608  # fixed words only
+            " json_extract(options, '$.tags') AS tags FROM requests"
             f" WHERE {' AND '.join(rules)} ORDER BY ended, id",
             given,
         )
-        return [self._charge(row) for row in found.fetchall()]
+        charges = [self._charge(row) for row in found.fetchall()]
+        return [
+            charge
+            for charge in charges
+            if sought.tags.items() <= charge.tags.items() and (charge.tags or not sought.tagged)
+        ]
 
     def _charge(self, row: Any) -> Charge:  # noqa: ANN401  # a row
         unit, rate = self.rate(row["endpoint_id"])
@@ -84,6 +97,7 @@ class Ledger:
             units=Decimal(str(row["units"])),
             unit=unit,
             unit_price=rate,
+            tags=json.loads(row["tags"] or "{}"),
         )
 
     def rate(self, endpoint_id: str) -> tuple[str, Decimal]:

@@ -28,6 +28,7 @@ PRODUCTS = ("model_apis", "serverless", "compute")
 COLUMNS = "endpoint_id, created, started, ended, status_code, error_type, units"
 MOST_DAYS = 90
 MOST_EVENTS = 10_000
+TAGGED = "tagged-billed"  # with the tags of `X-Fal-Tags`
 MOST_TEAM_EVENTS = 100
 
 T = TypeVar("T")
@@ -101,6 +102,7 @@ class Usage:
 
     async def _events(self, asked: Asked, most: int, *, team: bool) -> Response:
         expand = asked.many("expand", AUTHS)
+        asked.word("source", ("billed", TAGGED))
         limit = asked.whole("limit", 1, most, min(most, 1000))
         start, end = asked.window(time.time() + 0.001, most=MOST_DAYS * DAY)
         seen = _seen(asked.text("cursor"))
@@ -118,7 +120,15 @@ class Usage:
         endpoint_ids = asked.ids()
         for name in endpoint_ids:
             self.door.card(name)
-        sought = Sought(start, end, endpoint_ids, asked.ids("request_id"), asked.ids("api_key_id"))
+        sought = Sought(
+            start,
+            end,
+            endpoint_ids,
+            asked.ids("request_id"),
+            asked.ids("api_key_id"),
+            tags=_tags(asked),
+            tagged=asked.text("source") == TAGGED,
+        )
         if asked.many("login_username"):
             return []
         return await self.door.do(self.ledger.charges, sought)
@@ -267,8 +277,20 @@ def _event(
         "cost_discount": 0,
         "cost_total": float(charge.cost),
         "cost_estimate_nano_usd": int(charge.cost * NANO),
+        **({"tags": dict(charge.tags)} if charge.tags else {}),
         **_auth(charge, expand, names),
     }
+
+
+def _tags(asked: Asked) -> dict[str, str]:
+    """Return the tags, ``key=value`` each, that the query chooses by."""
+    tags: dict[str, str] = {}
+    for given in asked.request.query_params.getlist("tag"):
+        key, equals, value = given.partition("=")
+        if not key or not equals:
+            raise ApiRefusal(400, f"tag: {given!r} is not key=value")
+        tags[key] = value
+    return tags
 
 
 def _auth(charge: Charge, expand: Sequence[str], names: Mapping[str, str]) -> dict[str, Any]:
