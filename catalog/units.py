@@ -169,7 +169,7 @@ def picture_megapixels(work: Work, pixels: Span, price: Mapping[str, Any]) -> Sp
     if str(price.get("rounding") or "").startswith("up"):
         return whole
     if exact != whole:
-        work.note("megapixels rounded up per picture or not: not stated")
+        work.note("it is not stated whether a picture's megapixels are rounded up")
     return exact.hull(whole)
 
 

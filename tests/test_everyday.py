@@ -140,3 +140,18 @@ async def test_a_description_says_once_that_no_price_is_known_and_what_fal_no_lo
     assert "price: not known" in gone
     assert "retired: fal no longer lists it" in gone
     assert "perhaps retired" in perhaps
+
+
+async def test_a_comparison_gives_the_price_also_of_a_model_that_lacks_an_argument(
+    tmp_path: Path,
+) -> None:
+    models = ["fal-ai/flux/dev", "fal-ai/z-image/turbo", "fal-ai/nano-banana-2"]
+    asked = {"prompt": "a cat", "image_size": "square"}
+    async with connected(tmp_path) as client:
+        text = await told(client, "estimate_cost", endpoint_ids=models, arguments=asked, runs=20)
+    dev, turbo, banana = text.splitlines()
+    assert "for 20 runs" in dev
+    assert "prices of 20" in turbo
+    assert "cost unknown" in banana
+    assert "image_size: is not a parameter; nearest: resolution" in banana
+    assert "price: $0.08/image" in banana

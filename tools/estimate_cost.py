@@ -4,13 +4,16 @@ from typing import Any
 
 from pydantic import Field
 
-from catalog.errors import ActionableError
+from catalog.card import ModelCard
+from catalog.errors import ActionableError, ArgumentsError
 from catalog.limits import check_media
-from catalog.pricing import Estimate, estimate
+from catalog.pricing import Estimate, estimate, price_words
 from catalog.schema import check
 from tools.making import facts_of
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool
+
+PROBLEM_SHOWN = 200
 
 
 class EstimateArguments(Arguments):
@@ -64,6 +67,7 @@ async def estimate_cost(call: Call, arguments: EstimateArguments) -> Answer:
 async def _quote(
     call: Call, endpoint_id: str, arguments: EstimateArguments, comparing: bool
 ) -> Quote:
+    card: ModelCard | None = None
     try:
         card = call.rooms.catalog.get(endpoint_id)
         checked = check(card, arguments.arguments, whole=False)
@@ -73,8 +77,21 @@ async def _quote(
     except ActionableError as problem:
         if not comparing:
             raise
-        return Quote(endpoint_id=endpoint_id, kind="unknown", formula=str(problem)[:200])
+        return Quote(endpoint_id=endpoint_id, kind="unknown", formula=_unfit(problem, card))
     return _as_quote(card.endpoint_id, made)
+
+
+def _unfit(problem: ActionableError, card: ModelCard | None) -> str:
+    """Return why one of several models has no estimate, and its price as far as it is known."""
+    if card is None:
+        return str(problem)[:PROBLEM_SHOWN]
+    told = problem.message
+    if isinstance(problem, ArgumentsError):
+        told = "; ".join(str(each) for each in problem.problems)
+        told = told.replace(f" of {card.endpoint_id}", "")
+    if len(told) > PROBLEM_SHOWN:
+        told = f"{told[:PROBLEM_SHOWN]}…"
+    return f"{told}; price: {price_words(card).removeprefix('price ')}"
 
 
 def _as_quote(endpoint_id: str, made: Estimate) -> Quote:
@@ -97,11 +114,11 @@ def _words(quote: Quote, runs: int) -> str:
         case "range":
             price = f"${quote.low:g} to ${quote.high:g}"
         case _:
-            price = "price unknown"
+            return f"{quote.endpoint_id}: cost unknown ({quote.formula})"
     times = f" for {runs} runs" if runs > 1 else ""
     assumed = f"; assumed: {', '.join(quote.assumptions)}" if quote.assumptions else ""
-    source = f" [{quote.source}, {quote.as_of}]" if quote.source else ""
-    return f"{quote.endpoint_id}: {price}{times} ({quote.formula}){assumed}{source}"
+    seen = f"; prices of {quote.as_of}" if quote.as_of else ""
+    return f"{quote.endpoint_id}: {price}{times} ({quote.formula}){assumed}{seen}"
 
 
 ESTIMATE_COST = Tool(
