@@ -59,6 +59,11 @@ def corruptions(card: ModelCard, name: str) -> Iterator[Corruption]:
             yield Corruption(name, "wrong type", 3.5)
     if kind in ("integer", "number"):
         yield from _out_of_range(name, schema)
+    yield from _too_much(card, name, schema)
+
+
+def _too_much(card: ModelCard, name: str, schema: Mapping[str, Any]) -> Iterator[Corruption]:
+    kind = schema.get("type")
     # A reference to media is measured when it has become an address, not before.
     plain = kind == "string" and "x-media" not in schema
     if plain and (most := schema.get("maxLength")) and most < 20_000:
