@@ -252,6 +252,7 @@ async def test_opening_takes_away_what_has_expired_and_what_was_never_sent(tmp_p
         assert {path.name for path in files.iterdir()} == set(names.values())
         change(tmp_path, "UPDATE files SET expires = 1 WHERE id = ?", names["gone"])
         change(tmp_path, "UPDATE files SET created = 1 WHERE id = ?", names["promised"])
+        change(tmp_path, "UPDATE facts SET value = '1' WHERE name = 'pruned'")
         for lost, seconds in (("0badcafe", 7200), ("0badbeef", 0)):
             (files / lost).mkdir()
             os.utime(files / lost, (time.time() - seconds, time.time() - seconds))
@@ -274,10 +275,33 @@ async def test_inputs_and_outputs_live_for_a_month_unless_they_are_not_stored(
             told = await submitted(client, body={}, **headers)
             await over(client, told["status_url"])
         change(tmp_path, "UPDATE requests SET ended = ended - ?", days * 86_400)
+        change(tmp_path, "UPDATE facts SET value = '1' WHERE name = 'pruned'")
         async with emulated(tmp_path) as client:
             answer = await client.get(told["response_url"])
             assert answer.status_code == (422 if kept else 404)
             assert (await client.get(told["status_url"])).status_code == 200
+
+
+async def test_a_folder_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    with anyio.fail_after(20):
+        async with emulated(tmp_path) as client:
+            url = await uploaded(client, {"default": "allow"})
+            told = await submitted(client, body={})
+            await over(client, told["status_url"])
+        for statement in (
+            "DROP TABLE parts",
+            "DROP TABLE webhooks",
+            "ALTER TABLE requests DROP COLUMN attempts",
+            "ALTER TABLE files DROP COLUMN rules",
+            "ALTER TABLE files DROP COLUMN user",
+            "PRAGMA user_version = 1",
+        ):
+            change(tmp_path, statement)
+        async with emulated(tmp_path) as client:
+            assert await status(client, url, NOBODY) == 200
+            assert (await client.get(told["response_url"])).status_code == 422
+            assert (await client.post(f"/run/{FLUX}", json=SMALL)).status_code == 200
+            assert await uploaded(client, {"default": "allow"})
 
 
 @pytest.mark.parametrize(("size", "seconds"), [(10, 3600), (11_000, 360)])
