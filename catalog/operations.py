@@ -243,13 +243,18 @@ class Fitting:
                 hint=f"leave it out, or choose another model for {self.operation.name}",
             )
         if need == "needed" and not given:
-            raise ActionableError(
-                f"{self.operation.name} needs {_needed(what)}", hint=f"give {what}"
-            )
+            needed, hint = _NEEDED[what]
+            raise ActionableError(f"{self.operation.name} needs {needed}", hint=hint)
 
 
-def _needed(what: str) -> str:
-    return {"mask": "a mask", "instruction": "an instruction"}.get(what, what)
+_NEEDED = {
+    "mask": (
+        "a mask",
+        "give mask, a picture of the same size, white where to change; instruct needs none",
+    ),
+    "instruction": ("an instruction", "give instruction, the change in plain words"),
+    "references": ("references", "give references, the other pictures to use"),
+}
 
 
 def operation_named(name: str) -> Operation:

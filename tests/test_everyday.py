@@ -155,3 +155,21 @@ async def test_a_comparison_gives_the_price_also_of_a_model_that_lacks_an_argume
     assert "cost unknown" in banana
     assert "image_size: is not a parameter; nearest: resolution" in banana
     assert "price: $0.08/image" in banana
+
+
+async def test_a_mask_of_another_size_is_refused_with_the_right_size(
+    tmp_path: Path, picture: str
+) -> None:
+    small, whole = tmp_path / "small.png", tmp_path / "whole.png"
+    Image.new("L", (32, 32), 255).save(small)
+    Image.new("L", (96, 64), 255).save(whole)
+    asked = {"operation": "inpaint", "media": picture, "instruction": "a sunset sky"}
+    async with connected(tmp_path) as client:
+        refused = await told(client, "edit", **asked, mask=str(small))
+        unmasked = await told(client, "edit", **asked)
+        gone = await told(client, "edit", **asked, mask="gone.png")
+        painted = await made(client, "edit", **asked, mask=str(whole))
+    assert "mask: it is 32x32, the picture 96x64" in refused
+    assert "white where to change" in unmasked
+    assert gone.startswith("mask: there is no file 'gone.png'")
+    assert painted["state"] == "done"

@@ -39,6 +39,8 @@ async def edit(call: Call, arguments: EditArguments) -> Answer:
     except ActionableError as problem:
         problem.message = f"media: {problem.message}"
         raise
+    if arguments.mask:
+        await _check_mask(call, given, arguments.mask)
     endpoint_id = arguments.endpoint_id or _model(operation, given, mask=bool(arguments.mask))
     card = usable(call.rooms.catalog, endpoint_id)
     fitting = fit(card, operation)
@@ -48,6 +50,30 @@ async def edit(call: Call, arguments: EditArguments) -> Answer:
     notes = () if arguments.endpoint_id else (f"chose {endpoint_id} for {operation.name}",)
     order = Order(card, merged(own, arguments.arguments), notes=notes)
     return await make(call, order, arguments)
+
+
+async def _check_mask(call: Call, given: GivenMedia, mask: str) -> None:
+    """Refuse a mask that cannot lie over the picture; where a size is not known it passes.
+
+    Models answer such a pair in their own ways, from an error to a picture changed elsewhere.
+    """
+    try:
+        over = (await call.rooms.media.look(mask, "image")).facts
+    except ActionableError as problem:
+        problem.message = f"mask: {problem.message}"
+        raise
+    under = given.facts
+    if over is None or under is None or under.kind != "image":
+        return
+    if None not in (over.width, under.width) and (over.width, over.height) != (
+        under.width,
+        under.height,
+    ):
+        size = f"{under.width}x{under.height}"
+        raise ActionableError(
+            f"mask: it is {over.width}x{over.height}, the picture {size}",
+            hint=f"make it {size}, white where the picture is to change; nothing was sent",
+        )
 
 
 def _model(operation: Operation, given: GivenMedia, *, mask: bool) -> str:
