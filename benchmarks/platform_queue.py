@@ -359,7 +359,8 @@ def crowd(home: Path, *, waited: bool) -> list[Row]:
     with emulator(place, speed=4) as base:
         words = {"fault": "stuck", "on": "submit", "times": IN_FLIGHT}
         httpx.post(f"{base}/_emulator/faults", json=words).raise_for_status()
-        command = [sys.executable, "-m", "benchmarks.platform_queue", "--in-flight", base, str(place)]
+        myself = (sys.executable, "-m", "benchmarks.platform_queue")
+        command = [*myself, "--in-flight", base, str(place)]
         if waited:
             command.append("--waited")
         done = subprocess.run(

@@ -326,15 +326,29 @@ def intent(prompt: str) -> Intent:
 def test_every_intent_is_submitted_once_and_its_result_comes_home_in_any_weather(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    far = settings(max_examples=300, stateful_step_count=40, derandomize=False)
     near = settings(max_examples=15, stateful_step_count=12, derandomize=True)
-    # No shrinking: a walk takes half a second, and which of its steps mattered is seen in its end.
+    far = settings(max_examples=300, stateful_step_count=40)
+    walk(monkeypatch, far if LONG else near)
+
+
+@pytest.mark.proof
+def test_the_same_holds_on_long_walks_that_differ_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    walk(monkeypatch, settings(max_examples=80, stateful_step_count=40))
+
+
+def walk(monkeypatch: pytest.MonkeyPatch, how_far: settings) -> None:
+    """Walk over one emulator.
+
+    Without shrinking: a walk takes half a second, and its end shows which steps mattered.
+    """
     with world() as here:
         monkeypatch.setattr(Walk, "here", here, raising=False)
         run_state_machine_as_test(
             Walk,
             settings=settings(
-                far if LONG else near,
+                how_far,
                 report_multiple_bugs=False,
                 deadline=None,
                 database=None,
