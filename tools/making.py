@@ -13,8 +13,9 @@ from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from catalog.limits import check_media
 from catalog.media import MediaFacts, MediaKind
-from catalog.pricing import estimate
+from catalog.pricing import estimate, tidy
 from catalog.schema import Checked, MediaUse, check, with_media
+from tools.errors import OverBudgetError
 from tools.job_view import job_answer
 from tools.ports import Call, GivenMedia, Intent, Rooms
 from tools.tool import Answer, Arguments
@@ -33,7 +34,9 @@ class MakeArguments(Arguments):
     )
     save_to: str = Field(default="", description="Folder for the files; default the media folder")
     tags: list[str] = Field(default=[], max_length=10, description="Words to find it by")
-    again: bool = Field(default=False, description="Make another although the same call was made")
+    again: bool = Field(
+        default=False, description="Make another though the same call is still under way"
+    )
     webhook_url: str = Field(default="", description="URL that fal calls at the end")
 
 
@@ -82,6 +85,8 @@ async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:
     given, facts = await facts_of(call.rooms, checked)
     check_media(order.card, checked.media, facts)
     price = estimate(order.card, checked.arguments, facts)
+    most = Decimal(str(arguments.max_dollars)) if arguments.max_dollars else None
+    _check_cap(price.high, most)
     urls = await _placed(call, checked.media, given)
     intent = Intent(
         endpoint_id=order.card.endpoint_id,
@@ -91,7 +96,7 @@ async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:
         ),
         low=price.low,
         high=price.high,
-        max_dollars=Decimal(str(arguments.max_dollars)) if arguments.max_dollars else None,
+        max_dollars=most,
         parents=_parents(order, given),
         tags=tuple(dict.fromkeys(tag.strip()[:40] for tag in arguments.tags if tag.strip())),
         again=arguments.again,
@@ -107,6 +112,15 @@ async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:
     if job.is_settled:
         await call.rooms.jobs.deliver(job.job_id)
     return await job_answer(call.rooms.media, job, notes, preview=call.rooms.previews)
+
+
+def _check_cap(high: Decimal | None, most: Decimal | None) -> None:
+    """Refuse a price over the caller's cap here already, before a file leaves the machine."""
+    if most is not None and high is not None and high > most:
+        raise OverBudgetError(
+            f"this costs up to ${tidy(high):f}, over max_dollars ${tidy(most):f}",
+            hint="make it smaller or cheaper, or raise max_dollars; nothing was sent",
+        )
 
 
 async def facts_of(
