@@ -7,6 +7,7 @@ from tools.tool import Answer, Result
 TEXT_SHOWN = 1500
 URL_SHOWN = 500
 OUTPUTS_SHOWN = 12
+DOLLAR_DIGITS = 6
 CHARGED = {True: "charged", False: "not charged", None: "not known whether charged"}
 
 
@@ -121,7 +122,7 @@ def cost_view(job: Job) -> CostView | None:
         cost = Cost("estimated", job.estimate_high)
     if cost is None:
         return None
-    dollars = None if cost.dollars is None else float(cost.dollars)
+    dollars = None if cost.dollars is None else round(float(cost.dollars), DOLLAR_DIGITS)
     return CostView(kind=cost.kind, dollars=dollars)
 
 
@@ -180,7 +181,8 @@ def _output_words(output: OutputView) -> str:
     if output.seconds:
         facts.append(f"{output.seconds:g} s")
     if output.bytes:
-        facts.append(f"{output.bytes / 1024:.0f} KB")
+        small = output.bytes < 1024
+        facts.append(f"{output.bytes} bytes" if small else f"{output.bytes / 1024:.0f} KB")
     place = output.path or output.url or output.text
     problem = f" PROBLEM: {output.problem}" if output.problem else ""
     return f"{' '.join(facts)}: {place}{problem}"
