@@ -21,6 +21,26 @@ log = logging.getLogger("falkit.calls")
 # Promise 6: no ordinary result exceeds 10 KB of text.
 TEXT_BYTES = 10_000
 VALUE_SHOWN = 60
+# What other tools call an argument of ours; spelling alone would not lead there.
+OTHER_NAMES = {
+    "model": "endpoint_id",
+    "model_id": "endpoint_id",
+    "model_name": "endpoint_id",
+    "endpoint": "endpoint_id",
+    "input": "arguments",
+    "inputs": "arguments",
+    "params": "arguments",
+    "parameters": "arguments",
+    "image": "media",
+    "image_url": "media",
+    "file": "media",
+    "budget": "max_dollars",
+    "max_price": "max_dollars",
+    "timeout": "wait_seconds",
+    "output_dir": "save_to",
+    "id": "job_id",
+    "request_id": "job_id",
+}
 
 
 async def answer(tool: AnyTool, arguments: Arguments, call: Call) -> CallToolResult:
@@ -92,7 +112,8 @@ def unknown_names(tool: AnyTool, arguments: Mapping[str, object]) -> str:
     if not strangers:
         return ""
     name = strangers[0]
-    near = difflib.get_close_matches(name, known, 1, 0.75)
+    near = [OTHER_NAMES[name]] if OTHER_NAMES.get(name) in known else []
+    near = near or difflib.get_close_matches(name, known, 1, 0.75)
     if near:
         advice = f"did you mean {near[0]!r}?"
     elif "arguments" in known:

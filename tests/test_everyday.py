@@ -173,3 +173,53 @@ async def test_a_mask_of_another_size_is_refused_with_the_right_size(
     assert "white where to change" in unmasked
     assert gone.startswith("mask: there is no file 'gone.png'")
     assert painted["state"] == "done"
+
+
+async def test_a_price_over_max_dollars_is_refused_before_a_file_is_sent(
+    tmp_path: Path, picture: str
+) -> None:
+    async with connected(tmp_path) as client:
+        refused = await told(
+            client,
+            "generate",
+            endpoint_id="fal-ai/bytedance/seedance/v1.5/pro/image-to-video",
+            prompt="waves",
+            arguments={"image_url": picture},
+            max_dollars=0.01,
+        )
+        sent = await made(client, "upload_file", path=picture)
+    assert "over max_dollars $0.01" in refused
+    assert "nothing was sent" in refused
+    assert "reused" not in sent
+
+
+@pytest.mark.parametrize(
+    ("tool", "wrong", "right"),
+    [
+        ("generate", "model", "endpoint_id"),
+        ("generate", "input", "arguments"),
+        ("edit", "image_url", "media"),
+        ("job_status", "request_id", "job_id"),
+    ],
+)
+async def test_an_argument_named_as_elsewhere_leads_to_ours(
+    tmp_path: Path, tool: str, wrong: str, right: str
+) -> None:
+    async with connected(tmp_path) as client:
+        text = await told(client, tool, **{wrong: "x"})
+    assert text == f"{tool} has no argument {wrong!r} (did you mean {right!r}?)"
+
+
+async def test_dollars_and_small_files_are_shown_as_they_are(tmp_path: Path, picture: str) -> None:
+    mesh = "fal-ai/hunyuan-3d/v3.1/pro/image-to-3d"
+    video = "fal-ai/bytedance/seedance/v1.5/pro/image-to-video"
+    async with connected(tmp_path) as client:
+        files = await told(
+            client, "generate", endpoint_id=mesh, arguments={"input_image_url": picture}
+        )
+        job = await made(
+            client, endpoint_id=video, prompt="waves", arguments={"image_url": picture}
+        )
+    assert " bytes: " in files
+    assert " 0 KB" not in files
+    assert job["cost"]["dollars"] == 0.26
