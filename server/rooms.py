@@ -13,6 +13,7 @@ from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from catalog.media import MediaKind
 from server.settings import Settings
+from tools.errors import NotConfiguredError
 from tools.ports import (
     Cancelled,
     GivenMedia,
@@ -129,8 +130,9 @@ class Annexe:
                     async with open_annexe(self.settings, self.catalog) as self._opened:
                         self._answered.set()
                         await self._closing.wait()
-                except ActionableError as problem:
-                    self._problem = problem
+                except Exception as problem:
+                    # Search, prices and descriptions go on; the next call tries to open again.
+                    self._problem = _mendable(problem)
                     self._wanted = anyio.Event()
                     answered, self._answered = self._answered, anyio.Event()
                     answered.set()
@@ -160,6 +162,17 @@ class Annexe:
                 log.warning("the journal cannot be read: %s", problem)
 
 
+def _mendable(problem: Exception) -> ActionableError:
+    """Return what a caller is told of *problem*; one of ours goes into the log."""
+    if isinstance(problem, ActionableError):
+        return problem
+    log.error("jobs and media could not be kept open", exc_info=problem)
+    return ActionableError(
+        "jobs and media are closed through a fault of falkit",
+        hint="the details are in the server's log; the next call tries to open them again",
+    )
+
+
 def _mark(journal: Path) -> tuple[int, int]:
     """Return when the journal and its log were last written, zeros where there is none."""
     marks = [0, 0]
@@ -173,7 +186,27 @@ def _mark(journal: Path) -> tuple[int, int]:
 
 @asynccontextmanager
 async def open_annexe(settings: Settings, catalog: CatalogIndex) -> AsyncGenerator[Opened]:
-    """Yield jobs and media on the backend that *settings* name, cloud or emulator."""
+    """Yield jobs and media on the backend that *settings* name, cloud or emulator.
+
+    Raises:
+        ActionableError: the home cannot be used.
+    """
+    import sqlite3
+
+    async with AsyncExitStack() as stack:
+        try:
+            opened = await _furnished(stack, settings, catalog)
+        except (OSError, sqlite3.Error) as problem:
+            reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+            raise NotConfiguredError(
+                f"falkit's home {str(settings.home)!r} cannot be used: {reason.lower()}",
+                hint="set FALKIT_HOME to a folder of your own, on a disk with space",
+            ) from problem
+        yield opened
+
+
+async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: CatalogIndex) -> Opened:
+    """Return jobs and media, which *stack* will close."""
     import httpx
     from pydantic import SecretStr
 
@@ -182,30 +215,30 @@ async def open_annexe(settings: Settings, catalog: CatalogIndex) -> AsyncGenerat
     from server.jobs.service import open_jobs
     from server.media.roots import Roots
 
-    async with AsyncExitStack() as stack:
-        transport: httpx.AsyncBaseTransport | None = None
-        key = settings.key
-        if settings.backend == "emulator":
-            from server.emulator.platform import open_emulator
-            from server.emulator.transport import StreamingASGITransport
+    transport: httpx.AsyncBaseTransport | None = None
+    key = settings.key
+    if settings.backend == "emulator":
+        from server.emulator.platform import open_emulator
+        from server.emulator.transport import StreamingASGITransport
 
-            app = await stack.enter_async_context(
-                open_emulator(settings.home / "emulator", catalog, speed=settings.emulator_speed)
-            )
-            transport = await stack.enter_async_context(StreamingASGITransport(app))
-            key = SecretStr("emulator:local")
-        http = await stack.enter_async_context(
-            # More than the streams of those who wait, so that a submit finds a free connection.
-            httpx.AsyncClient(
-                transport=transport,
-                trust_env=transport is None,
-                limits=httpx.Limits(max_connections=200, max_keepalive_connections=20),
-            )
+        app = await stack.enter_async_context(
+            open_emulator(settings.home / "emulator", catalog, speed=settings.emulator_speed)
         )
-        client = FalClient(http, settings.hosts, key)
-        jobs = await stack.enter_async_context(open_jobs(settings, client, catalog))
-        desk = MediaDesk(settings, Roots(settings), client, jobs)
-        yield Opened(jobs, desk, jobs.approve, jobs.entries)
+        transport = await stack.enter_async_context(StreamingASGITransport(app))
+        key = SecretStr("emulator:local")
+    http = await stack.enter_async_context(
+        # More than the streams of those who wait, so that a submit finds a free connection.
+        httpx.AsyncClient(
+            transport=transport,
+            trust_env=transport is None,
+            limits=httpx.Limits(max_connections=200, max_keepalive_connections=20),
+        )
+    )
+    client = FalClient(http, settings.hosts, key)
+    jobs = await stack.enter_async_context(open_jobs(settings, client, catalog))
+    return Opened(
+        jobs, MediaDesk(settings, Roots(settings), client, jobs), jobs.approve, jobs.entries
+    )
 
 
 class LateJobs:
