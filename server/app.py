@@ -1,6 +1,6 @@
 """The MCP room: a server whose tools are the values of `TOOLS`, in their order."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import version
 from inspect import Parameter, Signature
 from typing import Annotated, Any, cast
@@ -26,25 +26,50 @@ from pydantic import ValidationError
 from catalog.errors import ActionableError
 from prompts.library import PROMPTS, PromptText
 from server.calls import answer, explain, failure, fault, unknown_names
-from tools.ports import Call, Rooms
+from tools.ports import BackendName, Call, Rooms
 from tools.tool import AnyTool
 
-INSTRUCTIONS = """\
-falkit finds, prices and runs fal.ai models and brings the files home. Order: search_models, \
-describe_model, then generate (or edit for media that exists); job_status for what still runs.
-- Give model inputs in `arguments`, the main text in `prompt`. Wrong arguments are refused before \
-anything is paid, with what would be right.
-- Media can be a path, an https URL, or a job id (JOB, or JOB/2 for its second output).
-- Waits end after 45 s at most; the job runs on. Call job_status; submitting again pays twice.
-- A state `held` waits for a person; say so and how to approve.
-- Ask for estimate_cost before anything long, large or repeated.
-- view_media shows you pictures, videos and sounds; look before you describe a result.
-"""
+# The first words told to a host, each line when its tool is offered.
+PURPOSE = "falkit finds, prices and runs fal.ai models and brings the files home."
+MAKING = (
+    " Order: search_models, describe_model, then generate (or edit for media that exists); "
+    "job_status for what still runs."
+)
+LOOKING = " This server was started without generate and edit: it makes nothing."
+LINES = (
+    (
+        "generate",
+        "Give model inputs in `arguments`, the main text in `prompt`. Wrong arguments are refused "
+        "before anything is paid, with what would be right.",
+    ),
+    (
+        "view_media",
+        "Media can be a path, an https URL, or a job id (JOB, or JOB/2 for its second output).",
+    ),
+    (
+        "generate",
+        "Waits end after 45 s at most; the job runs on. Call job_status; submitting again pays "
+        "twice.",
+    ),
+    ("job_status", "A state `held` waits for a person; say so and how to approve."),
+    ("estimate_cost", "Call estimate_cost before anything long, large or repeated."),
+    (
+        "view_media",
+        "view_media shows you pictures, videos and sounds; look before you describe a result.",
+    ),
+)
 BACKENDS = {
     "cloud": "Backend: fal's cloud; runs cost money.",
-    "emulator": "Backend: the embedded emulator (no key is set). Media are marked local previews, "
-    "not a model's output; amounts are simulated.",
+    "emulator": "Backend: the embedded emulator, not fal (a person sets FAL_KEY for that). Media are "
+    "marked local previews, not a model's output; amounts are simulated.",
 }
+
+
+def instructions(tools: Collection[str], backend: BackendName) -> str:
+    """Return what a host is told of the server, with no word on tools that are not offered."""
+    lines = [f"- {line}" for tool, line in LINES if tool in tools]
+    purpose = PURPOSE + (MAKING if "generate" in tools else LOOKING)
+    return "\n".join([purpose, *lines, BACKENDS[backend]])
 
 
 class StrictServer(MCPServer[None]):
@@ -55,7 +80,7 @@ class StrictServer(MCPServer[None]):
             "falkit",
             title="falkit",
             version=version("falkit"),
-            instructions=f"{INSTRUCTIONS}{BACKENDS[rooms.backend]}",
+            instructions=instructions([tool.name for tool in tools], rooms.backend),
             tools=[as_sdk_tool(tool, rooms) for tool in tools],
             subscriptions=False,
             log_level="WARNING",

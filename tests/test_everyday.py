@@ -8,7 +8,9 @@ import pytest
 from mcp import Client
 from PIL import Image
 
+from server.app import instructions
 from tests.house import connected, record, words
+from tools.inventory import TOOLS
 
 
 async def told(client: Client, tool: str, **arguments: Any) -> str:
@@ -223,3 +225,13 @@ async def test_dollars_and_small_files_are_shown_as_they_are(tmp_path: Path, pic
     assert " bytes: " in files
     assert " 0 KB" not in files
     assert job["cost"]["dollars"] == 0.26
+
+
+def test_a_server_that_only_looks_promises_no_making() -> None:
+    looking = [tool.name for tool in TOOLS if tool.reads_only]
+    told = instructions(looking, "emulator")
+    assert "makes nothing" in told
+    assert "submitting again" not in told
+    assert "view_media" in told
+    whole = instructions([tool.name for tool in TOOLS], "emulator")
+    assert "then generate" in whole
