@@ -64,7 +64,9 @@ class Row:
 def main() -> None:
     """Print the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--large", action="store_true", help="also 100,000 cards (about a minute)")
+    parser.add_argument(
+        "--large", action="store_true", help="also 100,000 cards (some minutes to build)"
+    )
     arguments = parser.parse_args()
     cards = list(CatalogIndex.open().cards())
     _print_cold("shipped catalog", SNAPSHOT)

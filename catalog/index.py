@@ -73,11 +73,14 @@ class CatalogIndex:
 
     def find(self, endpoint_id: str) -> ModelCard | None:
         """Return the card of *endpoint_id*, or None; see `get`."""
+        place = self.place(endpoint_id)
+        return None if place is None else self._card(place)
+
+    def place(self, endpoint_id: str) -> int | None:
+        """Return where *endpoint_id* stands in `ids`, None where it does not; see `get`."""
         wanted = plain_id(endpoint_id)
         place = self._place(wanted)
-        if place is None:
-            place = self._lower.get(wanted.lower())
-        return None if place is None else self._card(place)
+        return self._lower.get(wanted.lower()) if place is None else place
 
     def cards(self) -> Iterator[ModelCard]:
         """Yield every card, sorted by id. Slow: it parses the whole catalog."""

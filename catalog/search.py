@@ -255,9 +255,9 @@ def _exact(index: CatalogIndex, text: str) -> list[int]:
     if card is None:
         return []
     successor = index.successor(card)
-    places = {endpoint_id: at for at, endpoint_id in enumerate(index.ids)}
     ordered = [successor, card] if successor else [card]
-    return [places[one.endpoint_id] for one in ordered]
+    places = [index.place(one.endpoint_id) for one in ordered]
+    return [place for place in places if place is not None]
 
 
 def _hit(

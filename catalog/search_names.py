@@ -4,9 +4,10 @@ import math
 import re
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import NamedTuple
 
 from catalog.search_reading import Lexicon, Reading
-from catalog.search_tables import SearchTables
+from catalog.search_tables import HEAD, SearchTables
 from catalog.search_text import word_parts
 
 _VERSION = re.compile(r"\d+(?:\.\d+)*[a-z]?|[a-z]\d")
@@ -21,31 +22,40 @@ _OTHER_HIT, _RARE_HIT = 0.8, 2.2
 _FEW = 0.2
 # An everyday word in the names of so few cards may be meant as a name ("aurora").
 _FEW_CARDS = 4
+_SHORTEST_JOINED = 5
+# Of the cards that bear a name, so many are weighed.
+_MOST_BEARERS = 1200
 # A card whose name says every word of the query.
 _WHOLE_QUERY = 2.4
 _MOST_OF_A_NAME = 0.5
 _LACKS_NAME = -0.4
 
 
+class Mark(NamedTuple):
+    """A word of a name, what it is worth, and the cards that bear it as flags."""
+
+    word: str
+    worth: float
+    flags: bytes
+
+    def on(self, card: int) -> int:
+        """Return 1 where *card* bears the word, else 0."""
+        return self.flags[card >> 3] >> (card & 7) & 1
+
+
 @dataclass(slots=True, eq=False)
 class Named:
-    """The name in a query: its parts, versions and kinds with the cards that bear each.
+    """The name in a query: its parts, versions, kinds, and words that may belong to it.
 
-    *covered* is the share of the query's *own* words (so many) that the name takes up.
+    *bearers* are the cards that bear some of it, at most `_MOST_BEARERS` of them; *maybe* those
+    whose name has an everyday word of the query. *covered* is the share of the query's *own* words
+    (so many) that the name takes up.
     """
 
-    parts: list[tuple[str, float, frozenset[int]]] = field(
-        default_factory=list[tuple[str, float, frozenset[int]]]
-    )
-    versions: list[tuple[str, frozenset[int]]] = field(
-        default_factory=list[tuple[str, frozenset[int]]]
-    )
-    kinds: list[tuple[str, frozenset[int]]] = field(
-        default_factory=list[tuple[str, frozenset[int]]]
-    )
-    others: list[tuple[float, frozenset[int]]] = field(
-        default_factory=list[tuple[float, frozenset[int]]]
-    )
+    parts: list[Mark] = field(default_factory=list[Mark])
+    versions: list[Mark] = field(default_factory=list[Mark])
+    kinds: list[Mark] = field(default_factory=list[Mark])
+    others: list[Mark] = field(default_factory=list[Mark])
     kind_bits: int = 0
     bearers: frozenset[int] = frozenset()
     maybe: frozenset[int] = frozenset()
@@ -70,69 +80,57 @@ class Named:
 
     def worth(self, card: int, tables: SearchTables) -> float:
         """Return what *card* gains or loses for the name."""
-        if not self.parts:
-            return 0.0
-        borne = sum(weight for _, weight, cards in self.parts if card in cards) / self.weight
-        gain = _NAME * borne
-        if borne < _MOST_OF_A_NAME:
+        borne = sum(mark.worth for mark in self.parts if mark.on(card))
+        if not borne:
+            return self.stranger
+        gain = _NAME * borne / self.weight
+        if borne < _MOST_OF_A_NAME * self.weight:
             return gain + self.stranger
-        if self.versions:
-            hits = sum(card in cards for _, cards in self.versions)
-            gain += _VERSION_HIT * hits + (_OTHER_VERSION * (len(self.versions) - hits))
-        for _, cards in self.kinds:
-            gain += _KIND_HIT if card in cards else _NO_KIND
-        gain += _OTHER_KIND * (tables.variants[card] & ~self.kind_bits).bit_count()
-        matched = 0
-        for worth, cards in self.others:
-            if card in cards:
-                gain += worth
+        matched = sum(mark.on(card) for mark in self.parts)
+        for mark in self.versions:
+            hit = mark.on(card)
+            matched += hit
+            gain += _VERSION_HIT if hit else _OTHER_VERSION
+        for mark in self.kinds:
+            hit = mark.on(card)
+            matched += hit
+            gain += _KIND_HIT if hit else _NO_KIND
+        for mark in self.others:
+            if mark.on(card):
                 matched += 1
-        matched += sum(card in cards for _, _, cards in self.parts)
-        matched += sum(card in cards for _, cards in (*self.versions, *self.kinds))
+                gain += mark.worth
+        if unasked := tables.variants[card] & ~self.kind_bits:
+            gain += _OTHER_KIND * unasked.bit_count()
         if matched >= self.own:
             gain += _WHOLE_QUERY
         return gain - _EXTRA_PART * max(0, tables.parts[card] - matched)
 
     def borne_by(self, card: int) -> list[str]:
         """Return the words of the name that *card* bears."""
-        words = [word for word, _, cards in self.parts if card in cards]
-        words += [word for word, cards in self.versions if card in cards]
-        return words + [word for word, cards in self.kinds if card in cards]
+        return [m.word for m in (*self.parts, *self.versions, *self.kinds) if m.on(card)]
 
 
 def named_in(reading: Reading, lexicon: Lexicon, tables: SearchTables) -> Named:
     """Return the name that *reading* holds, if any."""
     parts = _query_parts(reading, lexicon)
     named = Named()
-    seen: set[str] = set()
     is_name = [_is_name(parts, at, lexicon, tables) for at in range(len(parts))]
-    for at, part in enumerate(parts):
-        cards = tables.cards(f"n{part}")
-        if part in seen or not cards:
-            continue
-        seen.add(part)
-        if is_name[at]:
-            weight = math.log(1 + tables.count / len(cards))
-            named.parts.append((part, weight, frozenset(cards)))
-        elif any(is_name) and _VERSION.fullmatch(part) and not _SIZE.fullmatch(part):
-            if any(is_name[max(0, at - 3) : at]) or "." in part:
-                named.versions.append((part, frozenset(cards)))
-        elif any(is_name) and part in tables.kinds:
-            named.kinds.append((part, frozenset(cards)))
-        elif any(is_name) and len(cards) < tables.count // 6 and not lexicon.is_plain(part):
-            named.others.append((_OTHER_HIT, frozenset(cards)))
-    _join(parts, named, tables, seen)
-    _weigh_others(named)
-    kinds = {word for word, _ in named.kinds} | seen
-    named.kind_bits = sum(1 << n for n, kind in enumerate(tables.kinds) if kind in kinds)
     named.maybe = frozenset(
         card
         for part in parts
-        if part in lexicon.weak and len(cards := tables.cards(f"n{part}")) <= _FEW_CARDS
-        for card in cards
+        if part in lexicon.weak and tables.size(f"n{part}") <= _FEW_CARDS
+        for card in tables.cards(f"n{part}")
     )
-    named.bearers = frozenset().union(*(cards for _, _, cards in named.parts))
-    named.weight = sum(weight for _, weight, _ in named.parts)
+    if any(is_name):
+        _mark_words(named, parts, is_name, lexicon, tables)
+    _join(parts, named, tables)
+    if not named.parts:
+        return named
+    _weigh_others(named, tables)
+    kinds = {mark.word for mark in named.kinds} | set(parts)
+    named.kind_bits = sum(1 << n for n, kind in enumerate(tables.kinds) if kind in kinds)
+    named.bearers = _bearers(named, tables)
+    named.weight = sum(mark.worth for mark in named.parts)
     own = {part for part in parts if part not in lexicon.stop or part in tables.kinds}
     named.own = len(own)
     taken = len(named.parts) + len(named.versions) + len(named.kinds)
@@ -140,14 +138,60 @@ def named_in(reading: Reading, lexicon: Lexicon, tables: SearchTables) -> Named:
     return named
 
 
-def _weigh_others(named: Named) -> None:
+def _mark_words(
+    named: Named, parts: list[str], is_name: list[bool], lexicon: Lexicon, tables: SearchTables
+) -> None:
+    """Put each word of the query where it belongs in *named*."""
+    seen: set[str] = set()
+    for at, part in enumerate(parts):
+        key = f"n{part}"
+        size = tables.size(key)
+        if part in seen or not size:
+            continue
+        seen.add(part)
+        mark = Mark(part, _rarity(size, tables), tables.bits.flags(key))
+        if is_name[at]:
+            named.parts.append(mark)
+        elif _VERSION.fullmatch(part) and not _SIZE.fullmatch(part):
+            if any(is_name[max(0, at - 3) : at]) or "." in part:
+                named.versions.append(mark)
+        elif part in tables.kinds:
+            named.kinds.append(mark)
+        elif size < tables.count // 6 and not lexicon.is_plain(part):
+            named.others.append(mark._replace(worth=_OTHER_HIT))
+
+
+def _rarity(size: int, tables: SearchTables) -> float:
+    return math.log(1 + tables.count / size)
+
+
+def _bearers(named: Named, tables: SearchTables) -> frozenset[int]:
+    """Return the cards that bear some of the name; of very many the best and the fullest."""
+    lists = [tables.cards(f"n{mark.word}") for mark in named.parts]
+    if sum(map(len, lists)) <= _MOST_BEARERS:
+        return frozenset(card for cards in lists for card in cards)
+    found = {card for cards in lists for card in cards[:HEAD]}
+    marks = [*named.parts, *named.versions]
+    rarest = min((tables.cards(f"n{mark.word}") for mark in marks), key=len)
+    for card in rarest:
+        if all(mark.on(card) for mark in marks):
+            found.add(card)
+            if len(found) > _MOST_BEARERS:
+                break
+    return frozenset(found)
+
+
+def _weigh_others(named: Named, tables: SearchTables) -> None:
     """Let a further word count more that marks only a few of the cards of that name."""
-    if not named.parts:
-        return
-    bearers = named.parts[0][2].intersection(*(cards for _, _, cards in named.parts[1:]))
+    bearers = -1
+    for mark in named.parts:
+        bearers &= tables.bits.of(f"n{mark.word}")
+    few = _FEW * bearers.bit_count()
     named.others = [
-        (_RARE_HIT if 0 < len(cards & bearers) <= _FEW * len(bearers) else _OTHER_HIT, cards)
-        for _, cards in named.others
+        mark._replace(worth=_RARE_HIT)
+        if 0 < (bearers & tables.bits.of(f"n{mark.word}")).bit_count() <= few
+        else mark
+        for mark in named.others
     ]
 
 
@@ -212,17 +256,13 @@ def _has_fellow(parts: list[str], at: int, lexicon: Lexicon, tables: SearchTable
     return False
 
 
-def _join(parts: list[str], named: Named, tables: SearchTables, seen: set[str]) -> None:
+def _join(parts: list[str], named: Named, tables: SearchTables) -> None:
     """Add names that the query writes as two words and the catalog as one."""
     for one, other in pairwise(parts):
         joined = one + other
-        cards = tables.cards(f"n{joined}")
-        if (
-            cards
-            and len(joined) > 5
-            and f"{one} {other}" not in tables.pairs
-            and joined not in seen
-        ):
-            seen.add(joined)
-            weight = math.log(1 + tables.count / len(cards))
-            named.parts.append((joined, weight, frozenset(cards)))
+        key = f"n{joined}"
+        if len(joined) <= _SHORTEST_JOINED or not tables.size(key):
+            continue
+        if f"{one} {other}" not in tables.pairs and all(m.word != joined for m in named.parts):
+            rarity = _rarity(tables.size(key), tables)
+            named.parts.append(Mark(joined, rarity, tables.bits.flags(key)))

@@ -169,7 +169,7 @@ def _terms(
     reading: Reading, lexicon: Lexicon, named: Named, tasks: list[Fired], tables: SearchTables
 ) -> list[tuple[str, float]]:
     """Return the words to look for in cards with their weights, each once."""
-    names = {word for word, _, _ in named.parts}
+    names = {mark.word for mark in named.parts}
     sure = any(fired.strength >= SURE_TASK for fired in tasks)
     found: dict[str, float] = {}
     for word in reading.words[:40]:
@@ -292,7 +292,6 @@ class _Look:
     def __init__(self, understood: Understood, tables: SearchTables) -> None:
         self.tables = tables
         self.named = understood.named if understood.named else None
-        self.stranger = understood.named.stranger
         self.wishes = _without_goals(understood, tables)
         media = understood.direction.media - {"text"}
         self.media = media_bits(media) if not understood.named.is_sure else 0
@@ -325,7 +324,7 @@ class _Look:
         if card in self.tongues:
             gain += _OWN_TONGUE if card in self.tongue else _OTHER_TONGUE
         if self.named is not None and card not in self.named.bearers:
-            gain += self.stranger
+            gain += self.named.worth(card, tables)
         if self.wishes is not None:
             gain += self.wishes.worth(card, tables)
         return gain

@@ -17,6 +17,9 @@ LONG_LIST, HEAD = 1500, 400
 # A term's weight in a card is kept in a byte, in these parts of one.
 PARTS = 15
 
+# Sets of cards that are kept once made.
+_MOST_SETS = 512
+
 # Heights of video that people name; a card's own sizes count as the one they are nearest to.
 HEIGHTS = (480, 720, 1080, 1440, 2160)
 # Long sides of pictures that people name.
@@ -112,7 +115,7 @@ class SearchTables:
 
     def has(self, card: int, key: str) -> bool:
         """Whether *card* is among those of *key*."""
-        return bool(self.bits.of(key) >> card & 1)
+        return bool(self.bits.flags(key)[card >> 3] >> (card & 7) & 1)
 
     def kind_bits(self, kinds: Iterable[str]) -> int:
         """Return *kinds* of variants as bits, as in the column `variants`."""
@@ -141,20 +144,32 @@ class SearchTables:
 
 
 class Bits:
-    """Sets of cards as whole numbers, one bit a card, made when first asked for."""
+    """Sets of cards by key, made when first asked for: as flags and as whole numbers."""
 
     def __init__(self, tables: SearchTables) -> None:
         self._tables = tables
-        self._made: dict[str, int] = {}
+        self._flags: dict[str, bytes] = {}
+        self._whole: dict[str, int] = {}
 
-    def of(self, key: str) -> int:
-        """Return the cards of *key*, 0 where there is no such key."""
-        made = self._made.get(key)
+    def flags(self, key: str) -> bytes:
+        """Return the cards of *key*, one bit a card: ``flags[card >> 3] >> (card & 7) & 1``."""
+        made = self._flags.get(key)
         if made is None:
             flags = bytearray((self._tables.count + 7) // 8)
             for card in self._tables.cards(key):
                 flags[card >> 3] |= 1 << (card & 7)
-            made = self._made[key] = int.from_bytes(flags, "little")
+            if len(self._flags) >= _MOST_SETS:
+                self._flags.clear()
+            made = self._flags[key] = bytes(flags)
+        return made
+
+    def of(self, key: str) -> int:
+        """Return the cards of *key* as bits of a number, 0 where there is no such key."""
+        made = self._whole.get(key)
+        if made is None:
+            if len(self._whole) >= _MOST_SETS:
+                self._whole.clear()
+            made = self._whole[key] = int.from_bytes(self.flags(key), "little")
         return made
 
 

@@ -98,7 +98,7 @@ def understood_words(steps: Sequence[Understood], tables: SearchTables) -> str:
     for understood in steps:
         names = [tables.tasks[fired.task][1] for fired in understood.tasks[:3]]
         if understood.named:
-            names.insert(0, "model " + " ".join(word for word, _, _ in understood.named.parts))
+            names.insert(0, "model " + " ".join(m.word for m in understood.named.parts))
         if understood.direction.categories:
             names.append(understood.direction.categories[0])
         names += understood.wishes.words()
