@@ -60,8 +60,8 @@ LINES = (
 )
 BACKENDS = {
     "cloud": "Backend: fal's cloud; runs cost money.",
-    "emulator": "Backend: the embedded emulator, not fal (a person sets FAL_KEY for that). Media are "
-    "marked local previews, not a model's output; amounts are simulated.",
+    "emulator": "Backend: the embedded emulator, not fal (a person sets FAL_KEY for that). Media "
+    "are marked local previews, not a model's output; amounts are simulated.",
 }
 
 

@@ -142,8 +142,15 @@ async def _emulate(settings: Settings, options: EmulateOptions) -> None:
         anyio.create_task_group() as tasks,
     ):
         start = partial(serve, certificate=shown.with_key if shown else None)
-        port = await tasks.start(start, platform, options.port)
+        try:
+            port = await tasks.start(start, platform, options.port)
+        except OSError as problem:
+            raise ActionableError(
+                f"port {options.port} of 127.0.0.1 cannot be used: {problem.strerror or problem}",
+                hint="name another with --port; 0 takes any free one",
+            ) from problem
         print(exports(port, shown.public if shown else None), flush=True)
+        print(f"serving on port {port} of 127.0.0.1; Ctrl-C ends it", file=sys.stderr, flush=True)
 
 
 @app.command(help="Approve a held job, after showing what it would run and cost.")
