@@ -1,6 +1,10 @@
 """Everyday tasks reach their end in as few calls as a model with a small context has."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +13,7 @@ from mcp import Client
 from PIL import Image
 
 from server.app import instructions
-from tests.house import connected, record, words
+from tests.house import connected, environment, record, words
 from tools.inventory import TOOLS
 
 
@@ -235,3 +239,29 @@ def test_a_server_that_only_looks_promises_no_making() -> None:
     assert "view_media" in told
     whole = instructions([tool.name for tool in TOOLS], "emulator")
     assert "then generate" in whole
+
+
+def falkit(home: Path, *given: str) -> tuple[int, str, str]:
+    """Run a command as a person would; return its code and what it said."""
+    env = {**os.environ, **environment(home)}
+    command = [sys.executable, "-m", "falkit", *given]
+    done = subprocess.run(
+        command, env=env, cwd=home, capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_taken_port_is_one_line_that_names_another_way(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said, problem = falkit(tmp_path, "emulate", "--port", str(port))
+    assert (code, said) == (1, "")
+    assert problem.count("\n") == 1
+    assert f"port {port} of 127.0.0.1 cannot be used" in problem
+    assert "--port" in problem
+
+
+def test_keeping_once_says_when_nothing_is_unfinished(tmp_path: Path) -> None:
+    code, said, _ = falkit(tmp_path, "keep", "--once")
+    assert code == 0
+    assert said.endswith("nothing is unfinished\n")

@@ -27,6 +27,8 @@ async def keep_jobs(settings: Settings, once: bool) -> None:
                     told[job.job_id] = line
                     print(line, flush=True)
             if once and not open_jobs:
+                if not told:
+                    print("nothing is unfinished")
                 return
             await anyio.sleep(LOOK_EVERY)
 
