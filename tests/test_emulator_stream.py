@@ -10,6 +10,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from server.emulator import direct
 from tests.emulated import BASE, FLUX, SMALL, emulated
 
 WORDS = "fal-ai/any-llm"
@@ -146,6 +147,20 @@ async def test_a_token_names_the_applications_it_is_for(tmp_path: Path) -> None:
             for apps in (None, "flux", [""], ["a b"]):
                 answer = await client.post("/rest/tokens/", json={"allowed_apps": apps})
                 assert answer.status_code == 422, apps
+
+
+async def test_a_stream_that_takes_long_is_kept_open_by_comments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct, "PING_SECONDS", 0.02)
+    with anyio.fail_after(20):
+        async with (
+            emulated(tmp_path, speed=1) as client,
+            client.stream("POST", f"/run/{FLUX}/stream", json=SMALL) as answer,
+        ):
+            lines = [line async for line in answer.aiter_lines() if line]
+    assert lines.count(": still here") > 3
+    assert json.loads(lines[-1].removeprefix("data: "))["images"]
 
 
 async def test_a_reader_who_leaves_cancels_the_request(tmp_path: Path) -> None:

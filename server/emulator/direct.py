@@ -24,6 +24,7 @@ from server.emulator.store import Store
 from server.emulator.telling import result_answer, result_headers
 
 LOOK_SECONDS = 15.0
+PING_SECONDS = 10.0  # one client gives a stream up that says nothing for 15
 STREAM = "/stream"
 
 DISCONNECTED = Outcome(
@@ -114,18 +115,24 @@ class Direct:
             self.engine.drop(row.request_id)
 
     async def parts(self, row: Row) -> AsyncGenerator[Any]:
-        """Yield what *row* has to show before its end, as it comes, and then the ended row."""
-        heard = 0
+        """Yield what *row* has to show before its end, as it comes, and then the ended row.
+
+        None now and then says that it is still under way.
+        """
+        heard, spoke = 0, anyio.current_time()
         try:
             async with self.changes.watch(row.request_id) as watch:
                 while True:
                     row = await self.store.do(self.rows.find, row.request_id) or row
                     for number, part in await self.store.do(self.rows.parts, row.request_id, heard):
-                        heard = number
+                        heard, spoke = number, anyio.current_time()
                         yield part
                     if row.is_over:
                         break
-                    await watch.wait(LOOK_SECONDS)
+                    await watch.wait(PING_SECONDS)
+                    if anyio.current_time() - spoke >= PING_SECONDS:
+                        spoke = anyio.current_time()
+                        yield None
         finally:
             await self.leave(row)
         yield row
@@ -141,6 +148,8 @@ class Direct:
                 if isinstance(part, Row):
                     failed = "" if part.status_code == 200 else "event: error\n"
                     yield f"{failed}data: {json.dumps(with_base(part.output, f'{base}/cdn'))}\n\n"
+                elif part is None:
+                    yield ": still here\n\n"
                 else:
                     yield f"data: {json.dumps(with_base(part, f'{base}/cdn'))}\n\n"
 
