@@ -1,6 +1,5 @@
 """The follower: knows where an accepted request stands, and brings its end into the journal."""
 
-import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -25,7 +24,7 @@ from server.fal.problems import (
 from server.fal.wire import Result, Status
 from server.jobs.backend import Backend
 from server.jobs.keeper import needs_keeping
-from server.jobs.outputs import outputs_of
+from server.jobs.outputs import understood
 from server.jobs.pace import Pace
 from server.jobs.rows import Fields
 from server.jobs.settling import error_of, settled_cost, settled_failure
@@ -47,6 +46,8 @@ LONGEST_PAUSE = 60.0
 # Each is a connection and a file descriptor, of which a process may have 256 on some systems.
 MOST_STREAMS = 100
 KEPT_RESULT = 64 * 1024
+# What a platform says of the time a model took is believed up to here, in seconds.
+LONGEST_RUN = 7 * 24 * 3600.0
 
 
 class LeaseLostError(Exception):
@@ -293,21 +294,21 @@ class Follower:
     async def _done(self, course: _Course, status: Status, result: Result) -> Work:
         job = course.work.job
         card = self._catalog.find(job.endpoint_id)
-        outputs = outputs_of(card, result.output, job.arguments)
+        made = understood(card, result.output, job.arguments)
         cost, amount = settled_cost(job, card, result.billable_units)
-        keeping = needs_keeping(outputs)
-        raw = json.dumps(result.output, ensure_ascii=False, default=str)
-        kept = raw if len(raw) <= KEPT_RESULT else None
+        keeping = needs_keeping(made.outputs)
+        kept = made.raw if 0 < len(made.raw) <= KEPT_RESULT else None
         now = datetime.now(UTC)
+        ran = min(status.inference_seconds or 0, LONGEST_RUN)
         fields = Fields(
-            outputs=outputs,
+            outputs=made.outputs,
             result=kept,
             cost=cost,
             amount=amount,
             ended=now,
-            started=job.started or now - timedelta(seconds=status.inference_seconds or 0),
+            started=job.started or now - timedelta(seconds=ran),
             queue_position=None,
-            note="",
+            note=made.note,
             saved=not keeping,
             keep_due=now if keeping else None,
         )

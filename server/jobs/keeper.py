@@ -188,7 +188,7 @@ def _remove(part: Path) -> None:
 
 
 def _write_text(text: str, part: Path) -> tuple[int, str, str]:
-    data = text.encode()
+    data = text.encode("utf-8", "replace")
     part.write_bytes(data)
     return len(data), files.hash_of(part), ""
 

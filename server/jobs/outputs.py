@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from catalog.card import ModelCard
 from catalog.media import MediaKind
+from server.jobs.rows import whole_letters
 from tools.ports import Output
 
 # Names under which models answer with their main text, best first.
@@ -26,6 +27,20 @@ _SUFFIXES: Mapping[str, MediaKind] = {
     **dict.fromkeys(("txt", "srt", "vtt", "md"), "text"),
 }
 _MOST_OUTPUTS = 200
+# What a platform says of a file is believed up to here: bytes, pixels, seconds.
+_LARGEST = 2**53
+
+
+TOO_DEEP = "the model's output is nested too deeply to be read; fal's dashboard shows the request"
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A model's output: what it holds, its JSON, and a note where it could not be read."""
+
+    outputs: tuple[Output, ...] = ()
+    raw: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,24 @@ class _Found:
     path: str
     url: str
     about: Mapping[str, Any]
+
+
+def understood(
+    card: ModelCard | None,
+    output: Any,  # noqa: ANN401  # JSON of any shape
+    arguments: Mapping[str, Any],
+) -> Understood:
+    """Return what *output* holds, whatever it is: it was paid for, and its job has to end.
+
+    Halves of letters, which no file and no database takes, are replaced.
+    """
+    try:
+        raw = json.dumps(output, ensure_ascii=False, default=str)
+        if (whole := whole_letters(raw)) != raw:
+            raw, output = whole, json.loads(whole)
+        return Understood(outputs_of(card, output, arguments), raw)
+    except RecursionError:
+        return Understood(note=TOO_DEEP)
 
 
 def outputs_of(
@@ -161,10 +194,12 @@ def _suffix(url: str) -> str:
 
 
 def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 < value < _LARGEST else None
 
 
 def _number(value: object) -> float | None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
-        return float(value)
-    return None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if 0 < value < _LARGEST else None

@@ -56,6 +56,9 @@ def nanodollars(dollars: Decimal) -> int:
     return int((dollars * NANO).to_integral_value(ROUND_CEILING))
 
 
+LARGEST = 2**63 - 1  # that a column holds
+
+
 def columns(changed: Fields) -> dict[str, Any]:
     """Return *changed* as values of the columns of the same names."""
     return {name: _value(value) for name, value in changed.items()}
@@ -94,9 +97,18 @@ def job_of(row: sqlite3.Row) -> Job:
 
 def packed(value: object) -> str:
     """Return *value* as JSON that is equal for equal values."""
-    return json.dumps(
-        value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_plain
+    return whole_letters(
+        json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True, default=_plain)
     )
+
+
+def whole_letters(text: str) -> str:
+    """Return *text* with ``?`` for every half of a letter, which has no place in UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 def search_words(endpoint_id: str, arguments: Mapping[str, Any], tags: tuple[str, ...]) -> str:
@@ -123,6 +135,10 @@ def _value(value: object) -> object:
     match value:
         case bool():
             return int(value)
+        case int():
+            return max(-LARGEST, min(value, LARGEST))
+        case str():
+            return whole_letters(value)
         case Decimal():
             return nanodollars(value)
         case datetime():

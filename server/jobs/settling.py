@@ -8,6 +8,9 @@ from catalog.pricing import cost_of_units
 from tools.errors import BackendError
 from tools.ports import Cost, Job, JobError
 
+# No request is billed for less or more, so a number beyond says nothing (an assumption of ours).
+LEAST_UNITS, MOST_UNITS = Decimal("1e-9"), Decimal("1e9")
+
 
 def settled_cost(job: Job, card: ModelCard | None, units: Decimal | None) -> tuple[Cost, Decimal]:
     """Return what a finished *job* cost, and the dollars its reservation becomes.
@@ -17,6 +20,8 @@ def settled_cost(job: Job, card: ModelCard | None, units: Decimal | None) -> tup
     """
     reserved = job.estimate_high or Decimal(0)
     unit = _unit(card)
+    if units is not None and units != 0 and not LEAST_UNITS <= units <= MOST_UNITS:
+        units = None
     simulated = job.backend == "emulator"
     dollars = cost_of_units(card, units) if card is not None and units is not None else None
     if dollars is not None:
