@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 KEY = re.compile(r"Key ([^\s:]+):(\S+)\Z")
+EVERY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 RETRYABLE = frozenset({429, 502, 503, 504})
 
 API_TYPES: Mapping[int, str] = {

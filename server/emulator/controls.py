@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from server.emulator.answers import Refusal, json_answer, json_body
 from server.emulator.faults import Fault, FaultRows
@@ -21,6 +22,14 @@ class Controls:
     store: Store
     faults: FaultRows
     pace: Pace
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the controls."""
+        return [
+            Route("/_emulator/faults", self.on_faults, methods=["GET", "POST", "DELETE"]),
+            Route("/_emulator/clock", self.on_clock, methods=["GET", "POST"]),
+            Route("/_emulator/counts", self.on_counts),
+        ]
 
     async def on_faults(self, request: Request) -> Response:
         """POST asks for a fault, DELETE forgets all of them, GET lists what is still to strike."""

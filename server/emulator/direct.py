@@ -9,11 +9,12 @@ from typing import Any, cast
 import anyio
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
 from starlette.types import Send
 
 from catalog.card import ModelCard
 from server.emulator.access import may_call
-from server.emulator.answers import Refusal, base_of, json_body
+from server.emulator.answers import EVERY_METHOD, Refusal, base_of, json_body
 from server.emulator.changes import Changes
 from server.emulator.engine import Engine
 from server.emulator.intake import Intake
@@ -44,6 +45,10 @@ class Direct:
     rows: Rows
     changes: Changes
     engine: Engine
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the one route of the run host."""
+        return [Route("/run/{path:path}", self.on_run, methods=EVERY_METHOD)]
 
     async def on_run(self, request: Request) -> Response:
         """Answer one request to the run host. Over the concurrency it is refused at once."""

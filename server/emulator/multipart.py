@@ -9,10 +9,11 @@ from typing import Any, cast
 import anyio
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from server.emulator.answers import Refusal, base_of, json_answer, json_body
 from server.emulator.shelf import Shelf, Shelved, with_base
-from server.emulator.storage import Storage, named_in_headers, write
+from server.emulator.storage import PROMISED, Storage, named_in_headers, write
 from server.emulator.tokens import issue, stands_for
 
 UPLOAD_SECONDS = 86_400.0
@@ -24,6 +25,17 @@ class Multipart:
     """Uploads in parts. A part answers with its ETag as header and as JSON: clients differ."""
 
     storage: Storage
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the CDN's own way, and the one whose addresses the support host promised."""
+        on_cdn = "/cdn/files/b/{file_id}/{name}/multipart/{upload_id}"
+        return [
+            Route("/cdn/files/upload/multipart", self.begin, methods=["POST"]),
+            Route(f"{on_cdn}/complete", self.complete, methods=["POST"]),
+            Route(f"{on_cdn}/{{number:int}}", self.part, methods=["PUT"]),
+            Route(f"{PROMISED}/complete", self.complete, methods=["POST"]),
+            Route(f"{PROMISED}/{{number:int}}", self.part, methods=["PUT"]),
+        ]
 
     async def begin(self, request: Request) -> Response:
         """Begin an upload on the CDN: where the file will lie, and a name for the upload."""

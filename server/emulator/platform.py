@@ -1,12 +1,16 @@
 """`open_emulator`: fal's hosts as one ASGI app over a folder."""
 
-from collections.abc import AsyncGenerator, Sequence
+import logging
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from catalog.index import CatalogIndex
@@ -42,8 +46,15 @@ from server.emulator.storage import Storage
 from server.emulator.store import Store
 from server.emulator.webhooks import Webhooks
 
+log = logging.getLogger("falkit.emulator")
+
 MOST_WORKERS = 2
-EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+ANSWERS: Mapping[Any, Callable[[Request, Exception], Response]] = {
+    Missing: missing_answer,
+    Refusal: refusal_answer,
+    ApiRefusal: api_refusal_answer,
+    Exception: mistake_answer,
+}
 
 
 @asynccontextmanager
@@ -71,36 +82,34 @@ async def open_emulator(
     it back into the queue at once.
     """
     store = await anyio.to_thread.run_sync(_open_store, folder)
-    await store.do(prune, store, folder)
     rows = Rows(store, lease_seconds=lease_seconds, concurrency=concurrency)
     shelf, pace, faults = Shelf(folder, store), Pace(speed), FaultRows(store)
-    keys = SigningKeys(store)
     drawers = Drawers(folder, at_most=MOST_WORKERS)
     failure: Exception | None = None
     try:
         async with anyio.create_task_group() as tasks:
             changes = Changes(store, rows, tasks)
             runs = Runs(folder, catalog, store, rows, shelf, drawers, pace)
-            webhooks = Webhooks(store, rows, keys, pace, loopback=loopback_webhooks)
+            webhooks = Webhooks(store, rows, SigningKeys(store), pace, loopback=loopback_webhooks)
             engine = Engine(store, rows, runs, changes, webhooks.kick)
             tasks.start_soon(engine.work)
             tasks.start_soon(webhooks.work)
             intake = Intake(catalog)
-            queue = Queue(intake, store, rows, changes, engine, pace)
             direct = Direct(intake, store, rows, changes, engine)
-            sockets = Sockets(direct, idle_seconds)
-            controls = Controls(store, faults, pace)
-            app = _app(
-                queue,
-                direct,
-                sockets,
-                Storage(store, shelf),
-                platform_routes(folder, catalog, store, shelf, pace),
-                controls,
-                webhooks,
-            )
+            storage = Storage(store, shelf)
+            routes = [
+                *Queue(intake, store, rows, changes, engine, pace).routes(),
+                *direct.routes(),
+                *Sockets(direct, idle_seconds).routes(),
+                *storage.routes(),
+                *Multipart(storage).routes(),
+                *webhooks.routes(),
+                *platform_routes(folder, catalog, store, shelf, pace),
+                *Controls(store, faults, pace).routes(),
+            ]
+            app = Faults(Stamp(Starlette(routes=routes, exception_handlers=ANSWERS)), store, faults)
             try:
-                yield Browsers(AtRoot(Proxy(Faults(Stamp(app), store, faults))), origins)
+                yield Browsers(AtRoot(Proxy(app)), origins)
             except Exception as problem:  # else it would come out wrapped in a group
                 failure = problem
             tasks.cancel_scope.cancel()
@@ -113,55 +122,12 @@ async def open_emulator(
 
 def _open_store(folder: Path) -> Store:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Store(folder)
-
-
-def _app(
-    queue: Queue,
-    direct: Direct,
-    sockets: Sockets,
-    storage: Storage,
-    api: Sequence[BaseRoute],
-    controls: Controls,
-    webhooks: Webhooks,
-) -> Starlette:
-    parts = Multipart(storage)
-    on_cdn = "/cdn/files/b/{file_id}/{name}/multipart/{upload_id}"
-    promised = "/cdn/upload/{file_id}/{name}"
-    return Starlette(
-        routes=[
-            Route("/queue/{path:path}", queue.on_queue, methods=EVERY_METHOD),
-            Route("/run/{path:path}", direct.on_run, methods=EVERY_METHOD),
-            WebSocketRoute("/run/{path:path}", sockets.on_run),
-            WebSocketRoute("/ws/{path:path}", sockets.on_http),
-            Route("/rest/tokens/", storage.realtime_token, methods=["POST"]),
-            Route("/rest/tokens", storage.realtime_token, methods=["POST"]),
-            Route("/rest/tokens/realtime", storage.realtime_token_object, methods=["POST"]),
-            Route("/rest/storage/auth/token", storage.cdn_token, methods=["POST"]),
-            Route("/rest/storage/upload/initiate", storage.initiate, methods=["POST"]),
-            Route("/rest/storage/upload/initiate-multipart", storage.initiate, methods=["POST"]),
-            Route("/cdn/files/upload", storage.upload, methods=["POST"]),
-            Route("/cdn/files/upload/multipart", parts.begin, methods=["POST"]),
-            Route(f"{on_cdn}/complete", parts.complete, methods=["POST"]),
-            Route(f"{on_cdn}/{{number:int}}", parts.part, methods=["PUT"]),
-            Route(promised, storage.put, methods=["PUT"]),
-            Route(f"{promised}/complete", parts.complete, methods=["POST"]),
-            Route(f"{promised}/{{number:int}}", parts.part, methods=["PUT"]),
-            Route("/cdn/files/b/{file_id}/{name}", storage.download),
-            Route("/cdn/files/b/{file_id}/{name}/sign", storage.sign, methods=["POST"]),
-            Route("/rest/storage/files/acl", storage.access, methods=["GET", "PUT"]),
-            *api,
-            Route("/rest/.well-known/jwks.json", webhooks.keys.on_jwks),
-            Route("/_emulator/keys", webhooks.keys.on_rotate, methods=["POST"]),
-            Route("/_emulator/webhooks", webhooks.on_list),
-            Route("/_emulator/faults", controls.on_faults, methods=["GET", "POST", "DELETE"]),
-            Route("/_emulator/clock", controls.on_clock, methods=["GET", "POST"]),
-            Route("/_emulator/counts", controls.on_counts),
-        ],
-        exception_handlers={
-            Missing: missing_answer,
-            Refusal: refusal_answer,
-            ApiRefusal: api_refusal_answer,
-            Exception: mistake_answer,
-        },
-    )
+    store = Store(folder)
+    try:
+        prune(store, folder)
+    except sqlite3.OperationalError as problem:  # such as a full disk; the next opening will do
+        log.warning("the emulator's folder could not be pruned: %s", problem)
+    except BaseException:
+        store.close()
+        raise
+    return store

@@ -8,8 +8,9 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
 
-from server.emulator.answers import Refusal, base_of, json_answer, json_body
+from server.emulator.answers import EVERY_METHOD, Refusal, base_of, json_answer, json_body
 from server.emulator.changes import Changes
 from server.emulator.engine import Engine
 from server.emulator.intake import Intake, need_key, number
@@ -41,6 +42,10 @@ class Queue:
     changes: Changes
     engine: Engine
     pace: Pace
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the one route of the queue host, whose paths `places` reads."""
+        return [Route("/queue/{path:path}", self.on_queue, methods=EVERY_METHOD)]
 
     async def on_queue(self, request: Request) -> Response:
         """Answer one request to the queue host."""

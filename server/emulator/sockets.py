@@ -12,6 +12,7 @@ import anyio
 import msgpack  # pyright: ignore[reportMissingTypeStubs]  # it has none
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -71,6 +72,13 @@ class Sockets:
 
     direct: Direct
     idle_seconds: float
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the sockets of the run host and of the socket host."""
+        return [
+            WebSocketRoute("/run/{path:path}", self.on_run),
+            WebSocketRoute("/ws/{path:path}", self.on_http),
+        ]
 
     async def on_run(self, socket: WebSocket) -> None:
         """Speak realtime: each input is answered with its output, in the kind of frame it came in.

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from server.emulator.access import (
     app_token,
@@ -29,6 +30,7 @@ CDN_TOKEN_SECONDS = 30 * 60.0
 LONGEST_TOKEN_SECONDS = 30 * 86_400.0
 REALTIME_TOKEN_SECONDS = 120.0
 UPLOAD_SECONDS = 3600.0
+PROMISED = "/cdn/upload/{file_id}/{name}"  # where the support host says a file should be put
 SIGNED_SECONDS = 86_400.0  # of a signed address, when nobody says how long
 LONGEST_SIGNED_SECONDS = 7 * 86_400.0
 
@@ -39,6 +41,23 @@ class Storage:
 
     store: Store
     shelf: Shelf
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of tokens, of uploads as a whole, and of what is there."""
+        on_shelf = "/cdn/files/b/{file_id}/{name}"
+        return [
+            Route("/rest/tokens/", self.realtime_token, methods=["POST"]),
+            Route("/rest/tokens", self.realtime_token, methods=["POST"]),
+            Route("/rest/tokens/realtime", self.realtime_token_object, methods=["POST"]),
+            Route("/rest/storage/auth/token", self.cdn_token, methods=["POST"]),
+            Route("/rest/storage/upload/initiate", self.initiate, methods=["POST"]),
+            Route("/rest/storage/upload/initiate-multipart", self.initiate, methods=["POST"]),
+            Route("/rest/storage/files/acl", self.access, methods=["GET", "PUT"]),
+            Route("/cdn/files/upload", self.upload, methods=["POST"]),
+            Route(PROMISED, self.put, methods=["PUT"]),
+            Route(on_shelf, self.download),
+            Route(f"{on_shelf}/sign", self.sign, methods=["POST"]),
+        ]
 
     async def cdn_token(self, request: Request) -> Response:
         """Issue a token for writing to the CDN; its end carries ``+00:00``, which clients parse."""

@@ -15,6 +15,7 @@ import anyio
 import httpx
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from server.emulator.answers import json_answer
 from server.emulator.fetching import FetchError, aim
@@ -140,6 +141,14 @@ class Webhooks:
         self._kicked = anyio.Event()
         self._held = 0  # deliveries on their way
         self._beating = False
+
+    def routes(self) -> list[BaseRoute]:
+        """Return where receivers find the keys, and where a person sees and turns things."""
+        return [
+            Route("/rest/.well-known/jwks.json", self.keys.on_jwks),
+            Route("/_emulator/keys", self.keys.on_rotate, methods=["POST"]),
+            Route("/_emulator/webhooks", self.on_list),
+        ]
 
     def kick(self) -> None:
         """Look for deliveries now."""
