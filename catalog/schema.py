@@ -19,7 +19,7 @@ _DEEPEST = 40
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Arguments that fit a card, as they would be sent; defaults are not added.
+    """Arguments that fit a card, as they would be sent; defaults only of what is required.
 
     *repairs* are sentences about what was read differently from what was given.
     """
@@ -129,8 +129,14 @@ def _read_fields(
         else:
             result[name] = reader.read(schema, value, (name,))
     for name in card.required if whole else ():
-        if name not in given:
-            reader.missing(known.get(name, {}), (name,))
+        if name in given:
+            continue
+        schema = known.get(name, {})
+        if schema.get("default") is None:
+            reader.missing(schema, (name,))
+        else:  # a few schemas require what they have a default for: it is sent, and said
+            result[name] = deepcopy(schema["default"])
+            reader.repairs.append(f"{named(name)}: {shown(result[name])} sent, its default")
     return result
 
 

@@ -13,6 +13,7 @@ from mcp import Client
 from PIL import Image
 
 from server.app import instructions
+from server.cli.demo import Story, main_job
 from tests.house import connected, environment, record, words
 from tools.inventory import TOOLS
 
@@ -42,7 +43,7 @@ async def test_a_task_passes_over_models_that_do_not_take_the_arguments(
         job = await made(client, task="image-to-video", prompt="waves", arguments=given)
         mesh = await made(client, task="image-to-3d", arguments={"image_url": picture})
     assert job["state"] == mesh["state"] == "done"
-    assert any("that takes these arguments" in note for note in job["notes"])
+    assert any("that takes these arguments" in note for note in mesh["notes"])
 
 
 async def test_a_task_chooses_a_model_within_max_dollars(tmp_path: Path, picture: str) -> None:
@@ -239,6 +240,28 @@ def test_a_server_that_only_looks_promises_no_making() -> None:
     assert "view_media" in told
     whole = instructions([tool.name for tool in TOOLS], "emulator")
     assert "then generate" in whole
+
+
+async def test_what_a_model_requires_but_has_a_default_for_is_filled_in_and_said(
+    tmp_path: Path, picture: str
+) -> None:
+    async with connected(tmp_path) as client:
+        job = await made(
+            client,
+            endpoint_id="minimax/h3-max/image-to-video",
+            prompt="waves",
+            arguments={"image_url": picture},
+        )
+    assert job["state"] == "done"
+    assert 'prompt_expansion_mode: "balanced" sent, its default' in job["notes"]
+
+
+async def test_the_demonstration_reaches_its_end(tmp_path: Path) -> None:
+    story = Story(tmp_path)
+    async with connected(tmp_path) as client:
+        await main_job(client, story)
+    assert len(story.chapters) == 10
+    assert [len(chapter["files"]) for chapter in story.chapters if chapter["files"]] == [1] * 4
 
 
 def falkit(home: Path, *given: str) -> tuple[int, str, str]:

@@ -40,7 +40,7 @@ class Corruption:
 
 def corruptions(card: ModelCard, name: str) -> Iterator[Corruption]:
     """Yield every way to make field *name* wrong that its schema speaks of."""
-    if name in card.required:
+    if name in card.required and card.properties[name].get("default") is None:
         yield Corruption(name, "missing")
     schema = resolved(card.input_schema, card.properties[name])
     if "anyOf" in schema or "oneOf" in schema:

@@ -21,6 +21,7 @@ SCENE = "a lighthouse on a rocky coast at golden hour, calm sea, seagulls"
 CHANGE = "turn it into a starry night with a full moon"
 MOTION = "the beam sweeps slowly across the water, waves roll in, the sound of the sea"
 MOST_DOLLARS = 2
+PLACEHOLDER = "https://example.com/"  # what media are in an example
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ async def play(folder: Path) -> None:
             env=private(os.environ, Path(home), folder),
         )
         async with Client(server) as client:
-            await _main_job(client, story)
+            await main_job(client, story)
     page = await anyio.to_thread.run_sync(_write_page, story)
     print(f"\nDone in {time.monotonic() - began:.0f} s. Files: {folder}")
     print(f"Open {page} to see them.\n")
@@ -73,7 +74,8 @@ def private(environ: Mapping[str, str], home: Path, media: Path) -> dict[str, st
     }
 
 
-async def _main_job(client: Client, story: Story) -> None:
+async def main_job(client: Client, story: Story) -> None:
+    """Do the main job once with the tools of *client*, as an assistant would, and tell it."""
     found = await ask(
         client, "search_models", query="photorealistic picture from a text prompt", limit=3
     )
@@ -144,12 +146,18 @@ async def _animate(
     described = await ask(client, "describe_model", endpoint_id=endpoint_id)
     fields = [row.split(":")[0].rstrip("*") for row in structured(described)["inputs"]]
     image = next(name for name in fields if name in ("image_url", "start_image_url", "image_urls"))
+    # The example holds whatever else this model requires.
+    arguments = {
+        name: value
+        for name, value in structured(described)["example"].items()
+        if name != "prompt" and PLACEHOLDER not in str(value)
+    }
     video = await ask(
         client,
         "generate",
         endpoint_id=endpoint_id,
         prompt=MOTION,
-        arguments={image: picture_job},
+        arguments={**arguments, image: picture_job},
         max_dollars=MOST_DOLLARS,
     )
     while structured(video)["state"] in ("queued", "running"):
