@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -32,6 +33,7 @@ from tools.ports import (
     Spending,
     SpendingQuery,
     View,
+    WholeIntent,
 )
 
 log = logging.getLogger("falkit.rooms")
@@ -235,10 +237,9 @@ async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: Catalog
         )
     )
     client = FalClient(http, settings.hosts, key)
-    jobs = await stack.enter_async_context(open_jobs(settings, client, catalog))
-    return Opened(
-        jobs, MediaDesk(settings, Roots(settings), client, jobs), jobs.approve, jobs.entries
-    )
+    desk_of = partial(MediaDesk, settings, Roots(settings), client)
+    jobs = await stack.enter_async_context(open_jobs(settings, client, catalog, desk_of=desk_of))
+    return Opened(jobs, desk_of(jobs), jobs.approve, jobs.entries)
 
 
 class LateJobs:
@@ -249,6 +250,12 @@ class LateJobs:
 
     async def start(self, intent: Intent) -> Job:
         return await (await self._annexe.opened()).jobs.start(intent)
+
+    async def start_whole(self, intent: WholeIntent) -> Job:
+        return await (await self._annexe.opened()).jobs.start_whole(intent)
+
+    async def parts(self, job_id: str) -> Sequence[Job]:
+        return await (await self._annexe.opened()).jobs.parts(job_id)
 
     async def wait(self, job_id: str, seconds: float, progress: Progress | None = None) -> Job:
         return await (await self._annexe.opened()).jobs.wait(job_id, seconds, progress)

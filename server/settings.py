@@ -105,6 +105,12 @@ def _speed(given: str) -> float:
     return speed
 
 
+def _count(given: str) -> int:
+    if not given.strip().isdigit() or not 1 <= int(given) <= 100:
+        raise ValueError("a whole number from 1 to 100")
+    return int(given)
+
+
 def _backend(given: str) -> str:
     if given not in ("auto", "cloud", "emulator"):
         raise ValueError("auto, cloud or emulator")
@@ -164,6 +170,9 @@ class Settings:
     )
     ask_on_emulator: bool = setting(
         "FALKIT_ASK_ON_EMULATOR", "ask for approval on the emulator too", _switch, False, "off"
+    )
+    parallel: int = setting(
+        "FALKIT_PARALLEL", "most runs of one batch or pipeline at the same time", _count, 4
     )
     previews: bool = setting(
         "FALKIT_PREVIEWS", "put a small picture into answers", _switch, True, "on"

@@ -15,6 +15,7 @@ from server.jobs import journal as journals
 from server.jobs.journal import VERSION, JournalError, connect, open_journal
 from server.jobs.store import has_unfinished
 from tests.jobs_platform import FolderPlatform, intent, jobs_in
+from tools.ports import SpendingQuery, WholeIntent
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -67,6 +68,41 @@ def test_an_older_journal_is_brought_up_to_date(
 
     assert "mood" in names
     assert version_of(path) == VERSION + 1
+
+
+async def test_a_journal_of_the_first_format_keeps_every_job_and_takes_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal.db"
+    monkeypatch.setattr(journals, "VERSION", 1)
+    connect(path).close()
+    monkeypatch.undo()
+    with closing(sqlite3.connect(path)) as old:
+        old.execute(
+            "INSERT INTO jobs (job_id, state, endpoint_id, backend, account, origin, arguments,"
+            " fingerprint, words, created, counted, amount, request_id, saved, delivered, cost,"
+            " outputs) VALUES ('01k9x2m4q7a', 'done', 'fal-ai/flux/dev', 'emulator', 'emulator',"
+            " 'q', '{\"prompt\":\"a fox\"}', 'f', 'a fox', 1000, 1000, 50000000, 'r-1', 1, 1,"
+            ' \'{"kind":"simulated","dollars":"0.05"}\','
+            ' \'[{"kind":"image","path":"/media/fox.png"}]\')'
+        )
+        old.execute("INSERT INTO events VALUES ('01k9x2m4q7a', 1000, 'done', 'it was')")
+        old.commit()
+    assert version_of(path) == 1
+    platform = FolderPlatform(tmp_path / "platform")
+    async with jobs_in(tmp_path, platform) as jobs:
+        kept = await jobs.find("01k9x2m4q7a")
+        events = await jobs.store.events(kept.job_id)
+        whole = await jobs.start_whole(WholeIntent("batch", (intent(), intent("two")), {}))
+        done = await jobs.wait(whole.job_id, 10)
+        spent = await jobs.spending(SpendingQuery())
+
+    assert (kept.state, kept.saved, kept.request_id, kept.kind) == ("done", True, "r-1", "")
+    assert (kept.arguments, kept.outputs[0].path) == ({"prompt": "a fox"}, "/media/fox.png")
+    assert [event[1:] for event in events] == [("done", "it was")]
+    assert done.state == "done"
+    assert spent.total.jobs == 3
+    assert version_of(path) == VERSION
 
 
 def test_a_migration_that_fails_leaves_the_journal_as_it_was(

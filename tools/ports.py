@@ -30,6 +30,9 @@ OVER: frozenset[JobState] = frozenset({"done", "failed", "cancelled"})
 
 BackendName = Literal["cloud", "emulator"]
 
+# What a job is that has parts of its own; empty for one run of a model.
+WholeKind = Literal["", "batch", "pipeline"]
+
 # fraction done (0 to 1, growing), what a person reads
 Progress = Callable[[float, str], Awaitable[None]]
 
@@ -90,6 +93,10 @@ class Job:
 
     *arguments* are as sent. *note* says in plain words what a person should know of the state
     (why it is held, what was found after a restart). *logs* is the tail, oldest first.
+
+    A job with a *kind* is a whole: its parts are jobs of their own, each with the id of its
+    *whole*, its *place* there (from 1) and, in a pipeline, its *name*. *seed* is what the model of
+    a part reports.
     """
 
     job_id: str
@@ -117,6 +124,11 @@ class Job:
     tags: tuple[str, ...] = ()
     asked_by: str = ""
     delivered: bool = False
+    kind: WholeKind = ""
+    whole: str = ""
+    place: int = 0
+    name: str = ""
+    seed: int | None = None
     repeated: bool = False  # this answer is an earlier job for an identical call
 
     @property
@@ -130,8 +142,21 @@ class Job:
         if self.state in ("held", "unconfirmed", "failed", "cancelled"):
             return True
         return self.state == "done" and (
-            self.saved or any(output.problem for output in self.outputs)
+            self.saved or bool(self.kind) or any(output.problem for output in self.outputs)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A place in the arguments of a step that an output of an earlier *step* will fill.
+
+    *number* counts outputs from 1; 0 is the first that serves as *kind* (``text`` for words).
+    """
+
+    path: tuple[str | int, ...]
+    step: str
+    number: int
+    kind: MediaKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +181,56 @@ class Intent:
     webhook_url: str = ""
     save_to: Path | None = None
     asked_by: str = ""
+    name: str = ""
+    uses: tuple[Use, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WholeIntent:
+    """Several intents that are checked, priced, capped and approved as one.
+
+    *arguments* are what the caller gave. At most *parallel* parts run at once, 0 for the person's
+    own setting. A part with `Intent.uses` waits for the parts that it names, one of a batch for
+    none. *parents*, *tags* and *asked_by* hold for all.
+    """
+
+    kind: Literal["batch", "pipeline"]
+    parts: tuple[Intent, ...]
+    arguments: Mapping[str, Any]
+    parallel: int = 0
+    max_dollars: Decimal | None = None
+    parents: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    again: bool = False
+    asked_by: str = ""
+
+    @property
+    def low(self) -> Decimal | None:
+        """The least that all parts cost together; None when one of them is not known."""
+        return _sum([part.low for part in self.parts])
+
+    @property
+    def high(self) -> Decimal | None:
+        """The most that all parts cost together; None when one of them is not known."""
+        return _sum([part.high for part in self.parts])
+
+    @property
+    def known(self) -> Decimal:
+        """The most that those parts cost together whose price is known."""
+        return sum((part.high for part in self.parts if part.high is not None), Decimal(0))
+
+
+def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known, Decimal(0)) if len(known) == len(amounts) else None
 
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """Which jobs to list: every given filter must hold; newest first."""
+    """Which jobs to list: every given filter must hold; newest first.
+
+    Without any, parts of wholes are left out: they would hide everything else.
+    """
 
     state: str = ""
     endpoint_id: str = ""
@@ -256,6 +326,21 @@ class Jobs(Protocol):
             OverBudgetError: a budget or *max_dollars* does not allow it; nothing was sent.
             BackendError: the platform refused the submit; the job is ``failed``.
         """
+        ...
+
+    async def start_whole(self, intent: WholeIntent) -> Job:
+        """Write a whole and its parts down, reserve their price together, and return the whole.
+
+        Its parts are sent in the background, by whatever process lives. An identical earlier call
+        counts as for `start`; over an approval limit all of it is ``held``.
+
+        Raises:
+            OverBudgetError: a budget or *max_dollars* does not allow it; nothing was sent.
+        """
+        ...
+
+    async def parts(self, job_id: str) -> Sequence[Job]:
+        """Return the parts of a whole in their order; none for a job without."""
         ...
 
     async def wait(self, job_id: str, seconds: float, progress: Progress | None = None) -> Job:
@@ -427,5 +512,8 @@ __all__ = [
     "Spending",
     "SpendingQuery",
     "SpendingRow",
+    "Use",
     "View",
+    "WholeIntent",
+    "WholeKind",
 ]

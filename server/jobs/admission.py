@@ -2,8 +2,10 @@
 
 import hashlib
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import cast
 
 from server.jobs.ids import new_job_id
 from server.jobs.leases import Claim, House, claim
@@ -11,7 +13,7 @@ from server.jobs.ledger import Limits, check_budgets, money
 from server.jobs.rows import instant, job_of, nanodollars, packed, search_words
 from server.jobs.states import trace
 from tools.errors import OverBudgetError
-from tools.ports import BackendName, Intent, Job
+from tools.ports import BackendName, Intent, Job, JobState, WholeIntent
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +59,28 @@ def admit(
     """
     now, _ = times
     call = fingerprint(intent, rules, house)
-    if not intent.again and (earlier := _earlier(connection, call)) is not None:
-        return Admitted(replace(earlier, repeated=True))
-    _check_cap(intent)
+    if not intent.again and (found := earlier(connection, call)) is not None:
+        return Admitted(replace(found, repeated=True))
+    check_cap(intent)
     high = intent.high or Decimal(0)
     at = instant(now)
     assert at is not None  # noqa: S101  # *now* is a number
     check_budgets(connection, rules.backend, high, rules.limits, now=at)
     reason = why_held(intent, rules)
-    job_id = _insert(connection, intent, rules, house, (call, reason, now))
+    job_id = insert(connection, row_of(intent, rules, house, (call, reason, now)), reason)
     if reason:
-        return Admitted(_read(connection, job_id))
+        return Admitted(read(connection, job_id))
     held = claim(connection, house, job_id, times[1])
-    return Admitted(_read(connection, job_id), held)
+    return Admitted(read(connection, job_id), held)
 
 
-def _earlier(connection: sqlite3.Connection, call: str) -> Job | None:
-    """Return the newest job for this *call* that is unfinished or whose end nobody saw."""
+def earlier(connection: sqlite3.Connection, call: str) -> Job | None:
+    """Return the newest job for this *call* that is unfinished or whose end nobody saw.
+
+    A part was asked for with its whole, so it answers no call of its own.
+    """
     row = connection.execute(
-        "SELECT * FROM jobs WHERE fingerprint = ? AND (delivered = 0"
+        "SELECT * FROM jobs WHERE fingerprint = ? AND whole = '' AND (delivered = 0"
         " OR (state = 'done' AND saved = 0) OR state NOT IN ('done', 'failed', 'cancelled'))"
         " ORDER BY job_id DESC LIMIT 1",
         (call,),
@@ -83,16 +88,21 @@ def _earlier(connection: sqlite3.Connection, call: str) -> Job | None:
     return None if row is None else job_of(row)
 
 
-def _check_cap(intent: Intent) -> None:
-    if intent.max_dollars is not None and (intent.high or 0) > intent.max_dollars:
+def check_cap(intent: Intent | WholeIntent) -> None:
+    """Refuse *intent* where it may cost more than its caller allows.
+
+    Raises:
+        OverBudgetError: it may.
+    """
+    high = intent.known if isinstance(intent, WholeIntent) else intent.high or Decimal(0)
+    if intent.max_dollars is not None and high > intent.max_dollars:
         raise OverBudgetError(
-            f"this costs up to {money(intent.high or Decimal(0))}, over max_dollars "
-            f"{money(intent.max_dollars)}",
+            f"this costs up to {money(high)}, over max_dollars {money(intent.max_dollars)}",
             hint="make it smaller or cheaper, or raise max_dollars; nothing was sent",
         )
 
 
-def why_held(intent: Intent, rules: Rules) -> str:
+def why_held(intent: Intent | WholeIntent, rules: Rules) -> str:
     """Return why a person must say yes to *intent*, or nothing where nobody is asked."""
     if rules.approve_above is None:
         return ""
@@ -103,24 +113,16 @@ def why_held(intent: Intent, rules: Rules) -> str:
     return ""
 
 
-def _insert(
-    connection: sqlite3.Connection,
-    intent: Intent,
-    rules: Rules,
-    house: House,
-    about: tuple[str, str, int],
-) -> str:
+def row_of(
+    intent: Intent, rules: Rules, house: House, about: tuple[str, str, int]
+) -> dict[str, object]:
+    """Return *intent* as a new row, without its id.
+
+    *about* it: its fingerprint, why it is held (or nothing), and the instant of its admission.
+    """
     call, reason, now = about
-    job_id = new_job_id(now)
-    while connection.execute("SELECT 1 FROM jobs WHERE job_id = ?", (job_id,)).fetchone():
-        job_id = new_job_id(now)
-    state = "held" if reason else "planned"
-    note = ""
-    if reason:
-        note = f"{reason}: a person approves it with `falkit approve {job_id}` in a terminal"
-    values = {
-        "job_id": job_id,
-        "state": state,
+    return {
+        "state": "held" if reason else "planned",
         "endpoint_id": intent.endpoint_id,
         "backend": rules.backend,
         "account": house.account,
@@ -135,23 +137,36 @@ def _insert(
         "high": None if intent.high is None else str(intent.high),
         "amount": nanodollars(intent.high or Decimal(0)),
         "counted": now,
-        "note": note,
         "parents": packed(list(intent.parents)),
         "tags": packed(list(intent.tags)),
         "asked_by": intent.asked_by,
     }
+
+
+def insert(connection: sqlite3.Connection, row: Mapping[str, object], reason: str) -> str:
+    """Write a new job down, held for *reason* where there is one, and return its id."""
+    now = cast("int", row["created"])
+    job_id = new_job_id(now)
+    while connection.execute("SELECT 1 FROM jobs WHERE job_id = ?", (job_id,)).fetchone():
+        job_id = new_job_id(now)
+    note = ""
+    if reason:
+        held = row.get("whole") or job_id
+        note = f"{reason}: a person approves it with `falkit approve {held}` in a terminal"
+    values = {"job_id": job_id, "note": note, **row}
     connection.execute(
         f"INSERT INTO jobs ({', '.join(values)})"  # noqa: S608  # names of our own
         f" VALUES ({', '.join(f':{name}' for name in values)})",
         values,
     )
-    connection.executemany(
-        "INSERT OR IGNORE INTO links (parent, child) VALUES (?, ?)",
-        [(parent, job_id) for parent in intent.parents],
+    connection.execute(
+        "INSERT OR IGNORE INTO links (parent, child) SELECT value, ? FROM json_each(?)",
+        (job_id, row["parents"]),
     )
-    trace(connection, job_id, state, reason or "asked for", now)
+    trace(connection, job_id, cast("JobState", row["state"]), reason or "asked for", now)
     return job_id
 
 
-def _read(connection: sqlite3.Connection, job_id: str) -> Job:
+def read(connection: sqlite3.Connection, job_id: str) -> Job:
+    """Return the job of that id, which is there."""
     return job_of(connection.execute("SELECT * FROM jobs WHERE job_id = ?", (job_id,)).fetchone())

@@ -125,7 +125,7 @@ def hash_of(path: Path) -> str:
 def _slug(job: Job) -> str:
     texts = (job.arguments.get(name) for name in TEXT_FIELDS)
     words = next((text for text in texts if isinstance(text, str) and text.strip()), "")
-    return _plain(words) or _plain(job.endpoint_id.partition("/")[2]) or "output"
+    return _plain(words) or _plain(job.endpoint_id.partition("/")[2]) or job.kind or "output"
 
 
 def _plain(words: str) -> str:

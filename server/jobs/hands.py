@@ -7,6 +7,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from catalog.errors import ActionableError
+from server.jobs.conductor import Conductor
 from server.jobs.finder import Finder
 from server.jobs.follower import Attention, Follower, LeaseLostError
 from server.jobs.keeper import Keeper
@@ -41,6 +42,7 @@ class Skills:
     follower: Follower
     keeper: Keeper
     finder: Finder
+    conductor: Conductor
 
 
 class Hands:
@@ -52,12 +54,18 @@ class Hands:
         self._skills = skills
         self._pace = pace
         self._held: dict[str, Hand] = {}
+        self._closing = False
+
+    @property
+    def is_closing(self) -> bool:
+        """The process ends: nothing new is sent."""
+        return self._closing
 
     def take(self, work: Work) -> Hand:
         """Carry *work* to its end in the background, whoever asked for it and however long."""
         if (old := self._held.get(work.job.job_id)) is not None and not old.sending:
             old.scope.cancel()
-        unsent = work.job.state in ("planned", "approved")
+        unsent = work.job.state in ("planned", "approved") and not work.job.kind
         hand = self._held[work.job.job_id] = Hand(work, sending=unsent)
         self._group.start_soon(self._carry, hand)
         return hand
@@ -84,7 +92,8 @@ class Hands:
                 hand.attention.call(self._pace.linger)
 
     async def drain(self) -> None:
-        """Wait until no submit is under way; the caller bounds the wait."""
+        """Begin nothing more, and wait until no submit is under way; the caller bounds the wait."""
+        self._closing = True
         for hand in [hand for hand in self._held.values() if hand.sending]:
             await hand.answered.wait()
 
@@ -127,6 +136,9 @@ class Hands:
         return True
 
     async def _follow_and_keep(self, hand: Hand) -> None:
+        if hand.work.job.kind:
+            await self._skills.conductor.conduct(hand.work, hand.attention, self)
+            return
         if hand.work.job.state == "unconfirmed":
             found = await self._skills.finder.find(hand.work)
             if found is None:

@@ -16,7 +16,7 @@ from catalog.errors import ActionableError
 T = TypeVar("T")
 Act = Callable[[sqlite3.Connection], T]
 
-VERSION = 1
+VERSION = 2
 # How long a writer waits for another process, in seconds.
 PATIENCE = 15.0
 
@@ -88,8 +88,26 @@ CREATE TABLE events (
 CREATE INDEX events_by_job ON events (job_id);
 """
 
+_WHOLES = """
+ALTER TABLE jobs ADD COLUMN kind TEXT NOT NULL DEFAULT '';    -- batch, pipeline: it has parts
+ALTER TABLE jobs ADD COLUMN whole TEXT NOT NULL DEFAULT '';   -- the job that this is a part of
+ALTER TABLE jobs ADD COLUMN place INTEGER NOT NULL DEFAULT 0; -- which part, from 1
+ALTER TABLE jobs ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN uses TEXT NOT NULL DEFAULT '[]';  -- outputs that its arguments wait for
+ALTER TABLE jobs ADD COLUMN parallel INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN cap TEXT;                         -- dollars the caller allows for all
+ALTER TABLE jobs ADD COLUMN stopping INTEGER;                 -- somebody cancelled the whole
+CREATE INDEX jobs_by_whole ON jobs (whole, place) WHERE whole != '';
+CREATE TABLE grants (
+  account TEXT NOT NULL,
+  endpoint_id TEXT NOT NULL,
+  until INTEGER NOT NULL,                -- a person approved the endpoint up to then
+  PRIMARY KEY (account, endpoint_id)
+) WITHOUT ROWID;
+"""
+
 # MIGRATIONS[n] turns a journal of version n into one of version n + 1.
-MIGRATIONS: dict[int, str] = {0: _SCHEMA}
+MIGRATIONS: dict[int, str] = {0: _SCHEMA, 1: _WHOLES}
 
 
 class JournalError(ActionableError):

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from server.jobs.rows import packed
 
-# A lease far in the future was taken before the clock was set back.
+# A lease far in the future was taken before the clock was set back. Parts of which nothing was
+# sent wait for whoever holds their whole.
 _ABANDONED = """
 WITH free AS NOT MATERIALIZED (
   SELECT * FROM jobs WHERE account = :account AND origin = :origin
   AND (lease_until < :now OR lease_until > :now + 600000)
 )
 SELECT * FROM free WHERE state IN ('planned', 'approved', 'queued', 'running')
+  AND (whole = '' OR submitting IS NOT NULL)
 UNION ALL SELECT * FROM free WHERE keep_due <= :now AND state = 'done'
 UNION ALL SELECT * FROM free WHERE search_due <= :now AND state = 'unconfirmed'
 ORDER BY job_id LIMIT 200

@@ -41,14 +41,15 @@ def month_start(at: datetime) -> datetime:
 def counted_since(
     connection: sqlite3.Connection, backend: BackendName, since: datetime, *, besides: str = ""
 ) -> Decimal:
-    """Return the dollars reserved and settled on *backend* since then, without job *besides*.
+    """Return the dollars reserved and settled on *backend* since then, without job *besides* and
+    its parts.
 
     The cloud and the emulator have ledgers of their own.
     """
     row = connection.execute(
-        "SELECT COALESCE(SUM(amount), 0) FROM jobs"
-        " WHERE backend = ? AND counted >= ? AND job_id != ?",
-        (backend, milliseconds(since), besides),
+        "SELECT COALESCE(SUM(amount), 0) FROM jobs WHERE backend = ? AND counted >= ?"
+        " AND (? = '' OR (job_id != ? AND whole != ?))",
+        (backend, milliseconds(since), besides, besides, besides),
     ).fetchone()
     return Decimal(int(row[0])) / NANO
 

@@ -26,6 +26,7 @@ def page(connection: sqlite3.Connection, query: JobQuery) -> JobPage:
 
     Each word of *text* must occur somewhere in model, arguments or tags, in any case. *related_to*
     (a stored id) finds what that job was made from and what it led to, over any number of steps.
+    Without a filter, parts of wholes are left out.
     """
     conditions, values = _filters(query)
     limit = max(1, min(query.limit, MOST))
@@ -56,6 +57,8 @@ def _filters(query: JobQuery) -> tuple[list[str], Sequence[object]]:
         must("created >= ?", milliseconds(query.since))
     if query.related_to:
         must(_RELATED, query.related_to, query.related_to)
+    if not conditions and not query.text.strip():
+        must("whole = ''")
     if query.cursor:
         must("job_id < ?", query.cursor)
     for word in query.text.casefold().split():

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, TypedDict, cast
 
-from tools.ports import BackendName, Cost, Job, JobError, JobState, Output
+from tools.ports import BackendName, Cost, Job, JobError, JobState, Output, WholeKind
 
 NANO = Decimal(10**9)
 
@@ -92,6 +92,10 @@ def job_of(row: sqlite3.Row) -> Job:
         tags=tuple(json.loads(row["tags"])),
         asked_by=row["asked_by"],
         delivered=bool(row["delivered"]),
+        kind=cast("WholeKind", row["kind"]),
+        whole=row["whole"],
+        place=row["place"],
+        name=row["name"],
     )
 
 

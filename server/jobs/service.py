@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -15,9 +15,12 @@ from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from server.jobs.admission import Rules
 from server.jobs.backend import Backend
+from server.jobs.conductor import Conductor
+from server.jobs.filling import Desk, Filler
 from server.jobs.finder import Finder
 from server.jobs.follower import Follower
 from server.jobs.hands import Hand, Hands, Skills
+from server.jobs.intake import JobFinder
 from server.jobs.journal import open_journal
 from server.jobs.keeper import Keeper
 from server.jobs.leases import House
@@ -39,6 +42,7 @@ from tools.ports import (
     Progress,
     Spending,
     SpendingQuery,
+    WholeIntent,
 )
 
 log = logging.getLogger("falkit.jobs")
@@ -48,9 +52,15 @@ JOURNAL = "journal.db"
 
 @asynccontextmanager
 async def open_jobs(
-    settings: Settings, backend: Backend, catalog: CatalogIndex, pace: Pace = PACE
+    settings: Settings,
+    backend: Backend,
+    catalog: CatalogIndex,
+    pace: Pace = PACE,
+    desk_of: Callable[[JobFinder], Desk] | None = None,
 ) -> AsyncGenerator["JournalJobs"]:
     """Yield the jobs of `Settings.home`; work that an earlier process left is taken up at once.
+
+    *desk_of* makes what carries outputs of one step of a pipeline into the next.
 
     Closing waits briefly for submits under way, hands over the leases, and leaves jobs running.
 
@@ -67,6 +77,14 @@ async def open_jobs(
             Follower(store, backend, catalog, changes.changed, pace),
             Keeper(store, backend, settings.media_folder, changes.changed, pace.keep_again),
             Finder(store, backend, changes.changed),
+            Conductor(
+                store,
+                changes,
+                Filler(catalog, desk_of(store)) if desk_of is not None else None,
+                settings.media_folder,
+                pace,
+                settings.parallel,
+            ),
         )
         failure: Exception | None = None  # a task group would wrap what its body raises
         async with anyio.create_task_group() as group:
@@ -139,6 +157,29 @@ class JournalJobs:
             await self.store.deliver(job.job_id)
             raise hand.sent.problem
         return hand.sent.job
+
+    async def start_whole(self, intent: WholeIntent) -> Job:
+        """Write a whole and its parts down, reserve their price together, and return the whole.
+
+        Its parts are sent in the background, by whatever process lives. An identical earlier call
+        counts as for `start`; over an approval limit all of it is ``held``.
+
+        Raises:
+            OverBudgetError: a budget or *max_dollars* does not allow it; nothing was sent.
+        """
+        admitted = await shielded(self.store.admit_whole(intent))
+        self._busy = True
+        if admitted.claim is not None:
+            self._hands.take(Work(admitted.claim, admitted.job))
+        return admitted.job
+
+    async def parts(self, job_id: str) -> Sequence[Job]:
+        """Return the parts of a whole in their order; none for a job without.
+
+        Raises:
+            UnknownJobError: no such job.
+        """
+        return tuple(part.job for part in (await self.store.whole(job_id)).parts)
 
     async def _begin(self, intent: Intent) -> tuple[Job, Hand | None]:
         """Write *intent* down, and give its submit to a task of its own."""
@@ -230,6 +271,8 @@ class JournalJobs:
             ActionableError: it runs where this process has no say.
         """
         job = await self.find(job_id)
+        if job.kind and not job.is_over:
+            return await self._cancel_whole(job)
         if job.state in ("planned", "held", "approved"):
             dropped = await self.store.drop(job.job_id)
             if dropped is not None:
@@ -238,11 +281,7 @@ class JournalJobs:
             job = await self._after_submit(job)
         if job.state not in ("queued", "running"):
             return outcome(job)
-        if (job.account, job.origin) != (self.store.house.account, self.store.house.origin):
-            raise ActionableError(
-                f"job {job.job_id!r} runs on {job.backend} with another key or address",
-                hint="cancel it from a falkit with the settings that started it",
-            )
+        self._check_house(job)
         answer = await self._backend.cancel(job.endpoint_id, job.request_id)
         job = await self.wait(job.job_id, self._pace.cancel_wait)
         if answer == "requested" and not job.is_over:
@@ -251,6 +290,38 @@ class JournalJobs:
             self._changes.changed(job.job_id)
             job = replace(job, note=note)
         return outcome(job)
+
+    async def _cancel_whole(self, job: Job) -> Cancelled:
+        """Let nothing more of a whole be sent, and cancel what the platform has of it."""
+        self._check_house(job)
+        for ended in await shielded(self.store.stop(job.job_id)):
+            self._changes.changed(ended)
+        self._changes.changed(job.job_id)
+        problems: list[ActionableError] = []
+
+        async def cancel(part: Job) -> None:
+            try:
+                await self.cancel(part.job_id)
+            except ActionableError as problem:
+                problems.append(problem)
+
+        async with anyio.create_task_group() as group:
+            for part in await self.parts(job.job_id):
+                if not part.is_over and part.state != "unconfirmed":
+                    group.start_soon(cancel, part)
+        if problems:
+            raise problems[0]
+        job = await self.wait(job.job_id, self._pace.cancel_wait)
+        charges = {outcome(part).charged for part in await self.parts(job.job_id)}
+        charged = True if True in charges else None if None in charges else False
+        return Cancelled(job, cancelled=job.state == "cancelled", charged=charged)
+
+    def _check_house(self, job: Job) -> None:
+        if (job.account, job.origin) != (self.store.house.account, self.store.house.origin):
+            raise ActionableError(
+                f"job {job.job_id!r} runs on {job.backend} with another key or address",
+                hint="cancel it from a falkit with the settings that started it",
+            )
 
     async def tend(self) -> None:
         """Keep leases, and take up what nobody holds; it never returns."""

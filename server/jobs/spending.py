@@ -28,10 +28,13 @@ COALESCE(SUM(amount = 0 AND high IS NULL AND state NOT IN ('failed', 'cancelled'
 def spending(
     connection: sqlite3.Connection, rules: Rules, query: SpendingQuery, now: datetime
 ) -> Spending:
-    """Return what *query* asks for on the backend of *rules*, dearest first, days newest first."""
+    """Return what *query* asks for on the backend of *rules*, dearest first, days newest first.
+
+    The money of a whole is that of its parts, so only they count.
+    """
     mark, joined = _MARKS[query.by]
     since = 0 if query.since is None else milliseconds(query.since)
-    where = "WHERE backend = ? AND counted >= ?"
+    where = "WHERE backend = ? AND counted >= ? AND kind = ''"
     order = "name DESC" if query.by == "day" else "spent + reserved DESC, jobs DESC, name"
     rows = connection.execute(
         f"SELECT {mark} AS name, {_SUMS} FROM jobs {joined} {where}"  # noqa: S608  # texts of our own
@@ -55,7 +58,8 @@ def entries(
 ) -> Iterator[LedgerEntry]:
     """Yield every job that counts on *backend* since then, oldest first."""
     rows = connection.execute(
-        "SELECT * FROM jobs WHERE backend = ? AND counted >= ? ORDER BY counted, job_id",
+        "SELECT * FROM jobs WHERE backend = ? AND counted >= ? AND kind = ''"
+        " ORDER BY counted, job_id",
         (backend, 0 if since is None else milliseconds(since)),
     )
     for row in rows:

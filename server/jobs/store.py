@@ -9,21 +9,24 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
-from server.jobs import leases, ledger, listing, spending, transactions
+from server.jobs import leases, ledger, listing, spending, transactions, wholes
 from server.jobs.admission import Admitted, Rules, admit, why_held
 from server.jobs.journal import Journal, explained
 from server.jobs.leases import Beat, Claim, House
 from server.jobs.rows import Fields, job_of, now_ms, packed
 from server.jobs.transactions import STAY, Orphans, Step, Work
+from server.jobs.wholes import Filled, Whole
 from tools.ports import (
     BackendName,
     Intent,
     Job,
+    JobError,
     JobPage,
     JobQuery,
     LedgerEntry,
     Spending,
     SpendingQuery,
+    WholeIntent,
 )
 
 
@@ -41,6 +44,46 @@ class JobStore(Protocol):
         Raises:
             OverBudgetError: a limit does not allow it; nothing was written.
         """
+        ...
+
+    async def admit_whole(self, intent: WholeIntent) -> Admitted:
+        """Write *intent* and its parts down and reserve all of it, or return the earlier whole.
+
+        Raises:
+            OverBudgetError: a limit does not allow all of it; nothing was written.
+        """
+        ...
+
+    async def whole(self, job_id: str) -> Whole:
+        """Return the job of that id with its parts, which may be none.
+
+        Raises:
+            UnknownJobError: there is none.
+        """
+        ...
+
+    async def claim_part(
+        self, claim: Claim, part_id: str, filled: Filled | None = None
+    ) -> Work | None:
+        """Claim a part that the holder of its whole will send now; None when it must not be.
+
+        Raises:
+            OverBudgetError: as *filled* it costs more than a limit allows.
+        """
+        ...
+
+    async def put_back(self, claim: Claim) -> Job | None:
+        """Take the mark of a submit off a part that the platform did not take, and let go of it."""
+        ...
+
+    async def end_parts(
+        self, whole_id: str, error: JobError | None, why: str, only: Collection[str] | None = None
+    ) -> Sequence[str]:
+        """End parts of which nothing was sent: failed of *error*, else cancelled for *why*."""
+        ...
+
+    async def stop(self, whole_id: str) -> Sequence[str]:
+        """Let nothing more of a whole be sent; return the ids of the jobs that ended by that."""
         ...
 
     async def find(self, job_id: str) -> Job:
@@ -181,6 +224,42 @@ class SqliteJobStore:
                 connection, intent, self._rules, self._house, (now_ms(), self._until())
             ),
             durable=durable,
+        )
+
+    async def admit_whole(self, intent: WholeIntent) -> Admitted:
+        # Its id is told before any submit is marked.
+        return await self._journal.write(
+            lambda c: wholes.admit_whole(
+                c, intent, self._rules, self._house, (now_ms(), self._until())
+            ),
+            durable=True,
+        )
+
+    async def whole(self, job_id: str) -> Whole:
+        return await self._journal.read(lambda c: wholes.whole(c, job_id))
+
+    async def claim_part(
+        self, claim: Claim, part_id: str, filled: Filled | None = None
+    ) -> Work | None:
+        return await self._journal.write(
+            lambda c: wholes.claim_part(
+                c, claim, self._house, part_id, self._until(), self._rules, filled
+            )
+        )
+
+    async def put_back(self, claim: Claim) -> Job | None:
+        return await self._journal.write(lambda c: wholes.put_back(c, claim), durable=True)
+
+    async def end_parts(
+        self, whole_id: str, error: JobError | None, why: str, only: Collection[str] | None = None
+    ) -> Sequence[str]:
+        return await self._journal.write(
+            lambda c: transactions.end_parts(c, self._house, whole_id, error, why, only)
+        )
+
+    async def stop(self, whole_id: str) -> Sequence[str]:
+        return await self._journal.write(
+            lambda c: wholes.stop(c, self._house, whole_id), durable=True
         )
 
     async def find(self, job_id: str) -> Job:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import anyio
 
 from catalog.errors import ActionableError
-from server.fal.problems import LostAnswerError, NetworkError, NotSentError
+from server.fal.problems import ConcurrencyError, LostAnswerError, NetworkError, NotSentError
 from server.fal.wire import Submission
 from server.jobs.backend import Backend
 from server.jobs.rows import Fields
@@ -28,7 +28,7 @@ WRITE_TRIES = 5
 @dataclass(frozen=True, slots=True)
 class Sent:
     """How a submit went: the job as it is now, *work* when there is something to follow, *problem*
-    when it was refused."""
+    when it was refused. A part that may be sent again is still planned then."""
 
     job: Job
     work: Work | None = None
@@ -69,6 +69,8 @@ class Submitter:
         match answer:
             case LostAnswerError(request_id=request_id) if request_id:
                 return await self._accepted(work, request_id, None)
+            case NotSentError() | ConcurrencyError() if work.patient:
+                return await self._put_back(work, answer)
             case NotSentError():
                 return await self._refused(work, answer, "it never reached the platform")
             case LostAnswerError() | NetworkError():
@@ -114,6 +116,11 @@ class Submitter:
                 if attempt == WRITE_TRIES:
                     raise
                 await anyio.sleep(0.1 * 2**attempt)
+
+    async def _put_back(self, work: Work, problem: BackendError) -> Sent:
+        job = await self._store.put_back(work.claim)
+        self._changed(work.job.job_id)
+        return Sent(job or await self._store.find(work.job.job_id), problem=problem)
 
     async def _refused(self, work: Work, problem: BackendError, reason: str) -> Sent:
         error = replace(error_of(problem), charged=False)

@@ -2,7 +2,7 @@
 
 import difflib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,7 +13,7 @@ from server.jobs.admission import Rules
 from server.jobs.ids import spoken
 from server.jobs.leases import Claim, House
 from server.jobs.ledger import check_budgets
-from server.jobs.rows import Fields, columns, instant, job_of, now_ms
+from server.jobs.rows import NANO, Fields, columns, instant, job_of, now_ms
 from server.jobs.states import may_become, trace
 from tools.errors import UnknownJobError
 from tools.ports import Job, JobError, JobState
@@ -37,7 +37,8 @@ class Work:
 
     *webhook_url* and *save_to* (empty for the media folder) are the caller's wishes; *result* is
     the model's output as JSON where it is small; *tries* counts attempts to bring its files home;
-    *sent* is when its submit was begun.
+    *sent* is when its submit was begun. A *patient* one is put back when the platform turns it away
+    before it took anything: whoever conducts its whole sends it later.
     """
 
     claim: Claim
@@ -47,6 +48,7 @@ class Work:
     result: str | None = None
     tries: int = 0
     sent: datetime | None = None
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,39 +193,49 @@ def drop(connection: sqlite3.Connection, house: House, job_id: str) -> Job | Non
 def approve(connection: sqlite3.Connection, job_id: str, rules: Rules) -> Job:
     """Mark a held job approved. Its amount counts from today, so today's budgets are asked again.
 
+    A whole is approved with all its parts, and a part with its whole.
+
     Raises:
         UnknownJobError: no such job.
         OverBudgetError: a budget does not allow it now; it stays held.
         ActionableError: it is not held.
     """
-    job = job_of(found(connection, job_id))
+    row = found(connection, job_id)
+    job = job_of(found(connection, row["whole"]) if row["whole"] else row)
     if job.state != "held":
         raise ActionableError(
             f"job {job.job_id!r} is {job.state}, not held", hint="only a held job can be approved"
         )
     now = now_ms()
     at = instant(now) or job.created
-    high = job.estimate_high or Decimal(0)
+    rows = connection.execute(
+        "SELECT job_id, amount FROM jobs WHERE state = 'held'"
+        " AND (job_id = ? OR (whole = ? AND whole != ''))",
+        (job.job_id, job.job_id),
+    ).fetchall()
+    high = Decimal(sum(one["amount"] for one in rows)) / NANO
     check_budgets(connection, job.backend, high, rules.limits, now=at, besides=job.job_id)
-    connection.execute(
-        "UPDATE jobs SET state = 'approved', approved = ?, counted = ?, rev = rev + 1,"
-        " note = 'approved by a person' WHERE job_id = ?",
-        (now, now, job.job_id),
-    )
-    trace(connection, job.job_id, "approved", "a person said yes", now)
+    for one in rows:
+        connection.execute(
+            "UPDATE jobs SET state = 'approved', approved = ?, counted = ?, rev = rev + 1,"
+            " note = 'approved by a person' WHERE job_id = ? AND state = 'held'",
+            (now, now, one["job_id"]),
+        )
+        trace(connection, one["job_id"], "approved", "a person said yes", now)
     return job_of(found(connection, job.job_id))
 
 
 def deliver(connection: sqlite3.Connection, job_id: str) -> None:
-    """Note that a caller saw the end of this job, if it has ended.
+    """Note that a caller saw the end of this job, if it has ended, and of its parts.
 
     Raises:
         UnknownJobError: no such job.
     """
+    row = found(connection, job_id)
     connection.execute(
-        "UPDATE jobs SET delivered = 1 WHERE job_id = ?"
+        "UPDATE jobs SET delivered = 1 WHERE (job_id = ? OR (whole = ? AND whole != ''))"
         " AND state IN ('done', 'failed', 'cancelled')",
-        (found(connection, job_id)["job_id"],),
+        (row["job_id"], row["job_id"] if row["kind"] else ""),
     )
 
 
@@ -237,6 +249,10 @@ def keep_again(connection: sqlite3.Connection, house: House, job_id: str) -> boo
         return False
     if row["state"] != "done" or row["saved"] or row["lease_until"] >= now_ms():
         return False
+    if row["kind"]:
+        parts = "SELECT job_id FROM jobs WHERE whole = ? AND whole != ''"
+        for part in connection.execute(parts, (job_id,)).fetchall():
+            keep_again(connection, house, part["job_id"])
     outputs = tuple(replace(output, problem="") for output in job_of(row).outputs)
     connection.execute(
         "UPDATE jobs SET outputs = ?, keep_due = ?, rev = rev + 1 WHERE job_id = ?",
@@ -263,19 +279,24 @@ def take_over(connection: sqlite3.Connection, house: House, until: int) -> Orpha
     """Claim what nobody holds, and return what there is to do.
 
     A submit is never taken over: one that was under way becomes ``unconfirmed``, one that was not
-    yet sent has failed, and so has an approval that lapsed.
+    yet sent has failed, and so has an approval that lapsed. Wholes are carried on.
     """
     taken: list[Work] = []
     ended: list[str] = []
     now = now_ms()
     for row in leases.abandoned(connection, house, now):
         claim = leases.claim(connection, house, row["job_id"], until)
+        if row["kind"] and not (row["state"] == "approved" and _lapsed(row["approved"], now)):
+            taken.append(work_of(claim, row))  # nothing of a whole itself is ever sent
+            continue
         if row["state"] in ("planned", "approved") and row["submitting"] is not None:
-            _close(connection, claim, Step("unconfirmed", "the process ended during the submit"))
+            _close(
+                connection, house, claim, Step("unconfirmed", "the process ended during the submit")
+            )
         elif row["state"] == "planned":
-            _close(connection, claim, Step("failed", "the process ended before the submit"))
+            _close(connection, house, claim, Step("failed", "the process ended before the submit"))
         elif row["state"] == "approved" and _lapsed(row["approved"], now):
-            _close(connection, claim, Step("failed", "the approval lapsed"))
+            _close(connection, house, claim, Step("failed", "the approval lapsed"))
         else:
             taken.append(work_of(claim, row))
             continue
@@ -287,7 +308,7 @@ def _lapsed(approved: int | None, now: int) -> bool:
     return approved is None or now - approved > APPROVAL_LIVES.total_seconds() * 1000
 
 
-def _close(connection: sqlite3.Connection, claim: Claim, step: Step) -> None:
+def _close(connection: sqlite3.Connection, house: House, claim: Claim, step: Step) -> None:
     """End a job whose submit will not happen, or not again."""
     if step.to == "unconfirmed":
         change(connection, claim, Fields(note=LOST_ANSWER, search_due=instant(now_ms())), step)
@@ -301,4 +322,35 @@ def _close(connection: sqlite3.Connection, claim: Claim, step: Step) -> None:
         )
         fields = Fields(error=error, amount=Decimal(0), ended=instant(now_ms()))
         change(connection, claim, fields, step)
+        end_parts(connection, house, claim.job_id, error, error.message)
     leases.release(connection, claim)
+
+
+def end_parts(
+    connection: sqlite3.Connection,
+    house: House,
+    whole_id: str,
+    error: JobError | None,
+    why: str,
+    only: Collection[str] | None = None,
+) -> list[str]:
+    """End parts of which nothing was sent: failed of *error*, or without one cancelled for *why*.
+
+    *only* names some of them. Returns the ids of those that ended.
+    """
+    rows = connection.execute(
+        "SELECT job_id FROM jobs WHERE whole = ? AND whole != '' AND submitting IS NULL"
+        " AND state IN ('planned', 'held', 'approved')",
+        (whole_id,),
+    ).fetchall()
+    ended: list[str] = []
+    for row in rows:
+        if only is not None and row["job_id"] not in only:
+            continue
+        claim = leases.claim(connection, house, row["job_id"], 0)
+        fields = Fields(ended=instant(now_ms()), amount=Decimal(0), note=why, error=error)
+        step = Step("failed" if error is not None else "cancelled", why[:200])
+        if change(connection, claim, fields, step) is not None:
+            ended.append(row["job_id"])
+        leases.release(connection, claim)
+    return ended

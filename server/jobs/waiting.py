@@ -48,18 +48,20 @@ class Changes:
             ear.event.set()
 
     @contextmanager
-    def listening(self, job_id: str) -> Generator[Ear]:
-        """Yield an ear for *job_id*."""
+    def listening(self, *job_ids: str) -> Generator[Ear]:
+        """Yield one ear for all of *job_ids*."""
         ear = Ear()
-        self._ears.setdefault(job_id, []).append(ear)
+        for job_id in job_ids:
+            self._ears.setdefault(job_id, []).append(ear)
         self._somebody.set()
         try:
             yield ear
         finally:
-            self._ears[job_id].remove(ear)
-            if not self._ears[job_id]:
-                del self._ears[job_id]
-                self._revisions.pop(job_id, None)
+            for job_id in job_ids:
+                self._ears[job_id].remove(ear)
+                if not self._ears[job_id]:
+                    del self._ears[job_id]
+                    self._revisions.pop(job_id, None)
 
     async def watch(self) -> None:
         """Look for changes by other processes while anybody waits; it never returns."""
