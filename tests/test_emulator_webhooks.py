@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import fal_client
+import fal_client.client
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -23,7 +25,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from catalog.index import CatalogIndex
 from server.emulator.fetching import FetchError, aim
+from server.emulator.platform import open_emulator
 from server.emulator.serve import serve
 from server.fal.webhooks import UnprovenWebhookError, Webhooks
 from server.settings import Hosts
@@ -43,12 +47,14 @@ class Receiver:
     came: list[tuple[Mapping[str, str], bytes]] = field(
         default_factory=list[tuple[Mapping[str, str], bytes]]
     )
+    queries: list[str] = field(default_factory=list[str])
     at: list[float] = field(default_factory=list[float])
     hears: list[bool] = field(default_factory=lambda: [True])
     url: str = ""
 
     async def on_post(self, request: Request) -> Response:
         self.came.append((dict(request.headers), await request.body()))
+        self.queries.append(request.url.query)
         self.at.append(anyio.current_time())
         while not self.hears:
             await anyio.sleep(0.01)
@@ -105,6 +111,27 @@ async def test_an_output_is_delivered_as_the_documentation_shows(tmp_path: Path)
         assert result["images"][0]["url"].startswith(f"{BASE}/cdn/files/")
         assert receiver.came[0][0]["content-type"] == "application/json"
         assert (await fate(client))["state"] == "delivered"
+
+
+async def test_the_released_client_asks_for_one_with_a_query_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        receiving() as receiver,
+        open_emulator(tmp_path, CatalogIndex.open(), speed=0, loopback_webhooks=True) as app,
+        anyio.create_task_group() as tasks,
+    ):
+        base = f"http://127.0.0.1:{await tasks.start(serve, app, 0)}"
+        monkeypatch.setattr(fal_client.client, "QUEUE_URL_FORMAT", f"{base}/queue/")
+        client = fal_client.AsyncClient(key="ann:secret")
+        handle = await client.submit(FLUX, SMALL, webhook_url=f"{receiver.url}?job=a%20b&n=1")
+        (told,) = await receiver.told()
+        assert told["request_id"] == handle.request_id
+        assert told["payload"]["images"][0]["url"].startswith(f"{base}/cdn/files/")
+        assert receiver.queries == ["job=a%20b&n=1"]
+        assert receiver.came[0][0]["x-fal-webhook-user-id"] == "ann"
+        await (await client._client).aclose()  # pyright: ignore[reportPrivateUsage]  # no other way
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_failure_is_delivered_with_the_body_of_its_result(tmp_path: Path) -> None:
