@@ -1,5 +1,7 @@
 """Keys and what they may, idempotency, workflows, machines, files, and the API itself."""
 
+import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -356,3 +358,15 @@ async def test_a_wrong_method_is_not_found_and_carries_the_error_object(tmp_path
             answer = await client.delete(f"{API}/models")
             assert answer.status_code == 404
             assert answer.json()["error"]["type"] == "not_found"
+
+
+async def test_a_mistake_of_the_platforms_own_carries_the_error_object(tmp_path: Path) -> None:
+    with anyio.fail_after(10):
+        async with emulated(tmp_path) as client:
+            await client.get(f"{API}/keys")
+            with sqlite3.connect(tmp_path / "emulator.db") as db:
+                db.execute("DROP TABLE workflows")
+            async with client.stream("GET", f"{API}/workflows") as answer:
+                assert answer.status_code == 500
+                body = json.loads(await answer.aread())
+    assert body["error"]["type"] == "server_error"

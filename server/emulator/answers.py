@@ -116,8 +116,10 @@ def api_refusal_answer(_: Request, refusal: Exception) -> Response:
     return json_answer({"error": error}, refusal.status, {"x-fal-request-id": request_id})
 
 
-def mistake_answer(_: Request, __: Exception) -> Response:
+def mistake_answer(request: Request, _: Exception) -> Response:
     """Return what the platform says of a mistake of its own."""
+    if request.url.path.startswith("/api/"):
+        return api_refusal_answer(request, ApiRefusal(500, "Internal server error"))
     body = {"detail": "Internal server error", "error_type": "internal_error"}
     return json_answer(body, 500, failure_headers(500, "internal_error"))
 
