@@ -215,6 +215,7 @@ async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: Catalog
     from server.fal.client import FalClient
     from server.jobs.intake import MediaDesk
     from server.jobs.service import open_jobs
+    from server.jobs.uploading import open_uploading
     from server.media.roots import Roots
 
     transport: httpx.AsyncBaseTransport | None = None
@@ -237,7 +238,8 @@ async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: Catalog
         )
     )
     client = FalClient(http, settings.hosts, key)
-    desk_of = partial(MediaDesk, settings, Roots(settings), client)
+    uploading = await stack.enter_async_context(open_uploading(client))
+    desk_of = partial(MediaDesk, settings, Roots(settings), uploading)
     jobs = await stack.enter_async_context(open_jobs(settings, client, catalog, desk_of=desk_of))
     return Opened(jobs, desk_of(jobs), jobs.approve, jobs.entries)
 

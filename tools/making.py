@@ -1,5 +1,6 @@
 """The way from a caller's words to a job: model, arguments, media, price, start, wait."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -21,6 +22,11 @@ from tools.ports import Call, GivenMedia, Intent, Rooms
 from tools.tool import Answer, Arguments
 
 MediaPath = tuple[str | int, ...]
+
+# Hosts end a call after 60 seconds, so all of it fits 50: uploads begin in the first 15 and take 20
+# each, the submit is waited for 15, and the wait takes what is left.
+UPLOADS_BEGIN_WITHIN = 15.0
+ANSWERED_WITHIN = 50.0
 
 
 class MakeArguments(Arguments):
@@ -79,6 +85,7 @@ async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:
     Raises:
         ActionableError: something does not fit; nothing was sent, nothing charged.
     """
+    begun = time.monotonic()
     folder = await call.rooms.media.folder(arguments.save_to)
     webhook_url = _checked_webhook(arguments.webhook_url)
     checked = check(order.card, order.arguments, prompt=order.prompt)
@@ -87,7 +94,7 @@ async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:
     price = estimate(order.card, checked.arguments, facts)
     most = Decimal(str(arguments.max_dollars)) if arguments.max_dollars else None
     _check_cap(price.high, most)
-    urls = await _placed(call, checked.media, given)
+    urls = await _placed(call, checked.media, given, begun)
     intent = Intent(
         endpoint_id=order.card.endpoint_id,
         arguments=with_media(checked.arguments, urls),
@@ -105,7 +112,9 @@ async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:
         asked_by=call.asked_by,
     )
     started = await call.rooms.jobs.start(intent)
-    job = await call.rooms.jobs.wait(started.job_id, arguments.wait_seconds, call.progress)
+    left = max(0.0, begun + ANSWERED_WITHIN - time.monotonic())
+    seconds = min(arguments.wait_seconds, left)
+    job = await call.rooms.jobs.wait(started.job_id, seconds, call.progress)
     notes = (*order.notes, *checked.repairs)
     if started.repeated:
         notes = (*notes, "this call was made before: here is that job; again=true makes another")
@@ -144,12 +153,18 @@ async def facts_of(
 
 
 async def _placed(
-    call: Call, uses: tuple[MediaUse, ...], given: Mapping[MediaPath, GivenMedia]
+    call: Call, uses: tuple[MediaUse, ...], given: Mapping[MediaPath, GivenMedia], begun: float
 ) -> dict[MediaPath, str]:
     urls: dict[MediaPath, str] = {}
     for use in uses:
         media = given[use.path]
         if media.path is not None:
+            if time.monotonic() - begun > UPLOADS_BEGIN_WITHIN:
+                raise ActionableError(
+                    f"the uploads take long: {len(urls)} of {len(uses)} are done; nothing was "
+                    "started with them",
+                    hint="they are kept: make the same call again",
+                )
             await call.progress(0.0, f"uploading {Path(media.path).name}"[:200])
         urls[use.path] = (await call.rooms.media.place(media)).url
     return urls

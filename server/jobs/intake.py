@@ -40,6 +40,7 @@ from tools.ports import GivenMedia, Job, Output, Picture, Placed, View
 MOST_BYTES = 1_000_000_000
 MOST_VIEWED = 200_000_000
 MOST_CACHED = 1_000_000_000
+FETCHED_WITHIN = 40.0  # seconds; hosts end a call after 60
 _MOST_KNOWN = 512
 
 _SCHEME = re.compile(
@@ -311,8 +312,13 @@ class MediaDesk:
             return known
         part = folder / f"{name}.{datetime.now(UTC):%H%M%S%f}.part"
         try:
-            await self._client.download(url, part, max_bytes=MOST_VIEWED)
-            return await self._work(_cached, part, name)
+            with anyio.move_on_after(FETCHED_WITHIN):
+                await self._client.download(url, part, max_bytes=MOST_VIEWED)
+                return await self._work(_cached, part, name)
+            raise MediaError(
+                f"{shown(url)} did not arrive within {FETCHED_WITHIN:.0f} seconds",
+                hint="try again, or download it and give its path",
+            )
         finally:
             part.unlink(missing_ok=True)
 

@@ -23,6 +23,8 @@ class Pace:
     keep_again: float = 2.0
     cancel_wait: float = 5.0
     drain: float = 3.0
+    submit_wait: float = 15.0
+    cancel_answer: float = 15.0
 
 
 PACE = Pace()

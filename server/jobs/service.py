@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 
 import anyio
 
@@ -32,6 +33,7 @@ from server.jobs.submitter import Submitter
 from server.jobs.transactions import Work
 from server.jobs.waiting import Changes, Teller
 from server.settings import Settings
+from tools.errors import BackendError
 from tools.ports import (
     Cancelled,
     Intent,
@@ -140,7 +142,8 @@ class JournalJobs:
 
         An identical earlier call that is unfinished, or whose end no caller saw, is returned
         instead (`Job.repeated`) unless `Intent.again`. Over an approval limit the job is ``held``,
-        and when the answer to the submit is lost it is ``unconfirmed``.
+        when the answer to the submit is lost it is ``unconfirmed``, and when that answer takes
+        long it is still ``planned``.
 
         Raises:
             OverBudgetError: a budget or *max_dollars* does not allow it; nothing was sent.
@@ -150,7 +153,10 @@ class JournalJobs:
         job, hand = await shielded(self._begin(intent))
         if hand is None:
             return job
-        await hand.answered.wait()
+        with anyio.move_on_after(self._pace.submit_wait):
+            await hand.answered.wait()
+        if not hand.answered.is_set():
+            return await self.find(job.job_id)
         if hand.sent is None:
             raise hand.problem or ActionableError("falkit is shutting down", hint="ask job_status")
         if hand.sent.problem is not None:
@@ -282,7 +288,7 @@ class JournalJobs:
         if job.state not in ("queued", "running"):
             return outcome(job)
         self._check_house(job)
-        answer = await self._backend.cancel(job.endpoint_id, job.request_id)
+        answer = await self._asked_to_cancel(job)
         job = await self.wait(job.job_id, self._pace.cancel_wait)
         if answer == "requested" and not job.is_over:
             note = "the platform was asked to cancel it and has not said yet whether it did"
@@ -322,6 +328,24 @@ class JournalJobs:
                 f"job {job.job_id!r} runs on {job.backend} with another key or address",
                 hint="cancel it from a falkit with the settings that started it",
             )
+
+    async def _asked_to_cancel(
+        self, job: Job
+    ) -> Literal["requested", "already_completed", "not_found"]:
+        """Return what the platform answers to a cancellation.
+
+        Raises:
+            BackendError: it does not answer in time.
+        """
+        with anyio.move_on_after(self._pace.cancel_answer):
+            return await self._backend.cancel(job.endpoint_id, job.request_id)
+        raise BackendError(
+            f"job {job.job_id!r} may not be cancelled: the platform did not answer within "
+            f"{self._pace.cancel_answer:g} seconds",
+            hint="call cancel_job again; job_status says how it stands",
+            charged=None,
+            retry_helps=True,
+        )
 
     async def tend(self) -> None:
         """Keep leases, and take up what nobody holds; it never returns."""

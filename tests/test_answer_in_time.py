@@ -1,0 +1,99 @@
+"""Every answer comes before a host ends the call, whatever hangs, and carries the handle."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio import fail_after
+from PIL import Image
+
+from server.jobs import intake
+from server.jobs.pace import Pace
+from tests.emulated import emulated
+from tests.house import connected, record, words
+from tests.jobs_platform import FolderPlatform, intent, jobs_in
+from tools import making
+from tools.errors import BackendError
+
+FLUX = {"endpoint_id": "fal-ai/flux/dev", "prompt": "a fox"}
+QUICK = Pace(heartbeat=0.1, poll_first=0.05, poll_gap=0.05, submit_wait=0.2, cancel_answer=0.2)
+
+
+class SilentPlatform(FolderPlatform):
+    """A platform that never answers a cancellation."""
+
+    async def cancel(self, endpoint_id: str, request_id: str) -> Any:
+        await anyio.sleep_forever()
+
+
+async def strike(home: Path, **fault: Any) -> None:
+    async with emulated(home / "house" / "emulator") as control:
+        assert (await control.post("/_emulator/faults", json=fault)).is_success
+
+
+async def test_a_submit_without_an_answer_is_told_as_planned_and_goes_on(tmp_path: Path) -> None:
+    platform = FolderPlatform(tmp_path / "platform")
+    platform.answers_after = 1.0
+    with fail_after(10):
+        async with jobs_in(tmp_path, platform, QUICK) as jobs:
+            started = await jobs.start(intent())
+            assert started.state == "planned"
+            again = await jobs.start(intent())
+            assert (again.job_id, again.repeated) == (started.job_id, True)
+            done = await jobs.wait(started.job_id, 8)
+    assert (done.state, done.saved) == ("done", True)
+    assert len(platform.requests) == 1
+
+
+async def test_a_cancellation_without_an_answer_is_told(tmp_path: Path) -> None:
+    platform = SilentPlatform(tmp_path / "platform", runs=60)
+    with fail_after(10):
+        async with jobs_in(tmp_path, platform, QUICK) as jobs:
+            started = await jobs.start(intent())
+            with pytest.raises(BackendError, match="did not answer"):
+                await jobs.cancel(started.job_id)
+            assert not (await jobs.find(started.job_id)).is_over
+
+
+async def test_what_went_before_shortens_the_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "ANSWERED_WITHIN", 0.5)
+    await strike(tmp_path, fault="stuck")
+    begun = time.monotonic()
+    with fail_after(20):
+        async with connected(tmp_path) as client:
+            job = record(await client.call_tool("generate", {**FLUX, "wait_seconds": 45}))
+    assert time.monotonic() - begun < 15
+    assert job["state"] in ("queued", "running")
+    assert job["job_id"] in job["next"]
+
+
+async def test_uploads_that_take_long_start_nothing_and_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "a.png")
+    call = {"operation": "instruct", "media": "a.png", "instruction": "make it blue"}
+    with fail_after(20):
+        async with connected(tmp_path) as client:
+            monkeypatch.setattr(making, "UPLOADS_BEGIN_WITHIN", -1.0)
+            told = await client.call_tool("edit", call)
+            assert told.is_error
+            assert "nothing was started" in words(told)
+            assert record(await client.call_tool("list_jobs", {}))["jobs"] == []
+
+
+async def test_a_file_that_never_comes_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "a.png")
+    monkeypatch.setattr(intake, "FETCHED_WITHIN", 0.3)
+    with fail_after(20):
+        async with connected(tmp_path) as client:
+            url = record(await client.call_tool("upload_file", {"path": "a.png"}))["url"]
+            await strike(tmp_path, fault="latency", on="download", seconds=60)
+            told = await client.call_tool("view_media", {"media": url})
+    assert told.is_error
+    assert "did not arrive" in words(told)
