@@ -26,7 +26,12 @@ class Record(BaseModel):
     sets are plain text: fal may add to them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        protected_namespaces=(),
+        defer_build=True,  # most are never asked for, and each takes a millisecond
+    )
 
     @model_validator(mode="before")
     @classmethod

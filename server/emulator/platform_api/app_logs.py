@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -39,7 +40,10 @@ class _Condition(Body):
         return (given in wanted) != self.condition_type.startswith("not")
 
 
-_CONDITIONS = TypeAdapter(Annotated[list[_Condition], BodyField(max_length=100)])
+@cache
+def _conditions() -> TypeAdapter[list[_Condition]]:
+    """Return what reads the body, made when it is first needed."""
+    return TypeAdapter(Annotated[list[_Condition], BodyField(max_length=100)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ async def _filter(asked: Asked) -> Callable[[Mapping[str, Any]], bool]:
     """Return whether a line is one of those that query and body choose."""
     raw = await asked.request.body()
     try:
-        conditions = _CONDITIONS.validate_json(raw if raw.strip() else b"[]")
+        conditions = _conditions().validate_json(raw if raw.strip() else b"[]")
     except ValidationError as problem:
         raise ApiRefusal(400, complaints(problem)) from None
     apps = asked.many("app_id")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -41,9 +42,10 @@ class _ByUnits(Body):
     endpoints: Annotated[dict[str, _Units], Field(min_length=1, max_length=MOST_IDS)]
 
 
-_ESTIMATE: TypeAdapter[_ByHistory | _ByUnits] = TypeAdapter(
-    Annotated[_ByHistory | _ByUnits, Field(discriminator="estimate_type")]
-)
+@cache
+def _estimates() -> TypeAdapter[_ByHistory | _ByUnits]:
+    """Return what reads either body, made when it is first needed."""
+    return TypeAdapter(Annotated[_ByHistory | _ByUnits, Field(discriminator="estimate_type")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Models:
         """
         raw = await asked.request.body()
         try:
-            wanted = _ESTIMATE.validate_json(raw)
+            wanted = _estimates().validate_json(raw)
         except ValidationError as problem:
             raise ApiRefusal(400, complaints(problem)) from None
         total = Decimal(0)
