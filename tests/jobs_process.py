@@ -20,6 +20,7 @@ from server.jobs.pace import Pace
 from server.jobs.service import JournalJobs, open_jobs
 from tests.jobs_platform import FolderPlatform, intent, settings_in
 from tools.errors import OverBudgetError
+from tools.ports import WholeIntent
 
 PACE = Pace(lease=0.8, heartbeat=0.2, poll_gap=0.1, poll_first=0.1)
 
@@ -68,6 +69,27 @@ async def carry(jobs: JournalJobs) -> None:
 
 async def until(jobs: JournalJobs, condition: str) -> None:
     """Start a job and wait for it, but die as soon as the journal says *condition* of it."""
+    _die_when(condition)
+    await carry(jobs)
+
+
+async def batch(jobs: JournalJobs, condition: str, parallel: str = "2") -> None:
+    """Conduct a batch of four, and die when the journal says *condition*."""
+    if condition:
+        _die_when(condition)
+    whole = await jobs.start_whole(four(int(parallel)))
+    say(job_id=whole.job_id, state=whole.state)
+    await finish(jobs, whole.job_id)
+    await anyio.sleep(60)
+
+
+def four(parallel: int) -> WholeIntent:
+    """Return a batch of four pictures, *parallel* at a time."""
+    parts = tuple(intent(prompt) for prompt in ("one", "two", "three", "four"))
+    return WholeIntent("batch", parts, {}, parallel=parallel)
+
+
+def _die_when(condition: str) -> None:
     write = Journal.write
 
     async def fatal_write(self: Journal, act: Act[T], *, durable: bool = False) -> T:
@@ -78,7 +100,6 @@ async def until(jobs: JournalJobs, condition: str) -> None:
         return written
 
     Journal.write = fatal_write
-    await carry(jobs)
 
 
 async def finish(jobs: JournalJobs, job_id: str) -> None:
@@ -117,6 +138,8 @@ async def main(argv: Sequence[str]) -> None:
         "die": (begin, DyingPlatform),
         "half": (carry, HalfwayPlatform),
         "until": (until, FolderPlatform),
+        "batch": (batch, FolderPlatform),
+        "die_batch": (batch, DyingPlatform),
     }
     do, kind = acts[act]
     platform = kind(Path(folder), runs=0.5)
