@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import pytest
 
 from server.jobs import journal as journals
 from server.jobs.journal import VERSION, JournalError, connect, open_journal
+from server.jobs.service import JOURNAL
 from server.jobs.store import has_unfinished
 from tests.jobs_platform import FolderPlatform, intent, jobs_in
-from tools.ports import SpendingQuery, WholeIntent
+from tools.ports import JobQuery, SpendingQuery, WholeIntent
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -227,3 +229,48 @@ async def test_many_processes_may_make_the_journal_at_once(tmp_path: Path) -> No
 async def _open_and_close(path: Path) -> None:
     async with open_journal(path) as journal:
         await journal.write(lambda connection: connection.execute("DELETE FROM jobs"))
+
+
+async def test_a_journal_that_another_program_holds_is_still_read_and_waited_for(
+    tmp_path: Path,
+) -> None:
+    platform = FolderPlatform(tmp_path / "platform", runs=60)
+    async with jobs_in(tmp_path, platform) as jobs:
+        job = await jobs.start(intent())
+        with closing(sqlite3.connect(tmp_path / JOURNAL, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            begun = time.monotonic()
+            assert (await jobs.find(job.job_id)).job_id == job.job_id
+            assert (await jobs.list(JobQuery())).jobs
+            assert time.monotonic() - begun < 0.4
+            assert (await jobs.wait(job.job_id, 0.5)).state in ("queued", "running")
+            await jobs.deliver(job.job_id)
+            assert time.monotonic() - begun < 5
+            other.execute("ROLLBACK")
+
+
+async def test_writers_in_a_queue_are_patient_from_when_they_came(tmp_path: Path) -> None:
+    path = tmp_path / JOURNAL
+    async with open_journal(path) as journal:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            begun = time.monotonic()
+
+            async def write() -> None:
+                with pytest.raises(JournalError, match="held by another process"):
+                    await journal.write(lambda c: c.execute("DELETE FROM links"), patience=0.5)
+
+            async with anyio.create_task_group() as group:
+                for _ in range(6):
+                    group.start_soon(write)
+            assert time.monotonic() - begun < 1.5
+            other.execute("ROLLBACK")
+
+
+async def test_nothing_is_sent_when_the_journal_was_deleted(tmp_path: Path) -> None:
+    platform = FolderPlatform(tmp_path / "platform")
+    async with jobs_in(tmp_path, platform) as jobs:
+        (tmp_path / JOURNAL).unlink()
+        with pytest.raises(JournalError, match="moved or deleted"):
+            await jobs.start(intent())
+    assert platform.requests == []

@@ -17,8 +17,9 @@ T = TypeVar("T")
 Act = Callable[[sqlite3.Connection], T]
 
 VERSION = 2
-# How long a writer waits for another process, in seconds.
-PATIENCE = 15.0
+# How long a writer waits for another process, in seconds; BRIEF is for what is no loss.
+PATIENCE = 10.0
+BRIEF = 0.5
 
 _SCHEMA = """
 CREATE TABLE jobs (
@@ -115,12 +116,20 @@ class JournalError(ActionableError):
 
 
 class Journal:
-    """An open journal. Everything that touches it runs in one worker thread at a time."""
+    """An open journal: writers take turns in one worker thread at a time, readers in another.
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    Readers have a connection of their own, so that they never wait for a writer, here or elsewhere.
+    """
+
+    def __init__(
+        self, path: Path, writing: sqlite3.Connection, reading: sqlite3.Connection
+    ) -> None:
         self.path = path
-        self._connection = connection
-        self._turn = anyio.CapacityLimiter(1)
+        self._writing = writing
+        self._reading = reading
+        self._write_turn = anyio.CapacityLimiter(1)
+        self._read_turn = anyio.CapacityLimiter(1)
+        self._place = _place(path)
 
     async def read(self, act: Act[T]) -> T:
         """Return what *act* reads.
@@ -128,18 +137,35 @@ class Journal:
         Raises:
             JournalError: the file cannot be read.
         """
-        return await run_sync(self._guarded, act, limiter=self._turn)
+        return await run_sync(self._guarded, act, self._reading, limiter=self._read_turn)
 
-    async def write(self, act: Act[T], *, durable: bool = False) -> T:
+    async def foreign_version(self) -> int:
+        """Return a number that changes when another process has written.
+
+        Raises:
+            JournalError: the file cannot be read.
+        """
+
+        def version(connection: sqlite3.Connection) -> int:
+            return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+        # Asked of the connection that writes: what it wrote itself is not foreign to it.
+        return await run_sync(self._guarded, version, self._writing, limiter=self._write_turn)
+
+    async def write(self, act: Act[T], *, durable: bool = False, patience: float = PATIENCE) -> T:
         """Return what *act* returns from within one immediate transaction; all of it or nothing.
 
-        *durable* means that the disk has it before this returns, power loss included.
+        *durable* means that the disk has it before this returns, power loss included. Another
+        process that writes is waited for, *patience* seconds from now and not from this one's turn.
 
         Raises:
             JournalError: the file cannot be written.
         """
+        ends = time.monotonic() + patience
 
         def transaction(connection: sqlite3.Connection) -> T:
+            left = max(0.0, ends - time.monotonic())
+            connection.execute(f"PRAGMA busy_timeout={left * 1000:.0f}")
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             # A plain BEGIN that reads before it writes fails when another process wrote between,
             # whatever the busy timeout.
@@ -153,15 +179,29 @@ class Journal:
                 raise
             return done
 
-        return await run_sync(self._guarded, transaction, limiter=self._turn)
+        return await run_sync(self._guarded, transaction, self._writing, limiter=self._write_turn)
+
+    def check_place(self) -> None:
+        """Look that the open file is still the one at its path, where the next process finds it.
+
+        Raises:
+            JournalError: it was deleted or replaced, and what is written now would be lost.
+        """
+        if _place(self.path) != self._place:
+            raise JournalError(
+                f"the journal {str(self.path)!r} was moved or deleted while falkit ran, so nothing "
+                "is sent",
+                hint="put it back, or start falkit anew",
+            )
 
     async def close(self) -> None:
         """Close the file; a write under way is finished first."""
-        await run_sync(self._connection.close, limiter=self._turn)
+        await run_sync(self._reading.close, limiter=self._read_turn)
+        await run_sync(self._writing.close, limiter=self._write_turn)
 
-    def _guarded(self, act: Act[T]) -> T:
+    def _guarded(self, act: Act[T], connection: sqlite3.Connection) -> T:
         try:
-            return act(self._connection)
+            return act(connection)
         except sqlite3.DatabaseError as problem:
             raise explained(problem, self.path) from problem
 
@@ -173,12 +213,27 @@ async def open_journal(path: Path) -> AsyncGenerator[Journal]:
     Raises:
         JournalError: the folder cannot be written, the file is damaged or of a newer falkit.
     """
-    journal = Journal(await run_sync(connect, path), path)
+    writing = await run_sync(connect, path)
+    try:
+        reading = await run_sync(connect, path)
+    except BaseException:
+        writing.close()
+        raise
+    journal = Journal(path, writing, reading)
     try:
         yield journal
     finally:
         with anyio.CancelScope(shield=True):
             await journal.close()
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at *path* from another, None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -1,5 +1,6 @@
 """`JobStore`: what is known of every job, shared by all processes of one home."""
 
+import logging
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
@@ -9,9 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
+import anyio
+
 from server.jobs import leases, ledger, listing, spending, transactions, wholes
 from server.jobs.admission import Admitted, Rules, admit, why_held
-from server.jobs.journal import Journal, explained
+from server.jobs.journal import BRIEF, Act, Journal, JournalError, T, explained
 from server.jobs.leases import Beat, Claim, House
 from server.jobs.rows import Fields, job_of, now_ms, packed
 from server.jobs.transactions import STAY, Orphans, Step, Work
@@ -28,6 +31,11 @@ from tools.ports import (
     SpendingQuery,
     WholeIntent,
 )
+
+log = logging.getLogger("falkit.jobs.store")
+
+# How long what is no loss waits for its turn to be written, in seconds.
+LEISURE = 2.0
 
 
 class JobStore(Protocol):
@@ -275,9 +283,11 @@ class SqliteJobStore:
         return await self._journal.read(read)
 
     async def mark_submitting(self, claim: Claim) -> Work | None:
-        return await self._journal.write(
-            lambda c: transactions.mark_submitting(c, claim), durable=True
-        )
+        def mark(connection: sqlite3.Connection) -> Work | None:
+            self._journal.check_place()
+            return transactions.mark_submitting(connection, claim)
+
+        return await self._journal.write(mark, durable=True)
 
     async def change(self, claim: Claim, fields: Fields, step: Step = STAY) -> Job | None:
         return await self._journal.write(
@@ -302,7 +312,7 @@ class SqliteJobStore:
         )
 
     async def note(self, job_id: str, note: str) -> None:
-        await self._journal.write(
+        await self._at_leisure(
             lambda c: c.execute(
                 "UPDATE jobs SET note = ?, rev = rev + 1 WHERE job_id = ?", (note, job_id)
             )
@@ -314,17 +324,18 @@ class SqliteJobStore:
         )
 
     async def deliver(self, job_id: str) -> None:
-        await self._journal.write(lambda c: transactions.deliver(c, job_id))
+        await self._at_leisure(lambda c: transactions.deliver(c, job_id))
 
     async def keep_again(self, job_id: str) -> bool:
-        return await self._journal.write(lambda c: transactions.keep_again(c, self._house, job_id))
+        again = await self._at_leisure(lambda c: transactions.keep_again(c, self._house, job_id))
+        return bool(again)
 
     async def try_all_again(self) -> None:
         await self._journal.write(lambda c: transactions.try_all_again(c, self._house))
 
     async def want(self, job_id: str, seconds: float) -> None:
         until = now_ms() + round(seconds * 1000)
-        await self._journal.write(
+        await self._at_leisure(
             lambda c: c.execute(
                 "UPDATE jobs SET wanted_until = MAX(wanted_until, ?) WHERE job_id = ?",
                 (until, job_id),
@@ -342,9 +353,7 @@ class SqliteJobStore:
         return await self._journal.read(read)
 
     async def foreign_version(self) -> int:
-        return await self._journal.read(
-            lambda c: int(c.execute("PRAGMA data_version").fetchone()[0])
-        )
+        return await self._journal.foreign_version()
 
     async def prolong(self, job_ids: Collection[str]) -> Beat:
         return await self._journal.write(
@@ -367,7 +376,7 @@ class SqliteJobStore:
         await self._journal.write(lambda c: leases.release(c, claim))
 
     async def release_all(self) -> None:
-        await self._journal.write(lambda c: leases.release_all(c, self._house))
+        await self._at_leisure(lambda c: leases.release_all(c, self._house))
 
     async def counted_since(self, backend: BackendName, since: datetime) -> Decimal:
         return await self._journal.read(lambda c: ledger.counted_since(c, backend, since))
@@ -390,6 +399,15 @@ class SqliteJobStore:
             return [(row["at"], row["state"], row["reason"]) for row in rows]
 
         return await self._journal.read(read)
+
+    async def _at_leisure(self, act: Act[T]) -> T | None:
+        """Write what is no loss, and leave it out when the journal is not to be had at once."""
+        with anyio.move_on_after(LEISURE):
+            try:
+                return await self._journal.write(act, patience=BRIEF)
+            except JournalError as problem:
+                log.info("not written down: %s", problem)
+        return None
 
     def _until(self) -> int:
         return now_ms() + self._lease
