@@ -1,8 +1,8 @@
 """The way from a caller's words to a job: model, arguments, media, price, start, wait."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +14,7 @@ from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from catalog.limits import check_media
 from catalog.media import MediaFacts, MediaKind
-from catalog.pricing import estimate, tidy
+from catalog.pricing import Estimate, estimate, tidy
 from catalog.schema import Checked, MediaUse, check, with_media
 from tools.errors import OverBudgetError
 from tools.job_view import job_answer
@@ -60,6 +60,16 @@ class Order:
     parents: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An order whose arguments and media fit, and its price."""
+
+    order: Order
+    checked: Checked
+    given: Mapping[MediaPath, GivenMedia]
+    price: Estimate
+
+
 def usable(catalog: CatalogIndex, endpoint_id: str) -> ModelCard:
     """Return the card of *endpoint_id* if it can be run today.
 
@@ -88,34 +98,22 @@ async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:
     begun = time.monotonic()
     folder = await call.rooms.media.folder(arguments.save_to)
     webhook_url = _checked_webhook(arguments.webhook_url)
-    checked = check(order.card, order.arguments, prompt=order.prompt)
-    given, facts = await facts_of(call.rooms, checked)
-    check_media(order.card, checked.media, facts)
-    price = estimate(order.card, checked.arguments, facts)
+    prepared = await prepare(call.rooms, order)
     most = Decimal(str(arguments.max_dollars)) if arguments.max_dollars else None
-    _check_cap(price.high, most)
-    urls = await _placed(call, checked.media, given, begun)
-    intent = Intent(
-        endpoint_id=order.card.endpoint_id,
-        arguments=with_media(checked.arguments, urls),
-        identity=with_media(
-            checked.arguments, {path: media.identity for path, media in given.items()}
-        ),
-        low=price.low,
-        high=price.high,
+    check_cap(prepared.price.high, most)
+    intent = replace(
+        await intent_of(call, prepared, begun),
         max_dollars=most,
-        parents=_parents(order, given),
         tags=tuple(dict.fromkeys(tag.strip()[:40] for tag in arguments.tags if tag.strip())),
         again=arguments.again,
         webhook_url=webhook_url,
         save_to=folder,
-        asked_by=call.asked_by,
     )
     started = await call.rooms.jobs.start(intent)
     left = max(0.0, begun + ANSWERED_WITHIN - time.monotonic())
     seconds = min(arguments.wait_seconds, left)
     job = await call.rooms.jobs.wait(started.job_id, seconds, call.progress)
-    notes = (*order.notes, *checked.repairs)
+    notes = (*order.notes, *prepared.checked.repairs)
     if started.repeated:
         notes = (*notes, "this call was made before: here is that job; again=true makes another")
     if job.is_settled:
@@ -123,8 +121,46 @@ async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:
     return await job_answer(call.rooms.media, job, notes, preview=call.rooms.previews)
 
 
-def _check_cap(high: Decimal | None, most: Decimal | None) -> None:
-    """Refuse a price over the caller's cap here already, before a file leaves the machine."""
+async def prepare(rooms: Rooms, order: Order) -> Prepared:
+    """Return *order* checked and priced; nothing is sent.
+
+    Raises:
+        ActionableError: something does not fit.
+    """
+    checked = check(order.card, order.arguments, prompt=order.prompt)
+    given, facts = await facts_of(rooms, checked)
+    check_media(order.card, checked.media, facts)
+    return Prepared(order, checked, given, estimate(order.card, checked.arguments, facts))
+
+
+async def intent_of(call: Call, prepared: Prepared, begun: float) -> Intent:
+    """Return what is to be run, with its files uploaded; *begun* is when the call came.
+
+    Raises:
+        ActionableError: the uploads take too long for one call.
+        BackendError: an upload failed.
+    """
+    checked, given = prepared.checked, prepared.given
+    urls = await _placed(call, checked.media, given, begun)
+    return Intent(
+        endpoint_id=prepared.order.card.endpoint_id,
+        arguments=with_media(checked.arguments, urls),
+        identity=with_media(
+            checked.arguments, {path: media.identity for path, media in given.items()}
+        ),
+        low=prepared.price.low,
+        high=prepared.price.high,
+        parents=_parents(prepared.order, given),
+        asked_by=call.asked_by,
+    )
+
+
+def check_cap(high: Decimal | None, most: Decimal | None) -> None:
+    """Refuse a price over the caller's cap here already, before a file leaves the machine.
+
+    Raises:
+        OverBudgetError: *high* is over *most*.
+    """
     if most is not None and high is not None and high > most:
         raise OverBudgetError(
             f"this costs up to ${tidy(high):f}, over max_dollars ${tidy(most):f}",
@@ -153,7 +189,7 @@ async def facts_of(
 
 
 async def _placed(
-    call: Call, uses: tuple[MediaUse, ...], given: Mapping[MediaPath, GivenMedia], begun: float
+    call: Call, uses: Sequence[MediaUse], given: Mapping[MediaPath, GivenMedia], begun: float
 ) -> dict[MediaPath, str]:
     urls: dict[MediaPath, str] = {}
     for use in uses:
