@@ -15,7 +15,7 @@ import anyio
 
 from catalog.index import CatalogIndex
 from server.fal.wire import Downloaded, Submission
-from server.jobs.journal import Act, Journal, T
+from server.jobs.journal import PATIENCE, Act, Journal, T
 from server.jobs.pace import Pace
 from server.jobs.service import JournalJobs, open_jobs
 from tests.jobs_platform import FolderPlatform, intent, settings_in
@@ -92,8 +92,10 @@ def four(parallel: int) -> WholeIntent:
 def _die_when(condition: str) -> None:
     write = Journal.write
 
-    async def fatal_write(self: Journal, act: Act[T], *, durable: bool = False) -> T:
-        written = await write(self, act, durable=durable)
+    async def fatal_write(
+        self: Journal, act: Act[T], *, durable: bool = False, patience: float = PATIENCE
+    ) -> T:
+        written = await write(self, act, durable=durable, patience=patience)
         query = f"SELECT 1 FROM jobs WHERE {condition}"  # noqa: S608  # of the test's own
         if await self.read(lambda connection: connection.execute(query).fetchone()):
             os.kill(os.getpid(), signal.SIGKILL)
