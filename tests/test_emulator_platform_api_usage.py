@@ -379,6 +379,8 @@ REFUSED = [
     ("models/usage?timeframe=year", 400),
     ("models/usage?timezone=Moon/Crater", 400),
     ("models/usage?start=soon", 400),
+    ("models/usage?end=0001-01-01", 400),
+    ("models/usage?start=9999-12-30&end=9999-12-31T12:00:00&timeframe=day", 400),
     ("models/usage?start=2026-02-01&end=2026-01-01", 400),
     ("models/usage?bound_to_timeframe=yes", 400),
     ("models/usage?endpoint_id=fal-ai/none", 404),

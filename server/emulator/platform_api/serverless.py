@@ -2,12 +2,14 @@
 
 import json
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from itertools import accumulate
 from sqlite3 import Connection
 from typing import Any
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -19,7 +21,7 @@ from server.emulator.platform_api.callers import Caller
 from server.emulator.platform_api.door import Door, Reply
 from server.emulator.platform_api.metrics import METRICS
 from server.emulator.platform_api.requests import history
-from server.emulator.platform_api.spans import Span, after, floor, span_of
+from server.emulator.platform_api.spans import Span, span_of
 from server.emulator.platform_api.usage import (
     MOST_DAYS,
     REPORTS,
@@ -125,7 +127,7 @@ class Serverless:
                 "endpoint_id": app,
                 "timeframe": span.timeframe,
                 "aggregation": aggregation,
-                "history": _history(rows, span, aggregation),
+                "history": await anyio.to_thread.run_sync(_history, rows, span, aggregation),
             }
         )
 
@@ -227,43 +229,46 @@ def _usage_row(record: Mapping[str, Any], seconds: float) -> dict[str, Any]:
 
 def _history(rows: Sequence[Any], span: Span, aggregation: str) -> list[dict[str, Any]]:
     """Return the runners in each bucket of *span*, empty buckets included."""
-    told: list[dict[str, Any]] = []
-    bucket = floor(datetime.fromtimestamp(span.start, span.zone), span.timeframe)
-    while (start := bucket.timestamp()) < span.end:
-        bucket = after(bucket, span.timeframe)
-        end = bucket.timestamp()
-        running = [(row["started"], row["ended"]) for row in rows if row["started"]]
-        pending = [(row["created"], row["started"] or row["ended"]) for row in rows]
-        told.append(
-            {
-                "timestamp": instant(start),
-                "running": _level(running, start, end, aggregation),
-                "idle": 0,
-                "pending": _level(pending, start, end, aggregation),
-                "draining": 0,
-            }
-        )
-    return told
-
-
-def _level(
-    times: Sequence[tuple[float, float | None]], start: float, end: float, aggregation: str
-) -> float:
-    """Return how many of *times* (open ends count on) overlap within a bucket, most or average."""
-    now = time.time()
-    inside = [
-        (max(first, start), min(last or now, end))
-        for first, last in times
-        if first < end and (last or now) >= start
+    edges, now = span.edges(), time.time()
+    running = [(row["started"], row["ended"] or now) for row in rows if row["started"]]
+    pending = [(row["created"], row["started"] or row["ended"] or now) for row in rows]
+    level = _mean if aggregation == "avg" else _most
+    runs, waits = _spread(running, edges), _spread(pending, edges)
+    return [
+        {
+            "timestamp": instant(edges[place]),
+            "running": level(runs[place], edges[place + 1] - edges[place]),
+            "idle": 0,
+            "pending": level(waits[place], edges[place + 1] - edges[place]),
+            "draining": 0,
+        }
+        for place in range(len(edges) - 1)
     ]
-    if aggregation == "avg":
-        return round(sum(max(0.0, last - first) for first, last in inside) / (end - start), 4)
+
+
+def _spread(
+    times: Sequence[tuple[float, float]], edges: Sequence[float]
+) -> list[list[tuple[float, float]]]:
+    """Return for each bucket between *edges* the parts of *times* that lie in it."""
+    buckets: list[list[tuple[float, float]]] = [[] for _ in edges[1:]]
+    for first, last in times:
+        place = max(0, bisect_right(edges, first) - 1)
+        while place < len(buckets) and edges[place] <= last:
+            part = (max(first, edges[place]), min(last, edges[place + 1]))
+            buckets[place].append(part)
+            place += 1
+    return buckets
+
+
+def _mean(parts: Sequence[tuple[float, float]], length: float) -> float:
+    """Return how many of *parts* there are at a time on average, over *length* seconds."""
+    return round(sum(max(0.0, last - first) for first, last in parts) / length, 4)
+
+
+def _most(parts: Sequence[tuple[float, float]], _: float) -> int:
+    """Return how many of *parts* there are at most at a time."""
     steps = sorted(
-        [(first, 1) for first, _ in inside] + [(last, -1) for _, last in inside],
+        [(first, 1) for first, _ in parts] + [(last, -1) for _, last in parts],
         key=lambda step: (step[0], -step[1]),
     )
-    level = most = 0
-    for _, step in steps:
-        level += step
-        most = max(most, level)
-    return most
+    return max(accumulate(step for _, step in steps), default=0)

@@ -34,6 +34,15 @@ class Span:
         """Return the start of the bucket that *at* lies in, as ISO 8601 with the zone's offset."""
         return floor(datetime.fromtimestamp(at, self.zone), self.timeframe).isoformat()
 
+    def edges(self) -> list[float]:
+        """Return where the buckets begin, and where the last one ends, in Unix seconds."""
+        edge = floor(datetime.fromtimestamp(self.start, self.zone), self.timeframe)
+        edges = [edge.timestamp()]
+        while edges[-1] < self.end:
+            edge = after(edge, self.timeframe)
+            edges.append(edge.timestamp())
+        return edges
+
 
 def span_of(asked: Asked, *, most_days: float = 0.0) -> Span:
     """Return the span that ``start``, ``end``, ``timezone`` and ``timeframe`` ask for.
@@ -43,6 +52,13 @@ def span_of(asked: Asked, *, most_days: float = 0.0) -> Span:
     Raises:
         ApiRefusal: 400; one of them cannot be read, or the range is too long.
     """
+    try:
+        return _span(asked, most_days)
+    except OverflowError:
+        raise ApiRefusal(400, "start, end: the range is beyond the calendar") from None
+
+
+def _span(asked: Asked, most_days: float) -> Span:
     zone = _zone(asked.text("timezone", "UTC"))
     bound = asked.word("bound_to_timeframe", ("true", "false"), "true") == "true"
     now = datetime.fromtimestamp(time.time(), zone)
