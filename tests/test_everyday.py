@@ -12,6 +12,7 @@ import pytest
 from mcp import Client
 from PIL import Image
 
+from prompts.library import PROMPTS, PromptText
 from server.app import instructions
 from server.cli.demo import Story, main_job
 from tests.house import connected, environment, record, words
@@ -262,6 +263,13 @@ async def test_the_demonstration_reaches_its_end(tmp_path: Path) -> None:
         await main_job(client, story)
     assert len(story.chapters) == 10
     assert [len(chapter["files"]) for chapter in story.chapters if chapter["files"]] == [1] * 4
+
+
+@pytest.mark.parametrize("prompt", PROMPTS.values(), ids=lambda prompt: prompt.name)
+def test_a_prompt_reads_well_with_every_optional_gap_left_out(prompt: PromptText) -> None:
+    text = prompt.filled({gap.name: "x" for gap in prompt.gaps if gap.required})
+    assert "not said seconds" not in text
+    assert text.count("not said") == sum(not gap.required for gap in prompt.gaps)
 
 
 def falkit(home: Path, *given: str) -> tuple[int, str, str]:

@@ -5,13 +5,14 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from prompts.library import PROMPTS
 from tests.house import Era, connected
 from tools.inventory import TOOLS
+from tools.ports import JobState
 from tools.tool import AnyTool
 
 SNAPSHOTS = Path(__file__).parent / "snapshots" / "tools"
@@ -92,7 +93,7 @@ def test_a_prompt_names_only_tools_and_arguments_that_exist(name: str) -> None:
     prompt = PROMPTS[name]
     known = set(BY_NAME) | {argument for tool in TOOLS for argument in tool.arguments.model_fields}
     results = {field for tool in TOOLS if tool.result for field in tool.result.model_fields}
-    values = {"done", "emulator", "unknown", "image_size", "aspect_ratio"}
+    values = {*get_args(JobState), "emulator", "unknown", "image_size", "aspect_ratio"}
     spoken = {part.split()[0] for part in prompt.text.split("`")[1::2]}
     assert spoken - known - results - values == set()
 
