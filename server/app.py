@@ -193,7 +193,8 @@ def as_sdk_tool(tool: AnyTool, rooms: Rooms) -> SDKTool:
         ),
     )
     made.parameters = {**lean(made.parameters), "additionalProperties": False}
-    made.fn_metadata.output_schema = lean(made.fn_metadata.output_schema)
+    # What a result holds is plain from its names; prose would only cost bytes.
+    made.fn_metadata.output_schema = lean(made.fn_metadata.output_schema, prose=False)
     return made
 
 
@@ -210,27 +211,30 @@ NULL = {"type": "null"}
 _NOISE = ("title", "minimum", "maximum", "maxItems", "minItems")
 
 
-def lean(node: Any) -> Any:  # noqa: ANN401  # any JSON
+def lean(node: Any, *, prose: bool = True) -> Any:  # noqa: ANN401  # any JSON
     """Return the JSON Schema *node* without automatic titles, empty defaults and nulls.
 
-    Nothing here is ever sent as null: what is absent is left out.
+    Nothing here is ever sent as null: what is absent is left out. Without *prose*, descriptions are
+    left out too.
     """
     if isinstance(node, list):
-        return [lean(item) for item in cast("list[Any]", node)]
+        return [lean(item, prose=prose) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):
         return node
     kept: dict[str, Any] = {}
     for key, value in cast("dict[str, Any]", node).items():
         if key == "anyOf" and NULL in value and len(value) == 2:
-            kept.update(lean(next(branch for branch in value if branch != NULL)))
+            kept.update(lean(next(branch for branch in value if branch != NULL), prose=prose))
         elif key in ("properties", "$defs"):
-            kept[key] = {name: lean(schema) for name, schema in value.items()}
-        elif (key in _NOISE and not isinstance(value, dict)) or (
-            key == "default" and value in ("", [], {}, False, 0, None)
+            kept[key] = {name: lean(schema, prose=prose) for name, schema in value.items()}
+        elif (
+            (key in _NOISE and not isinstance(value, dict))
+            or (key == "description" and not prose)
+            or (key == "default" and value in ("", [], {}, False, 0, None))
         ):
             continue
         else:
-            kept[key] = lean(value)
+            kept[key] = lean(value, prose=prose)
     return kept
 
 

@@ -6,6 +6,7 @@ from tools.job_view import CHARGED, JobView, job_words
 from tools.naming import meant
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Tool
+from tools.whole_view import ShortJobView
 
 
 class CancelArguments(Arguments):
@@ -14,7 +15,7 @@ class CancelArguments(Arguments):
     job_id: str = Field(description="The job's id")
 
 
-class CancelledView(JobView):
+class CancelledView(ShortJobView):
     """The job, and what the cancellation did; charged is absent when not known."""
 
     cancelled: bool

@@ -6,10 +6,10 @@ from pydantic import Field
 
 from catalog.errors import ActionableError
 from catalog.operations import OPERATIONS, Operation, fit, operation_named
-from tools.job_view import JobView
 from tools.making import MakeArguments, Order, make, merged, usable
 from tools.ports import Call, GivenMedia
 from tools.tool import Answer, Tool
+from tools.whole_view import ShortJobView
 
 VIDEO_ENDINGS = (".mp4", ".mov", ".webm", ".mkv", ".m4v")
 AUDIO_ENDINGS = (".mp3", ".wav", ".ogg", ".flac", ".m4a")
@@ -98,7 +98,7 @@ EDIT = Tool(
     ),
     toolset="make",
     arguments=EditArguments,
-    result=JobView,
+    result=ShortJobView,
     run=edit,
     reads_only=False,
 )

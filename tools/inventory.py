@@ -7,6 +7,7 @@ from tools.estimate_cost import ESTIMATE_COST
 from tools.generate import GENERATE
 from tools.job_status import JOB_STATUS
 from tools.list_jobs import LIST_JOBS
+from tools.run_batch import RUN_BATCH
 from tools.search_models import SEARCH_MODELS
 from tools.spending import SPENDING
 from tools.tool import AnyTool
@@ -21,6 +22,7 @@ TOOLS: tuple[AnyTool, ...] = (
     WRITE_CODE,
     GENERATE,
     EDIT,
+    RUN_BATCH,
     UPLOAD_FILE,
     JOB_STATUS,
     VIEW_MEDIA,

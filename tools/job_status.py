@@ -6,6 +6,7 @@ from tools.job_view import JobView, job_answer
 from tools.naming import meant
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Tool
+from tools.whole_view import PartRow, whole_answer
 
 
 class StatusArguments(Arguments):
@@ -18,12 +19,21 @@ class StatusArguments(Arguments):
     logs: bool = Field(default=False, description="Add the last lines of the model's log")
 
 
+class StatusView(JobView):
+    """A job; a batch has items, a pipeline steps."""
+
+    items: list[PartRow] = []
+    steps: list[PartRow] = []
+
+
 async def job_status(call: Call, arguments: StatusArguments) -> Answer:
     """Return the job when it is settled, or as it stands after the wait."""
     job_id = meant(arguments.job_id)
     job = await call.rooms.jobs.wait(job_id, arguments.wait_seconds, call.progress)
     if job.is_settled:
         await call.rooms.jobs.deliver(job.job_id)
+    if job.kind:
+        return await whole_answer(call, job, logs=arguments.logs)
     return await job_answer(call.rooms.media, job, logs=arguments.logs, preview=call.rooms.previews)
 
 
@@ -36,7 +46,7 @@ JOB_STATUS = Tool(
     ),
     toolset="follow",
     arguments=StatusArguments,
-    result=JobView,
+    result=StatusView,
     run=job_status,
     reads_only=True,
 )

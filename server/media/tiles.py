@@ -4,11 +4,11 @@ Imports Pillow; import this module late.
 """
 
 import io
+import math
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
 
-from server.media.contact import layout
 from server.media.overview import Tile
 from server.media.pixels import encoded, lettering
 from server.media.sheet import sheet
@@ -16,6 +16,7 @@ from tools.errors import MediaError
 from tools.ports import Picture
 
 _GAP = 8
+_LARGEST = 512
 _LETTERS = 15
 _CAPTION = 24
 _BACKGROUND = (24, 24, 24)
@@ -25,8 +26,8 @@ _WORDS = (235, 235, 235)
 
 def arranged(tiles: Sequence[Tile], size: int, max_bytes: int) -> Picture:
     """Return *tiles* in rows on a picture of *size* pixels at most, as JPEG."""
-    columns, side = layout(len(tiles), 1.0, size - _CAPTION)
-    side = min(side, 512)
+    columns = math.ceil(math.sqrt(len(tiles)))
+    side = min(_LARGEST, (size - _GAP) // columns - _GAP)
     rows = -(-len(tiles) // columns)
     canvas = Image.new(
         "RGB",
