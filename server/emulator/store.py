@@ -1,6 +1,5 @@
 """`Store`: the emulator's SQLite file, written in immediate transactions from one thread."""
 
-import os
 import secrets
 import sqlite3
 import time
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 import anyio
+
+from server.home import make_private_file
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
@@ -116,7 +117,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         path = folder / "emulator.db"
         # SQLite gives its side files the permissions of the database itself.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        make_private_file(path)
         self._one_at_a_time = anyio.CapacityLimiter(1)
         self._db = sqlite3.connect(path, timeout=20, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row

@@ -1,5 +1,6 @@
 """`Journal`: one SQLite file that many processes share, reached from one thread at a time."""
 
+import errno
 import os
 import sqlite3
 import time
@@ -12,6 +13,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from catalog.errors import ActionableError
+from server.home import make_private_file
 
 T = TypeVar("T")
 Act = Callable[[sqlite3.Connection], T]
@@ -246,7 +248,9 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        make_private_file(path)
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, "permission denied")
     except OSError as problem:
         reason = (problem.strerror or type(problem).__name__).lower()
         raise JournalError(

@@ -1,13 +1,14 @@
 """`Copies`: which bytes lie on the platform already, under which URL, and for how long."""
 
 import logging
-import os
 import sqlite3
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from server.home import make_private_file
 
 log = logging.getLogger("falkit.media.copies")
 
@@ -84,7 +85,7 @@ class Copies:
     @contextmanager
     def _opened(self) -> Generator[sqlite3.Connection]:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        make_private_file(self._path)
         with closing(sqlite3.connect(self._path, timeout=5, isolation_level="IMMEDIATE")) as table:
             table.execute(_TABLE)
             yield table

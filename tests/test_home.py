@@ -1,0 +1,41 @@
+"""Databases of falkit's own keep their locks, whatever else opens them."""
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+from server.home import make_private_file
+from server.jobs.journal import open_journal
+
+# As another falkit process does that ends: the last to close removes the write-ahead log.
+ELSEWHERE = """
+import sqlite3, sys
+journal = sqlite3.connect(sys.argv[1], isolation_level=None)
+journal.execute("INSERT INTO links (parent, child) VALUES ('a', 'b')")
+journal.close()
+"""
+
+
+async def test_what_another_process_wrote_and_left_is_seen_by_every_open_journal(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.db"
+    async with open_journal(path) as first, open_journal(path) as second:
+        await first.write(lambda c: c.execute("INSERT INTO links VALUES ('x', 'y')").rowcount)
+        subprocess.run([sys.executable, "-c", ELSEWHERE, str(path)], check=True, timeout=20)
+
+        def links(connection: sqlite3.Connection) -> int:
+            return int(connection.execute("SELECT count(*) FROM links").fetchone()[0])
+
+        assert [await first.read(links), await second.read(links)] == [2, 2]
+
+
+def test_a_private_file_is_made_once_and_left_alone_afterwards(tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    make_private_file(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.write_text("kept")
+    make_private_file(path)
+    assert path.read_text() == "kept"
