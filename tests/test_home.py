@@ -13,7 +13,7 @@ from server.jobs.journal import open_journal
 ELSEWHERE = """
 import sqlite3, sys
 journal = sqlite3.connect(sys.argv[1], isolation_level=None)
-journal.execute("INSERT INTO links (parent, child) VALUES ('a', 'b')")
+journal.execute("INSERT INTO links (parent, child) VALUES ('a', ?)", sys.argv[2:])
 journal.close()
 """
 
@@ -24,12 +24,14 @@ async def test_what_another_process_wrote_and_left_is_seen_by_every_open_journal
     path = tmp_path / "journal.db"
     async with open_journal(path) as first, open_journal(path) as second:
         await first.write(lambda c: c.execute("INSERT INTO links VALUES ('x', 'y')").rowcount)
-        subprocess.run([sys.executable, "-c", ELSEWHERE, str(path)], check=True, timeout=20)
+        for child in ("b", "c"):  # the first removes the log, were it the last; the second is lost
+            command = [sys.executable, "-c", ELSEWHERE, str(path), child]
+            subprocess.run(command, check=True, timeout=20)
 
         def links(connection: sqlite3.Connection) -> int:
             return int(connection.execute("SELECT count(*) FROM links").fetchone()[0])
 
-        assert [await first.read(links), await second.read(links)] == [2, 2]
+        assert [await first.read(links), await second.read(links)] == [3, 3]
 
 
 def test_a_private_file_is_made_once_and_left_alone_afterwards(tmp_path: Path) -> None:
