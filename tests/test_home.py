@@ -23,14 +23,15 @@ async def test_what_another_process_wrote_and_left_is_seen_by_every_open_journal
 ) -> None:
     path = tmp_path / "journal.db"
     async with open_journal(path) as first, open_journal(path) as second:
-        await first.write(lambda c: c.execute("INSERT INTO links VALUES ('x', 'y')").rowcount)
-        for child in ("b", "c"):  # the first removes the log, were it the last; the second is lost
-            command = [sys.executable, "-c", ELSEWHERE, str(path), child]
-            subprocess.run(command, check=True, timeout=20)
 
         def links(connection: sqlite3.Connection) -> int:
             return int(connection.execute("SELECT count(*) FROM links").fetchone()[0])
 
+        await first.write(lambda c: c.execute("INSERT INTO links VALUES ('x', 'y')").rowcount)
+        assert [await first.read(links), await second.read(links)] == [1, 1]
+        for child in ("b", "c"):  # were the first the last one, it would remove the log
+            command = [sys.executable, "-c", ELSEWHERE, str(path), child]
+            subprocess.run(command, check=True, timeout=20)
         assert [await first.read(links), await second.read(links)] == [3, 3]
 
 
