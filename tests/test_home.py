@@ -32,6 +32,7 @@ async def test_what_another_process_wrote_and_left_is_seen_by_every_open_journal
         for child in ("b", "c"):  # were the first the last one, it would remove the log
             command = [sys.executable, "-c", ELSEWHERE, str(path), child]
             subprocess.run(command, check=True, timeout=20)
+            assert path.with_name("journal.db-wal").exists()
         assert [await first.read(links), await second.read(links)] == [3, 3]
 
 
