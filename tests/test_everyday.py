@@ -54,7 +54,7 @@ async def test_a_task_chooses_a_model_within_max_dollars(tmp_path: Path, picture
         "arguments": {"image_url": picture, "duration": 5, "generate_audio": True},
     }
     async with connected(tmp_path) as client:
-        dear = await made(client, **asked)
+        dear = await made(client, **asked, wait_seconds=0)
         job = await made(client, **asked, max_dollars=0.3)
     assert dear["cost"]["dollars"] > 0.3
     assert job["cost"]["dollars"] <= 0.3

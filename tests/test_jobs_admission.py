@@ -181,7 +181,7 @@ async def test_a_failed_submit_is_charged_only_if_it_may_have_arrived(
     assert job.state == state
     assert counted == Decimal(kept)
     assert (job.error.charged if job.error else None) is (False if state == "failed" else None)
-    assert [kind for kind, _ in platform.looks] == ["submit"]
+    assert [kind for kind, _ in platform.looks].count("submit") == 1
 
 
 async def test_a_caller_who_saw_a_refusal_may_try_the_same_again(

@@ -22,17 +22,25 @@ async def whole_of(jobs: JournalJobs) -> Job:
     return job
 
 
+LONG = pytest.mark.proof
+
+
 @pytest.mark.parametrize(
     ("moment", "lost"),
     [
         pytest.param("kind = 'batch'", 0, id="the batch stands"),
-        pytest.param("kind = 'batch' AND state = 'queued'", 0, id="its parts are next"),
-        pytest.param("whole != '' AND holder != ''", 0, id="a part is claimed"),
+        pytest.param("kind = 'batch' AND state = 'queued'", 0, id="its parts are next", marks=LONG),
+        pytest.param("whole != '' AND holder != ''", 0, id="a part is claimed", marks=LONG),
         pytest.param("whole != '' AND submitting IS NOT NULL", 2, id="a part is about to be sent"),
-        pytest.param("whole != '' AND state = 'queued'", 2, id="a part is accepted"),
+        pytest.param("whole != '' AND state = 'queued'", 2, id="a part is accepted", marks=LONG),
         pytest.param("whole != '' AND state = 'done'", 0, id="a part is done"),
-        pytest.param("place = 3 AND submitting IS NOT NULL", 2, id="the third is about to be sent"),
-        pytest.param("place = 4 AND state = 'done'", 0, id="the last is done"),
+        pytest.param(
+            "place = 3 AND submitting IS NOT NULL",
+            2,
+            id="the third is about to be sent",
+            marks=LONG,
+        ),
+        pytest.param("place = 4 AND state = 'done'", 0, id="the last is done", marks=LONG),
         pytest.param("kind = 'batch' AND state = 'done'", 0, id="the batch is done"),
     ],
 )
