@@ -18,7 +18,11 @@ from PIL import Image
 from tests.emulated import FLUX, SMALL, on_a_port
 
 # The client never closes what it sends with.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    # Where the collector finds such a socket between two tests, it is told in this dress.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 packer: Any = msgpack
 ANY: Any = fal_client  # its types are loose, and what is proven here is what it does
