@@ -224,7 +224,10 @@ def broken(status: int, error_type: str, words: str) -> Outcome:
     return Outcome(status, {"detail": words, "error_type": error_type}, words, error_type)
 
 
-def _file_object(file: Shelved, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _file_object(file: Shelved, facts: Mapping[str, Any]) -> dict[str, Any] | str:
+    """Return the file as models return it; a few cards have its bare address in this place."""
+    if facts.get("url_only"):
+        return file.url
     return {
         "url": file.url,
         "content_type": file.media_type,
