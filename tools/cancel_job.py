@@ -26,7 +26,9 @@ async def cancel_job(call: Call, arguments: CancelArguments) -> Answer:
     """Cancel the job; one that is already over stays as it is."""
     outcome = await call.rooms.jobs.cancel(meant(arguments.job_id))
     view = JobView.of(outcome.job)
-    said = "cancelled" if outcome.cancelled else "not cancelled: it was too late"
+    said = "not cancelled: it was too late" if outcome.job.is_over else "not cancelled so far"
+    if outcome.cancelled:
+        said = "cancelled"
     if outcome.job.is_settled:
         await call.rooms.jobs.deliver(outcome.job.job_id)
     shown = CancelledView(**view.model_dump(), cancelled=outcome.cancelled, charged=outcome.charged)

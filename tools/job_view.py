@@ -1,13 +1,21 @@
 """A job as a caller sees it: flat, short, with the next step only where there is one."""
 
+import re
+
 from tools.ports import Cost, Job, Media, Output, Picture
 from tools.tool import Answer, Result
 
 # Longest of each thing in an answer (promise 6: no ordinary result exceeds 10 KB).
-TEXT_SHOWN = 1500
+VIEW_BYTES = 8000
+TEXT_SHOWN = 2000  # what is longer is a file
+TEXTS_SHOWN = 4000  # all of them together
 URL_SHOWN = 500
 OUTPUTS_SHOWN = 12
+LOGS_SHOWN = 20
 DOLLAR_DIGITS = 6
+_STEERING = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
 CHARGED = {True: "charged", False: "not charged", None: "not known whether charged"}
 
 
@@ -67,17 +75,17 @@ class JobView(Result):
         told = [*notes]
         if job.note:
             told.append(job.note)
-        if len(job.outputs) > OUTPUTS_SHOWN:
-            more = len(job.outputs) - OUTPUTS_SHOWN
-            told.append(f"{more} more outputs, from JOB/{OUTPUTS_SHOWN + 1} on")
-        return cls(
+        outputs = job.outputs[:OUTPUTS_SHOWN]
+        texts = sum(1 for output in outputs if output.text)
+        share = min(TEXT_SHOWN, TEXTS_SHOWN // max(texts, 1))
+        view = cls(
             job_id=job.job_id,
             state=job.state,
             saved=job.saved,
             endpoint_id=job.endpoint_id,
             backend=job.backend,
             request_id=job.request_id,
-            outputs=[output_view(output) for output in job.outputs[:OUTPUTS_SHOWN]],
+            outputs=[output_view(output, share) for output in outputs],
             cost=cost_view(job),
             error=None
             if job.error is None
@@ -90,21 +98,51 @@ class JobView(Result):
                 charged=job.error.charged,
             ),
             queue_position=job.queue_position if job.state == "queued" else None,
-            logs=[line[:200] for line in job.logs[-20:]] if logs else [],
+            logs=[line[:200] for line in job.logs[-LOGS_SHOWN:]] if logs else [],
             notes=told,
             next=next_step(job),
         )
+        return _fitted(view, len(job.outputs))
 
 
-def output_view(output: Output) -> OutputView:
-    """Return *output* with its long parts cut."""
-    text = output.text
-    if len(text) > TEXT_SHOWN:
-        text = f"{text[:TEXT_SHOWN]}… ({len(output.text)} characters, whole in the file)"
+def _fitted(view: JobView, made: int) -> JobView:
+    """Return *view* within `VIEW_BYTES`; of the outputs that were *made*, what is left out is said.
+
+    The last outputs are left out first, then the first lines of the log.
+    """
+    while _size(view) > VIEW_BYTES and (len(view.outputs) > 1 or view.logs):
+        if len(view.outputs) > 1:
+            view = view.model_copy(update={"outputs": view.outputs[:-1]})
+        else:
+            view = view.model_copy(update={"logs": view.logs[1:]})
+    more = made - len(view.outputs)
+    if not more:
+        return view
+    note = (
+        f"{more} more outputs, from {view.job_id}/{len(view.outputs) + 1} on; view_media shows them"
+    )
+    return view.model_copy(update={"notes": [*view.notes, note]})
+
+
+def _size(view: JobView) -> int:
+    return len(view.model_dump_json(exclude_defaults=True).encode())
+
+
+def readable(text: str) -> str:
+    """Return *text*, which a model wrote, without what steers a terminal or turns letters round."""
+    return _STEERING.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def output_view(output: Output, most: int = TEXT_SHOWN) -> OutputView:
+    """Return *output* with its long parts cut, its text to *most* characters."""
+    text = readable(output.text)
+    if len(text) > most:
+        rest = "whole in the file" if output.path else "view_media shows more"
+        text = f"{text[:most]}… ({len(output.text):,} characters, {rest})"
     return OutputView(
         kind=output.kind,
         path=output.path,
-        url=output.url if len(output.url) <= URL_SHOWN else "",
+        url=_shown_url(output),
         text=text,
         media_type=output.media_type,
         bytes=output.bytes,
@@ -113,6 +151,14 @@ def output_view(output: Output) -> OutputView:
         seconds=output.seconds,
         problem=output.problem,
     )
+
+
+def _shown_url(output: Output) -> str:
+    """Return where *output* came from; what is too long to show is only counted."""
+    url = readable(output.url)
+    if len(url) <= URL_SHOWN:
+        return url
+    return "" if output.path else f"{url[:60]}… ({len(url):,} characters)"
 
 
 def cost_view(job: Job) -> CostView | None:
@@ -183,7 +229,8 @@ def _output_words(output: OutputView) -> str:
     if output.bytes:
         small = output.bytes < 1024
         facts.append(f"{output.bytes} bytes" if small else f"{output.bytes / 1024:.0f} KB")
-    place = output.path or output.url or output.text
+    # What a model wrote stands indented, so that none of it reads like a line of ours.
+    place = output.path or output.url or output.text.replace("\n", "\n   ")
     problem = f" PROBLEM: {output.problem}" if output.problem else ""
     return f"{' '.join(facts)}: {place}{problem}"
 

@@ -18,6 +18,8 @@ State = Literal[
     "unconfirmed",
 ]  # fmt: skip
 PROMPT_SHOWN = 80
+PARENTS_SHOWN = 6
+LIST_BYTES = 8000  # promise 6: no ordinary result exceeds 10 KB
 FILES_SHOWN = 4
 CURSOR = re.compile(r"^[0-9a-z]{11}$")  # the id of the last job shown
 
@@ -81,11 +83,22 @@ async def list_jobs(call: Call, arguments: ListArguments) -> Answer:
             cursor=cursor,
         )
     )
-    listed = JobList(jobs=[_row(job) for job in page.jobs], next_cursor=page.next_cursor)
+    listed = _fitted(JobList(jobs=[_row(job) for job in page.jobs], next_cursor=page.next_cursor))
     lines = [_words(row) for row in listed.jobs] or ["no jobs fit"]
     if listed.next_cursor:
         lines.append(f"older ones with cursor={listed.next_cursor}")
     return Answer(listed, "\n".join(lines))
+
+
+def _fitted(listed: JobList) -> JobList:
+    """Return *listed* within `LIST_BYTES`; what does not fit comes with the next page."""
+    left = LIST_BYTES
+    for place, row in enumerate(listed.jobs):
+        left -= len(row.model_dump_json(exclude_defaults=True).encode())
+        if left < 0 and place > 0:
+            fitting = listed.jobs[:place]
+            return JobList(jobs=fitting, next_cursor=fitting[-1].job_id)
+    return listed
 
 
 async def _named(call: Call, text: str) -> JobPage | None:
@@ -112,12 +125,12 @@ def since(given: str) -> datetime | None:
         if text[:-1].isdigit() and text[-1] in units:
             return datetime.now(UTC) - timedelta(**{units[text[-1]]: int(text[:-1])})
         instant = datetime.fromisoformat(text)
+        return instant if instant.tzinfo else instant.astimezone()
     except (ValueError, OverflowError):
         raise ActionableError(
             f"since {text[:40]!r} is not a time",
             hint="such as 2026-11-24, or an age such as 2h, 3d",
         ) from None
-    return instant if instant.tzinfo else instant.astimezone()
 
 
 def _row(job: Job) -> JobRow:
@@ -138,7 +151,7 @@ def _row(job: Job) -> JobRow:
         dollars=cost.dollars if cost else None,
         backend=job.backend,
         tags=list(job.tags),
-        parents=list(job.parents),
+        parents=list(job.parents)[:PARENTS_SHOWN],
     )
 
 

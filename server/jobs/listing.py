@@ -7,6 +7,7 @@ from server.jobs.rows import job_of, milliseconds
 from tools.ports import JobPage, JobQuery
 
 MOST = 100
+MOST_WORDS = 50  # of a search; a database refuses a thousand conditions
 
 # Ancestors and descendants; UNION drops what was seen, so a circle ends.
 _RELATED = """
@@ -61,6 +62,6 @@ def _filters(query: JobQuery) -> tuple[list[str], Sequence[object]]:
         must("whole = ''")
     if query.cursor:
         must("job_id < ?", query.cursor)
-    for word in query.text.casefold().split():
+    for word in query.text.casefold().split()[:MOST_WORDS]:
         must("instr(words, ?) > 0", word)
     return conditions, values
