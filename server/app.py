@@ -231,6 +231,7 @@ def lean(node: Any, *, prose: bool = True) -> Any:  # noqa: ANN401  # any JSON
             (key in _NOISE and not isinstance(value, dict))
             or (key == "description" and not prose)
             or (key == "default" and value in ("", [], {}, False, 0, None))
+            or (key == "additionalProperties" and value is True)
         ):
             continue
         else:

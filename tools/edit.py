@@ -93,7 +93,7 @@ EDIT = Tool(
     title="Edit media",
     description=(
         "Change a picture or video: with words, inside a mask, larger, without background and "
-        "more; chooses a model unless one is named. Costs money with a key. "
+        "more; chooses a model unless one is named. "
         'Example: {"operation":"instruct","media":"01k9x2m4q7a","instruction":"make it night"}'
     ),
     toolset="make",

@@ -8,6 +8,7 @@ from tools.generate import GENERATE
 from tools.job_status import JOB_STATUS
 from tools.list_jobs import LIST_JOBS
 from tools.run_batch import RUN_BATCH
+from tools.run_pipeline import RUN_PIPELINE
 from tools.search_models import SEARCH_MODELS
 from tools.spending import SPENDING
 from tools.tool import AnyTool
@@ -22,6 +23,7 @@ TOOLS: tuple[AnyTool, ...] = (
     WRITE_CODE,
     GENERATE,
     EDIT,
+    RUN_PIPELINE,
     RUN_BATCH,
     UPLOAD_FILE,
     JOB_STATUS,

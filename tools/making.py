@@ -33,12 +33,10 @@ class MakeArguments(Arguments):
     """What every tool that makes something takes."""
 
     wait_seconds: float = Field(
-        default=30, ge=0, le=45, description="Seconds to wait, 0 to 45, default 30; the job runs on"
+        default=30, ge=0, le=45, description="Seconds to wait, 0 to 45; the job runs on"
     )
-    max_dollars: float = Field(
-        default=0, ge=0, description="Refuse above this many dollars; 0 for the person's own limits"
-    )
-    save_to: str = Field(default="", description="Folder for the files; default the media folder")
+    max_dollars: float = Field(default=0, ge=0, description="Refuse above this many dollars")
+    save_to: str = Field(default="", description="Folder for the files")
     tags: list[str] = Field(default=[], max_length=10, description="Words to find it by")
     again: bool = Field(
         default=False, description="Make another though the same call is still under way"

@@ -33,12 +33,12 @@ class BatchArguments(Arguments):
 
     endpoint_ids: list[str] = Field(description="Models; each runs every input")
     inputs: list[dict[str, Any] | str] = Field(
-        default=[], description="Arguments of each run, or its prompt or file; up to 100 runs"
+        default=[], description="Of each run: arguments, or just its prompt or file; up to 100"
     )
     arguments: dict[str, Any] = Field(default={}, description="Arguments of all runs")
-    parallel: int = Field(default=0, ge=0, le=100, description="Most runs at once; 0: the setting")
+    parallel: int = Field(default=0, ge=0, le=100, description="Most runs at once")
     max_dollars: float = Field(default=0, ge=0, description="Refuse above this for all")
-    wait_seconds: float = Field(default=30, ge=0, le=45, description="0 to 45, default 30")
+    wait_seconds: float = Field(default=30, ge=0, le=45, description="0 to 45")
 
 
 async def run_batch(call: Call, arguments: BatchArguments) -> Answer:
@@ -125,7 +125,7 @@ RUN_BATCH = Tool(
     title="Run a batch",
     description=(
         "One model over many inputs, or one prompt over many models, checked and priced as a whole "
-        "first. Costs money with a key. "
+        "first. "
         'Example: {"endpoint_ids":["fal-ai/flux/dev"],"inputs":["a red fox","a blue fox"]}'
     ),
     toolset="make",

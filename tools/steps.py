@@ -1,0 +1,194 @@
+"""The steps of a pipeline: what each refers to, whether it fits, and what it costs."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from pydantic import Field, ValidationError
+
+from catalog.errors import ActionableError
+from catalog.expected import expected, makes
+from catalog.limits import check_media
+from catalog.media import MediaFacts, MediaKind
+from catalog.pricing import Estimate, estimate
+from catalog.schema import Checked, check, dotted, with_media
+from tools.making import MediaPath, Order, Prepared, facts_of, usable
+from tools.ports import Call, Job, Use
+from tools.tool import Arguments
+
+MOST_STEPS = 20
+PROBLEM_SHOWN = 240
+# What a text of an earlier step is taken to be at its longest, in characters, until it is there.
+LONG_TEXT = 2000
+_REFERENCE = re.compile(r"\$([A-Za-z][\w-]{0,39})(?:/(\d{1,3}))?")
+
+
+class Step(Arguments):
+    """One step: its name, its model, and arguments that may refer to earlier steps."""
+
+    name: str = Field(pattern=r"^[A-Za-z][\w-]{0,39}$")
+    endpoint_id: str
+    arguments: dict[str, Any] = {}
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The names of the steps that its arguments refer to."""
+        return frozenset(found[1] for _, found in references(self.arguments))
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A step that fits, with the places that earlier steps will fill."""
+
+    name: str
+    prepared: Prepared
+    uses: tuple[Use, ...]
+    facts: Mapping[MediaPath, MediaFacts]
+
+
+def read_steps(given: Sequence[Mapping[str, Any]]) -> list[Step]:
+    """Return *given* as steps.
+
+    Raises:
+        ActionableError: one is no step, or two have one name; each problem is named.
+    """
+    steps: list[Step] = []
+    problems: list[str] = []
+    for number, one in enumerate(given, start=1):
+        try:
+            steps.append(Step.model_validate(one))
+        except ValidationError as problem:
+            for error in problem.errors(include_url=False)[:3]:
+                where = ".".join(str(part) for part in error["loc"])
+                problems.append(f"step {number}: {where}: {error['msg'].lower()}")
+    names = [step.name for step in steps]
+    problems += [
+        f"two steps are called {name!r}" for name in dict.fromkeys(names) if names.count(name) > 1
+    ]
+    _raise(problems, "a step reads {name, endpoint_id, arguments}; nothing was sent")
+    if len(steps) > MOST_STEPS:
+        raise ActionableError(
+            f"{len(steps)} steps", hint=f"a pipeline takes up to {MOST_STEPS}; nothing was sent"
+        )
+    return steps
+
+
+async def plan(
+    call: Call, steps: Sequence[Step], kept: Mapping[str, Job]
+) -> tuple[list[Planned], list[str]]:
+    """Return *steps* checked and priced one after the other, and what was repaired.
+
+    *kept* are finished jobs of an earlier attempt by the names of their steps.
+
+    Raises:
+        ActionableError: some do not fit; each is named, and nothing was sent.
+    """
+    planned: dict[str, Planned] = {}
+    problems: list[str] = []
+    failed: set[str] = set()
+    for step in steps:
+        if step.needs & failed:
+            failed.add(step.name)  # its own problem comes after those
+            continue
+        try:
+            planned[step.name] = await _planned(call, step, planned, kept)
+        except ActionableError as problem:
+            failed.add(step.name)
+            problems.append(f"step {step.name!r}: {str(problem)[:PROBLEM_SHOWN]}")
+    _raise(problems, "nothing was sent")
+    repairs = [
+        f"{one.name}: {repair}"
+        for one in planned.values()
+        for repair in one.prepared.checked.repairs
+    ]
+    return list(planned.values()), repairs
+
+
+async def _planned(
+    call: Call, step: Step, before: Mapping[str, Planned], kept: Mapping[str, Job]
+) -> Planned:
+    if unknown := sorted(step.needs - set(before) - set(kept)):
+        there = ", ".join([*kept, *before]) or "none"
+        raise ActionableError(f"${unknown[0]} is no earlier step", hint=f"there are: {there}")
+    card = usable(call.rooms.catalog, step.endpoint_id)
+    checked = check(card, step.arguments)
+    uses = _uses(checked)
+    done = {use.path: _kept_value(use, kept[use.step]) for use in uses if use.step in kept}
+    if done:
+        checked = check(card, with_media(checked.arguments, done))
+        uses = tuple(use for use in uses if use.step not in kept)
+    for use in uses:
+        source = before[use.step].prepared.order.card
+        if not makes(source, use.kind):
+            made = ", ".join(source.media_out) or "text"
+            raise ActionableError(
+                f"{dotted(use.path)} takes {use.kind}, but step {use.step!r} "
+                f"({source.endpoint_id}) makes {made}"
+            )
+    open_paths = {use.path for use in uses}
+    here = replace(checked, media=tuple(one for one in checked.media if one.path not in open_paths))
+    given, facts = await facts_of(call.rooms, here)
+    check_media(card, here.media, facts)
+    facts |= {use.path: _to_come(before[use.step], use) for use in uses if use.kind != "text"}
+    order = Order(card, step.arguments)
+    price = _price(order, checked, facts, [use.path for use in uses if use.kind == "text"])
+    return Planned(step.name, Prepared(order, here, given, price), uses, facts)
+
+
+def _to_come(source: Planned, use: Use) -> MediaFacts:
+    prepared = source.prepared
+    return expected(prepared.order.card, prepared.checked.arguments, source.facts, use.kind)
+
+
+def _price(
+    order: Order,
+    checked: Checked,
+    facts: Mapping[MediaPath, MediaFacts],
+    texts: Sequence[MediaPath],
+) -> Estimate:
+    """Return the price; texts that are still to come count from short to long."""
+    least = estimate(order.card, checked.arguments, facts)
+    if not texts:
+        return least
+    long = with_media(checked.arguments, dict.fromkeys(texts, "x" * LONG_TEXT))
+    most = estimate(order.card, long, facts)
+    return replace(most, low=least.low)
+
+
+def _uses(checked: Checked) -> tuple[Use, ...]:
+    """Return every reference in *checked*, with the kind of media that its place takes."""
+    kinds = {use.path: use.kind for use in checked.media}
+    return tuple(
+        Use(path, found[1], int(found[2] or 0), cast("MediaKind", kinds.get(path, "text")))
+        for path, found in references(checked.arguments)
+    )
+
+
+def _kept_value(use: Use, job: Job) -> str:
+    """Return what stands for an output of a job that is done: its id, or its text."""
+    if use.kind != "text":
+        return f"{job.job_id}/{use.number}" if use.number else job.job_id
+    texts = [output.text for output in job.outputs if output.text]
+    if use.number and use.number <= len(job.outputs):
+        texts = [job.outputs[use.number - 1].text]
+    if not texts or not texts[0]:
+        raise ActionableError(f"step {use.step!r} (job {job.job_id}) made no text")
+    return texts[0]
+
+
+def references(value: object, path: MediaPath = ()) -> Iterator[tuple[MediaPath, re.Match[str]]]:
+    """Yield every reference to a step in *value*, a whole text such as ``$name`` or ``$name/2``."""
+    if isinstance(value, Mapping):
+        for name, inner in cast("Mapping[str, object]", value).items():
+            yield from references(inner, (*path, name))
+    elif isinstance(value, list):
+        for number, inner in enumerate(cast("list[object]", value)):
+            yield from references(inner, (*path, number))
+    elif isinstance(value, str) and (found := _REFERENCE.fullmatch(value.strip())) is not None:
+        yield path, found
+
+
+def _raise(problems: Sequence[str], hint: str) -> None:
+    if problems:
+        raise ActionableError("; ".join(problems[:8]), hint=hint)
