@@ -1,48 +1,92 @@
 """`falkit keep`: follow what is unfinished and bring it home, with no assistant running."""
 
+import time
 from collections.abc import AsyncIterator
 
 import anyio
 
 from catalog.index import CatalogIndex
+from server.jobs.service import house_of
 from server.rooms import open_annexe
 from server.settings import Settings
-from tools.ports import Job, JobQuery, Jobs
+from tools.ports import Job, JobQuery, Jobs, JobState
 
 LOOK_EVERY = 1.0
-WAITING_FOR_A_PERSON = ("held", "unconfirmed")
+PAGE = 100
+# How long a request whose answer was lost is looked for before `--once` leaves, in seconds.
+LOOKED_FOR = 10.0
+UNFINISHED: tuple[JobState, ...] = (
+    "held",
+    "unconfirmed",
+    "planned",
+    "approved",
+    "queued",
+    "running",
+)
 
 
 async def keep_jobs(settings: Settings, once: bool) -> None:
-    """Print each change of each unfinished job until interrupted, or with *once* until none is."""
+    """Print each change of each unfinished job until interrupted, or with *once* until none is.
+
+    Jobs of another account or address are shown and not waited for: this process cannot end them.
+    """
+    house = house_of(settings)
     told: dict[str, str] = {}
+    begun = time.monotonic()
     async with open_annexe(settings, CatalogIndex.open()) as rooms:
         print(f"keeping the jobs of {settings.home}; Ctrl-C ends it, jobs run on", flush=True)
+        watched = {job.job_id async for job in _missing(rooms.jobs)}
         while True:
-            open_jobs = 0
-            async for job in _unfinished(rooms.jobs, told):
-                open_jobs += 0 if job.is_settled else 1
+            is_idle = True
+            async for job in _unfinished(rooms.jobs, watched):
                 line = _line(job)
                 if told.get(job.job_id) != line:
                     told[job.job_id] = line
                     print(line, flush=True)
-            if once and not open_jobs:
+                if (job.account, job.origin) == (house.account, house.origin):
+                    looked_for = time.monotonic() - begun < LOOKED_FOR
+                    is_open = not job.is_settled or (job.state == "unconfirmed" and looked_for)
+                    is_idle &= not is_open
+            if once and is_idle:
                 if not told:
                     print("nothing is unfinished")
                 return
             await anyio.sleep(LOOK_EVERY)
 
 
-async def _unfinished(jobs: Jobs, told: dict[str, str]) -> AsyncIterator[Job]:
-    """Yield jobs that are not settled, and those reported before as they stand now."""
+async def _missing(jobs: Jobs) -> AsyncIterator[Job]:
+    """Yield the done jobs of which a file is not home, each now tried again."""
+    async for job in _all(jobs, "done"):
+        if not job.saved:
+            yield await jobs.wait(job.job_id, 0.01)
+
+
+async def _unfinished(jobs: Jobs, watched: set[str]) -> AsyncIterator[Job]:
+    """Yield jobs that are not over, and the *watched* ones up to their end."""
     seen: set[str] = set()
-    page = await jobs.list(JobQuery(limit=50))
-    for job in page.jobs:
-        if not job.is_settled or job.state in WAITING_FOR_A_PERSON or job.job_id in told:
-            seen.add(job.job_id)
+    for state in UNFINISHED:
+        async for job in _all(jobs, state):
+            if job.job_id not in seen:
+                seen.add(job.job_id)
+                yield job
+    for job_id in watched - seen:
+        job = await jobs.find(job_id)
+        if job.is_settled:
+            watched.remove(job_id)
+        yield job
+    watched |= seen
+
+
+async def _all(jobs: Jobs, state: JobState) -> AsyncIterator[Job]:
+    """Yield every job in *state*, newest first."""
+    cursor = ""
+    while True:
+        page = await jobs.list(JobQuery(state=state, limit=PAGE, cursor=cursor))
+        for job in page.jobs:
             yield job
-    for job_id in [job_id for job_id in told if job_id not in seen]:
-        yield await jobs.find(job_id)
+        cursor = page.next_cursor
+        if not cursor:
+            return
 
 
 def _line(job: Job) -> str:
