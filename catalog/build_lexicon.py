@@ -1,5 +1,6 @@
 """Compile the lexicon's tables into what a query is read with."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -227,10 +228,18 @@ def packed(forms: Forms, phrases: Sequence[Phrase], tasks: Sequence[str]) -> dic
         "stems": _stems(forms),
         "literals": _literals(forms),
         "prefixes": {word: sorted(found) for word, found in sorted(forms.prefixes.items())},
-        "chains": _chains(forms),
-        "runs": _by_first(forms.runs),
+        "chains": _as_texts(_chains(forms)),
+        "runs": _as_texts(_by_first(forms.runs)),
         "pieces": _by_first(forms.pieces),
-        "phrases": {str(sense): found for sense, found in sorted(by_sense.items())},
+        "phrases": _as_texts({str(sense): found for sense, found in sorted(by_sense.items())}),
+    }
+
+
+def _as_texts(rows: Mapping[str, list[list[Any]]]) -> dict[str, str]:
+    """Return the rows of each key as JSON text, which a query reads where it needs them."""
+    return {
+        key: json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+        for key, found in rows.items()
     }
 
 

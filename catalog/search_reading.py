@@ -1,5 +1,6 @@
 """Read a query: its words, slips mended, and the senses and tasks that they speak of."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,18 @@ class Reading:
     tasks: dict[int, Fired] = field(default_factory=dict[int, Fired])
 
 
+class Rows:
+    """Rows by key that stay JSON text until they are asked for: a quarter of the memory."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+
+    def get(self, key: str) -> list[list[Any]]:
+        """Return the rows of *key*, none if there are none."""
+        text = self._texts.get(key)
+        return [] if text is None else json.loads(text)
+
+
 class Lexicon:
     """The compiled lexicon of a snapshot, ready to read queries with."""
 
@@ -79,10 +92,10 @@ class Lexicon:
         self.stems: dict[str, list[int]] = compiled["stems"]
         self.literals: dict[str, list[int]] = compiled["literals"]
         self.prefixes: dict[str, list[int]] = compiled["prefixes"]
-        self.chains: dict[str, list[list[Any]]] = compiled["chains"]
-        self.runs: dict[str, list[list[Any]]] = compiled["runs"]
+        self.chains = Rows(compiled["chains"])
+        self.runs = Rows(compiled["runs"])
         self.pieces: dict[str, list[list[Any]]] = compiled["pieces"]
-        self.phrases: dict[str, list[list[Any]]] = compiled["phrases"]
+        self.phrases = Rows(compiled["phrases"])
         self.aliases: dict[str, list[list[Any]]] = compiled["aliases"]
         self.unspaced_aliases: list[str] = [a for a in self.aliases if is_unspaced(a)]
         self.stop: frozenset[str] = frozenset(compiled["stop"])
@@ -223,7 +236,7 @@ class Lexicon:
         place_of: list[int] = []
         at = known = 0
         while at < len(run):
-            form = next((f for f in self.runs.get(run[at], ()) if run.startswith(f[0], at)), None)
+            form = next((f for f in self.runs.get(run[at]) if run.startswith(f[0], at)), None)
             size = len(form[0]) if form else 1
             if form is None and at - known == _LONGEST_GAP:
                 reading.units += 1  # so much that is not known is a word of its own
@@ -250,7 +263,7 @@ class Lexicon:
         words = reading.words
         hidden: list[tuple[int, int]] = []
         for at, word in enumerate(words):
-            for rest, senses, hides in self.chains.get(word.text, ()):
+            for rest, senses, hides in self.chains.get(word.text):
                 end = at + 1 + len(rest)
                 if end > len(words) or any(
                     words[at + 1 + n].text != part for n, part in enumerate(rest)
@@ -315,7 +328,7 @@ class Lexicon:
     def _fire(self, reading: Reading) -> None:
         senses = reading.senses
         for sense in senses:
-            for task, strength, ordered, needs, bars in self.phrases.get(str(sense), ()):
+            for task, strength, ordered, needs, bars in self.phrases.get(str(sense)):
                 if any(n not in senses for n in needs) or any(b in senses for b in bars):
                     continue
                 close, units = self._closeness(reading, needs, bool(ordered))
