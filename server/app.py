@@ -21,6 +21,7 @@ from mcp.types import (
     ToolAnnotations,
 )
 from mcp.types import Prompt as SDKPrompt
+from mcp.types import Tool as ListedTool
 from pydantic import ValidationError
 
 from catalog.errors import ActionableError
@@ -81,11 +82,35 @@ class StrictServer(MCPServer[None]):
             title="falkit",
             version=version("falkit"),
             instructions=instructions([tool.name for tool in tools], rooms.backend),
-            tools=[as_sdk_tool(tool, rooms) for tool in tools],
             subscriptions=False,
             log_level="WARNING",
         )
         self.values = {tool.name: tool for tool in tools}
+        self._rooms = rooms
+        self._made: dict[str, SDKTool] = {}
+
+    def made(self, name: str) -> SDKTool:
+        """Return the tool called *name* as the SDK runs it, made when it is first needed.
+
+        Each takes some 2 ms to make, which the answer to `initialize` need not wait for.
+        """
+        if name not in self._made:
+            self._made[name] = as_sdk_tool(self.values[name], self._rooms)
+        return self._made[name]
+
+    async def list_tools(self) -> list[ListedTool]:
+        """Return the tools in the order of the inventory."""
+        return [
+            ListedTool(
+                name=made.name,
+                title=made.title,
+                description=made.description,
+                input_schema=made.parameters,
+                output_schema=made.output_schema,
+                annotations=made.annotations,
+            )
+            for made in map(self.made, self.values)
+        ]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
@@ -101,7 +126,8 @@ class StrictServer(MCPServer[None]):
         if problem := unknown_names(tool, arguments):
             return failure(problem)
         try:
-            return await super().call_tool(name, arguments, context)
+            asked = context or Context(mcp_server=self)
+            return await self.made(name).run(arguments, asked, convert_result=True)
         except UnexpectedToolError as problem:
             return fault(name, problem)
         except ToolError as problem:

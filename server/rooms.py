@@ -1,14 +1,18 @@
 """Open what a running server lends to its tools, late, and close it in reverse."""
 
 import logging
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import ModuleType
+from typing import Protocol, cast
 
 import anyio
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
@@ -42,17 +46,30 @@ log = logging.getLogger("falkit.rooms")
 LOOK_EVERY = 2.0
 
 
+class Approve(Protocol):
+    """Marks a held job approved; with *today* its endpoints until midnight."""
+
+    async def __call__(self, job_id: str, *, today: bool = False) -> Job: ...
+
+
+class Prune(Protocol):
+    """Forgets jobs that ended before an instant, and returns how many; *dry* only counts them."""
+
+    async def __call__(self, before: datetime, *, dry: bool = False) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The rooms that cost time to open: jobs and media on one backend.
 
-    *approve* and *entries* are for the command line alone: no tool reaches them.
+    *approve*, *entries* and *prune* are for the command line alone: no tool reaches them.
     """
 
     jobs: Jobs
     media: Media
-    approve: Callable[[str], Awaitable[Job]]
+    approve: Approve
     entries: Callable[[datetime | None], Awaitable[Sequence[LedgerEntry]]]
+    prune: Prune
 
 
 @asynccontextmanager
@@ -209,6 +226,9 @@ async def open_annexe(settings: Settings, catalog: CatalogIndex) -> AsyncGenerat
 
 async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: CatalogIndex) -> Opened:
     """Return jobs and media, which *stack* will close."""
+    # httpx imports its own command line if it can, and with it rich and pygments: 2 MB of memory
+    # that nothing here uses. It is prepared for not finding it.
+    cast("dict[str, ModuleType | None]", sys.modules).setdefault("httpx._main", None)
     import httpx
     from pydantic import SecretStr
 
@@ -221,12 +241,9 @@ async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: Catalog
     transport: httpx.AsyncBaseTransport | None = None
     key = settings.key
     if settings.backend == "emulator":
-        from server.emulator.platform import open_emulator
         from server.emulator.transport import StreamingASGITransport
 
-        app = await stack.enter_async_context(
-            open_emulator(settings.home / "emulator", catalog, speed=settings.emulator_speed)
-        )
+        app = await stack.enter_async_context(late_emulator(settings, catalog))
         transport = await stack.enter_async_context(StreamingASGITransport(app))
         key = SecretStr("emulator:local")
     http = await stack.enter_async_context(
@@ -241,7 +258,78 @@ async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: Catalog
     uploading = await stack.enter_async_context(open_uploading(client))
     desk_of = partial(MediaDesk, settings, Roots(settings), uploading)
     jobs = await stack.enter_async_context(open_jobs(settings, client, catalog, desk_of=desk_of))
-    return Opened(jobs, desk_of(jobs), jobs.approve, jobs.entries)
+    return Opened(jobs, desk_of(jobs), jobs.approve, jobs.entries, jobs.prune)
+
+
+@asynccontextmanager
+async def late_emulator(settings: Settings, catalog: CatalogIndex) -> AsyncGenerator[ASGIApp]:
+    """Yield the emulator as an application that is opened by the first request it gets.
+
+    Listing what was made needs the journal only; the platform costs time and memory.
+    """
+    emulator = LateEmulator(settings, catalog)
+    failure: Exception | None = None  # a task group would wrap what its body raises
+    async with anyio.create_task_group() as group:
+        group.start_soon(emulator.keep_open)
+        try:
+            yield emulator
+        except Exception as problem:
+            failure = problem
+        finally:
+            emulator.close()
+    if failure is not None:
+        raise failure
+
+
+class LateEmulator:
+    """An ASGI application that one task opens when it is first called, and holds open."""
+
+    def __init__(self, settings: Settings, catalog: CatalogIndex) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._wanted = anyio.Event()
+        self._answered = anyio.Event()
+        self._closing = anyio.Event()
+        self._app: ASGIApp | None = None
+        self._problem: Exception | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            httpx.ConnectError: it cannot be opened, so that nothing arrived.
+        """
+        self._wanted.set()
+        await self._answered.wait()
+        if self._app is None:
+            import httpx
+
+            reason = f"cannot be opened: {self._problem}" if self._problem else "is closed"
+            raise httpx.ConnectError(f"the emulator {reason}") from self._problem
+        await self._app(scope, receive, send)
+
+    def close(self) -> None:
+        """Let the emulator be closed, if it was opened."""
+        self._closing.set()
+        self._wanted.set()
+
+    async def keep_open(self) -> None:
+        """Open the emulator when it is wanted, and close it in the same task."""
+        await self._wanted.wait()
+        if self._closing.is_set():
+            return
+        from server.emulator.platform import open_emulator
+
+        folder, speed = self._settings.home / "emulator", self._settings.emulator_speed
+        try:
+            async with open_emulator(folder, self._catalog, speed=speed) as self._app:
+                self._answered.set()
+                await self._closing.wait()
+        except Exception as problem:
+            self._problem = problem
+        finally:
+            self._app = None
+            self._answered.set()
 
 
 class LateJobs:
