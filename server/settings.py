@@ -111,6 +111,12 @@ def _count(given: str) -> int:
     return int(given)
 
 
+def _days(given: str) -> int:
+    if not given.strip().isdigit() or not 1 <= int(given) <= 36500:
+        raise ValueError("a whole number of days, 1 or more")
+    return int(given)
+
+
 def _backend(given: str) -> str:
     if given not in ("auto", "cloud", "emulator"):
         raise ValueError("auto, cloud or emulator")
@@ -173,6 +179,13 @@ class Settings:
     )
     parallel: int = setting(
         "FALKIT_PARALLEL", "most runs of one batch or pipeline at the same time", _count, 4
+    )
+    keep_days: int | None = setting(
+        "FALKIT_KEEP_DAYS",
+        "days after which finished jobs leave the journal; their files stay",
+        _days,
+        None,
+        "no limit",
     )
     previews: bool = setting(
         "FALKIT_PREVIEWS", "put a small picture into answers", _switch, True, "on"

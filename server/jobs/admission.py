@@ -2,7 +2,7 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import cast
@@ -67,6 +67,8 @@ def admit(
     assert at is not None  # noqa: S101  # *now* is a number
     check_budgets(connection, rules.backend, high, rules.limits, now=at)
     reason = why_held(intent, rules)
+    if reason and is_granted(connection, house.account, [intent.endpoint_id], now):
+        reason = ""
     job_id = insert(connection, row_of(intent, rules, house, (call, reason, now)), reason)
     if reason:
         return Admitted(read(connection, job_id))
@@ -111,6 +113,16 @@ def why_held(intent: Intent | WholeIntent, rules: Rules) -> str:
     if intent.high > rules.approve_above:
         return f"it costs up to {money(intent.high)}, above {money(rules.approve_above)}"
     return ""
+
+
+def is_granted(
+    connection: sqlite3.Connection, account: str, endpoint_ids: Collection[str], now: int
+) -> bool:
+    """Return whether a person has approved all of *endpoint_ids* for today."""
+    rows = connection.execute(
+        "SELECT endpoint_id FROM grants WHERE account = ? AND until > ?", (account, now)
+    ).fetchall()
+    return set(endpoint_ids) <= {row["endpoint_id"] for row in rows}
 
 
 def row_of(

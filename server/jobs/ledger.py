@@ -2,7 +2,7 @@
 
 import sqlite3
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 
 from server.jobs.rows import NANO, milliseconds, nanodollars
@@ -30,6 +30,12 @@ def day_start(at: datetime) -> datetime:
     return (
         at.astimezone().replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None).astimezone()
     )
+
+
+def day_end(at: datetime) -> datetime:
+    """Return the local midnight after *at*."""
+    start = day_start(at).replace(tzinfo=None)
+    return (start + timedelta(days=1)).astimezone()
 
 
 def month_start(at: datetime) -> datetime:

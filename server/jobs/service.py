@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
@@ -94,6 +94,8 @@ async def open_jobs(
             jobs = JournalJobs(store, backend, hands, changes, pace)
             group.start_soon(changes.watch)
             group.start_soon(jobs.tend)
+            if settings.keep_days is not None:
+                group.start_soon(jobs.retain, settings.keep_days)
             try:
                 yield jobs
             except Exception as problem:
@@ -255,15 +257,31 @@ class JournalJobs:
         """Return the ledger entry by entry, oldest first, for the command line."""
         return await self.store.entries(since)
 
-    async def approve(self, job_id: str) -> Job:
+    async def prune(self, before: datetime, *, dry: bool = False) -> int:
+        """Forget jobs that ended before then, and return how many; *dry* only counts them."""
+        return await self.store.prune(before, dry=dry)
+
+    async def retain(self, days: int) -> None:
+        """Forget what ended longer ago than *days*, as a setting says; a failure is only logged."""
+        try:
+            forgotten = await self.store.prune(datetime.now(UTC) - timedelta(days=days))
+        except ActionableError as problem:
+            log.warning("old jobs cannot be forgotten: %s", problem)
+        else:
+            if forgotten:
+                log.info("%d jobs older than %d days were forgotten", forgotten, days)
+
+    async def approve(self, job_id: str, *, today: bool = False) -> Job:
         """Mark a held job approved, for a person at a terminal; it is submitted within a second.
+
+        With *today*, nobody is asked about its endpoints until midnight.
 
         Raises:
             UnknownJobError: no such job.
             OverBudgetError: a budget does not allow it now; it stays held.
             ActionableError: it is not held.
         """
-        job = await self.store.approve(job_id)
+        job = await self.store.approve(job_id, today=today)
         self._changes.changed(job.job_id)
         self._look_now.set()
         return job

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import anyio
 
-from server.jobs import leases, ledger, listing, spending, transactions, wholes
+from server.jobs import leases, ledger, listing, pruning, spending, transactions, wholes
 from server.jobs.admission import Admitted, Rules, admit, why_held
 from server.jobs.journal import BRIEF, Act, Journal, JournalError, T, explained
 from server.jobs.leases import Beat, Claim, House
@@ -138,8 +138,10 @@ class JobStore(Protocol):
         """Write a note on a job, whoever holds it."""
         ...
 
-    async def approve(self, job_id: str) -> Job:
+    async def approve(self, job_id: str, *, today: bool = False) -> Job:
         """Mark a held job approved; a process of its account submits it.
+
+        With *today*, nobody is asked about its endpoints until midnight.
 
         Raises:
             UnknownJobError: no such job.
@@ -195,6 +197,10 @@ class JobStore(Protocol):
 
     async def counted_since(self, backend: BackendName, since: datetime) -> Decimal:
         """Return the dollars reserved and settled since then."""
+        ...
+
+    async def prune(self, before: datetime, *, dry: bool = False) -> int:
+        """Forget what ended before then, and return how many jobs that are; see `pruning`."""
         ...
 
     async def spending(self, query: SpendingQuery) -> Spending:
@@ -318,9 +324,9 @@ class SqliteJobStore:
             )
         )
 
-    async def approve(self, job_id: str) -> Job:
+    async def approve(self, job_id: str, *, today: bool = False) -> Job:
         return await self._journal.write(
-            lambda c: transactions.approve(c, job_id, self._rules), durable=True
+            lambda c: transactions.approve(c, job_id, self._rules, today=today), durable=True
         )
 
     async def deliver(self, job_id: str) -> None:
@@ -380,6 +386,12 @@ class SqliteJobStore:
 
     async def counted_since(self, backend: BackendName, since: datetime) -> Decimal:
         return await self._journal.read(lambda c: ledger.counted_since(c, backend, since))
+
+    async def prune(self, before: datetime, *, dry: bool = False) -> int:
+        now = datetime.now(UTC)
+        if dry:
+            return await self._journal.read(lambda c: len(pruning.prunable(c, before, now)))
+        return await self._journal.write(lambda c: pruning.prune(c, before, now))
 
     async def spending(self, query: SpendingQuery) -> Spending:
         now = datetime.now(UTC)

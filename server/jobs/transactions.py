@@ -12,8 +12,8 @@ from server.jobs import leases
 from server.jobs.admission import Rules
 from server.jobs.ids import spoken
 from server.jobs.leases import Claim, House
-from server.jobs.ledger import check_budgets
-from server.jobs.rows import NANO, Fields, columns, instant, job_of, now_ms
+from server.jobs.ledger import check_budgets, day_end
+from server.jobs.rows import NANO, Fields, columns, instant, job_of, milliseconds, now_ms
 from server.jobs.states import may_become, trace
 from tools.errors import UnknownJobError
 from tools.ports import Job, JobError, JobState
@@ -190,10 +190,13 @@ def drop(connection: sqlite3.Connection, house: House, job_id: str) -> Job | Non
     return dropped
 
 
-def approve(connection: sqlite3.Connection, job_id: str, rules: Rules) -> Job:
+def approve(
+    connection: sqlite3.Connection, job_id: str, rules: Rules, *, today: bool = False
+) -> Job:
     """Mark a held job approved. Its amount counts from today, so today's budgets are asked again.
 
-    A whole is approved with all its parts, and a part with its whole.
+    A whole is approved with all its parts, and a part with its whole. With *today*, whatever runs
+    on the same endpoints asks nobody until midnight; budgets hold as ever.
 
     Raises:
         UnknownJobError: no such job.
@@ -209,7 +212,7 @@ def approve(connection: sqlite3.Connection, job_id: str, rules: Rules) -> Job:
     now = now_ms()
     at = instant(now) or job.created
     rows = connection.execute(
-        "SELECT job_id, amount FROM jobs WHERE state = 'held'"
+        "SELECT job_id, kind, endpoint_id, amount FROM jobs WHERE state = 'held'"
         " AND (job_id = ? OR (whole = ? AND whole != ''))",
         (job.job_id, job.job_id),
     ).fetchall()
@@ -222,6 +225,11 @@ def approve(connection: sqlite3.Connection, job_id: str, rules: Rules) -> Job:
             (now, now, one["job_id"]),
         )
         trace(connection, one["job_id"], "approved", "a person said yes", now)
+        if today and not one["kind"]:
+            connection.execute(
+                "INSERT OR REPLACE INTO grants (account, endpoint_id, until) VALUES (?, ?, ?)",
+                (job.account, one["endpoint_id"], milliseconds(day_end(at))),
+            )
     return job_of(found(connection, job.job_id))
 
 
