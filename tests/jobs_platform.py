@@ -213,7 +213,9 @@ def intent(prompt: str = "a red fox", dollars: str | None = "0.05", **more: Any)
     )
 
 
-FAST = Pace(heartbeat=0.1, poll_gap=0.05, poll_first=0.05, keep_again=0.1, progress=0.2)
+FAST = Pace(
+    heartbeat=0.1, poll_gap=0.05, poll_first=0.05, keep_again=0.1, progress=0.2, gone_after=0.0
+)
 
 
 @asynccontextmanager

@@ -1,5 +1,8 @@
 """An accepted request is followed to its end, whatever stands in the way, and at a decent pace."""
 
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -111,6 +114,44 @@ async def test_a_broken_stream_is_opened_again_and_polls_bridge_the_gap(
     assert kinds[:5] == ["submit", "watch", "status", "watch", "status"]
 
 
+class SilentPlatform(FolderPlatform):
+    """A platform whose streams open and say nothing, and that forgets requests for a while."""
+
+    forgets_until = 0.0
+
+    @asynccontextmanager
+    async def watch(
+        self, endpoint_id: str, request_id: str, *, logs: bool = True
+    ) -> AsyncGenerator[AsyncIterator[Status]]:
+        self.looks.append(("watch", time.monotonic()))
+        await anyio.sleep_forever()
+        yield self._states(request_id)
+
+    async def status(self, endpoint_id: str, request_id: str, *, logs: bool = True) -> Status:
+        if time.monotonic() < self.forgets_until:
+            raise NotFoundError("no such request")
+        return await super().status(endpoint_id, request_id, logs=logs)
+
+
+async def test_a_stream_that_says_nothing_is_left_for_a_poll(tmp_path: Path) -> None:
+    platform = SilentPlatform(tmp_path / "platform")
+    pace = Pace(heartbeat=0.1, poll_gap=0.05, poll_first=0.05, first_word=0.2)
+    async with jobs_in(tmp_path, platform, pace) as jobs:
+        begun = time.monotonic()
+        job = await jobs.wait((await jobs.start(intent())).job_id, 15)
+    assert job.saved
+    assert time.monotonic() - begun < 5
+
+
+async def test_a_platform_that_forgets_a_request_for_a_moment_loses_none(tmp_path: Path) -> None:
+    platform = SilentPlatform(tmp_path / "platform")
+    platform.forgets_until = time.monotonic() + 2
+    pace = Pace(heartbeat=0.1, poll_gap=0.02, poll_first=0.02, first_word=0.02, poll_longest=0.1)
+    async with jobs_in(tmp_path, platform, pace) as jobs:
+        job = await jobs.wait((await jobs.start(intent())).job_id, 15)
+    assert (job.state, job.saved) == ("done", True)
+
+
 async def test_a_stream_is_closed_when_nobody_waits_any_more(
     tmp_path: Path, platform: FolderPlatform
 ) -> None:
@@ -194,7 +235,7 @@ async def test_a_result_that_never_comes_fails_the_job_in_the_end(
     charged: bool | None,
 ) -> None:
     platform.result_problems = [problem] * 30
-    pace = Pace(heartbeat=0.1, poll_gap=0, poll_first=0.001, poll_longest=0.01)
+    pace = Pace(heartbeat=0.1, poll_gap=0, poll_first=0.001, poll_longest=0.01, gone_after=0)
     async with jobs_in(tmp_path, platform, pace) as jobs:
         job = await jobs.wait((await jobs.start(intent())).job_id, 10)
 

@@ -1,6 +1,7 @@
 """The follower: knows where an accepted request stands, and brings its end into the journal."""
 
 import logging
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -111,6 +112,7 @@ class _Course:
     seen_lines: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     failures: int = 0
     misses: int = 0
+    missed_since: float = 0.0
     doubts: int = 0
     looks: int = 0
 
@@ -153,8 +155,7 @@ class Follower:
                     return await self._finish(course, status)
                 course.misses = 0
             except NotFoundError as problem:
-                course.misses += 1
-                if course.misses >= MISSES:
+                if self._is_gone(course):
                     return await self._gone(course, problem)
                 await self._pause(course)
             except (UnauthorisedError, NoBalanceError) as problem:
@@ -163,6 +164,14 @@ class Follower:
             except BackendError as problem:
                 log.info("job %s: %s", work.job.job_id, problem)
                 await self._pause(course)
+
+    def _is_gone(self, course: _Course) -> bool:
+        """Say, at each answer that the platform does not know a request, whether to believe it."""
+        course.misses += 1
+        if course.misses == 1:
+            course.missed_since = time.monotonic()
+        missed_for = time.monotonic() - course.missed_since
+        return course.misses >= MISSES and missed_for >= self._pace.gone_after
 
     async def _next_status(self, course: _Course) -> Status | None:
         """Return the next status; None when the way of looking changed meanwhile."""
@@ -189,14 +198,16 @@ class Follower:
         """Return the completed status from the stream; None when it ended, or nobody waits."""
         job = course.work.job
         async with self._streams, course.attention.streaming():
-            async with self._backend.watch(job.endpoint_id, job.request_id) as statuses:
-                async for status in statuses:
-                    course.failures = 0
-                    await self._note(course, status)
-                    if status.state == "completed":
-                        return status
+            with anyio.move_on_after(self._pace.first_word) as silence:
+                async with self._backend.watch(job.endpoint_id, job.request_id) as statuses:
+                    async for status in statuses:
+                        silence.deadline = math.inf
+                        course.failures = 0
+                        await self._note(course, status)
+                        if status.state == "completed":
+                            return status
             # A stream that ends without the end counts as broken, else it is opened in a circle.
-            raise NetworkError("the status stream ended early")
+            raise NetworkError("the status stream said nothing or ended early")
         return None
 
     def _may_stream(self, course: _Course) -> bool:

@@ -9,7 +9,10 @@ class Pace:
 
     *poll_gap* is the least time between two requests of the shared poller, *poll_longest* the most
     between two looks at one job that ages; *linger* is how long a stream stays open after the last
-    waiter left; *drain* how long closing waits for submits that are under way.
+    waiter left; *drain* how long closing waits for submits that are under way. *submit_wait* and
+    *cancel_answer* are how long a caller waits for the platform's answer to either. A stream that
+    says nothing for *first_word* counts as broken, and a request that the platform does not know as
+    gone after *gone_after*: an outage can look like that.
     """
 
     lease: float = 4.0
@@ -23,6 +26,8 @@ class Pace:
     keep_again: float = 2.0
     cancel_wait: float = 5.0
     drain: float = 3.0
+    first_word: float = 5.0
+    gone_after: float = 300.0
     submit_wait: float = 15.0
     cancel_answer: float = 15.0
 
