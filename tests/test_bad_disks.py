@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from anyio import fail_after
 
+from catalog.errors import ActionableError
 from server.cli.keep import keep_jobs
 from server.settings import Settings
 from tests.house import connected, environment, served, words
-from tools.errors import NotConfiguredError
 
 CALL = {"endpoint_id": "fal-ai/flux/dev", "prompt": "a fox"}
 
@@ -39,5 +39,5 @@ async def test_a_home_that_becomes_usable_is_used_by_the_next_call(tmp_path: Pat
 
 async def test_a_command_names_a_home_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "house").write_text("a file stands here")
-    with pytest.raises(NotConfiguredError, match="cannot be used"):
+    with pytest.raises(ActionableError, match="FALKIT_HOME"):
         await keep_jobs(Settings.read(environment(tmp_path)), once=True)

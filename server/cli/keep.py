@@ -15,6 +15,8 @@ LOOK_EVERY = 1.0
 PAGE = 100
 # How long a request whose answer was lost is looked for before `--once` leaves, in seconds.
 LOOKED_FOR = 10.0
+# How long new attempts at missing files may take in all before they are told, in seconds.
+FETCHED_FOR = 10.0
 UNFINISHED: tuple[JobState, ...] = (
     "held",
     "unconfirmed",
@@ -55,10 +57,16 @@ async def keep_jobs(settings: Settings, once: bool) -> None:
 
 
 async def _missing(jobs: Jobs) -> AsyncIterator[Job]:
-    """Yield the done jobs of which a file is not home, each now tried again."""
+    """Yield the done jobs of which a file is not home, once a new attempt had time to end."""
+    ends = anyio.current_time() + FETCHED_FOR
     async for job in _all(jobs, "done"):
-        if not job.saved:
-            yield await jobs.wait(job.job_id, 0.01)
+        if job.saved:
+            continue
+        job = await jobs.wait(job.job_id, 0.01)
+        while not job.saved and anyio.current_time() < ends:
+            await anyio.sleep(0.1)
+            job = await jobs.find(job.job_id)
+        yield job
 
 
 async def _unfinished(jobs: Jobs, watched: set[str]) -> AsyncIterator[Job]:
