@@ -25,7 +25,9 @@ async def approve_job(settings: Settings, job_id: str) -> None:
             print(f"{job.job_id} is {job.state}, not held; nothing to approve")
             return
         print(described(job))
-        answer = await anyio.to_thread.run_sync(input, "Run it? Type yes to approve: ")
+        # Again, since long arguments push the price off the screen.
+        asked = f"Run {job.job_id} on {job.endpoint_id} for {price_of(job)}? Type yes to approve: "
+        answer = await anyio.to_thread.run_sync(input, asked)
         if answer.strip().lower() != "yes":
             print("not approved; the job stays held (cancel_job drops it)")
             return
@@ -36,14 +38,30 @@ async def approve_job(settings: Settings, job_id: str) -> None:
 
 
 def described(job: Job) -> str:
-    """Return what *job* would run and cost, whole: it is what the person says yes to."""
-    price = "unknown"
-    if job.estimate_high is not None:
-        low, high = job.estimate_low, job.estimate_high
-        price = f"${high:f}" if low in (None, high) else f"${low:f} to ${high:f}"
+    """Return what *job* would run and cost, whole: it is what the person says yes to.
+
+    What steers a terminal or turns letters round stands there as an escape, so that no argument can
+    look like another one.
+    """
     arguments = json.dumps(dict(job.arguments), indent=2, ensure_ascii=False)
-    return (
+    asked_by = " ".join(job.asked_by.split()) or "not said"
+    return _spelled_out(
         f"job       {job.job_id}\nmodel     {job.endpoint_id}\nbackend   {job.backend}\n"
-        f"price     {price}\nasked by  {job.asked_by or 'not said'}\narguments {arguments}\n"
-        f"{job.note}"
+        f"price     {price_of(job)}\nasked by  {asked_by}\narguments {arguments}\n{job.note}"
+    )
+
+
+def price_of(job: Job) -> str:
+    """Return what *job* would cost, as a person reads it."""
+    if job.estimate_high is None:
+        return "an unknown price"
+    low, high = job.estimate_low, job.estimate_high
+    return f"${high:f}" if low in (None, high) else f"${low:f} to ${high:f}"
+
+
+def _spelled_out(text: str) -> str:
+    """Return *text* with every character that has no look of its own as its escape."""
+    return "".join(
+        letter if letter == "\n" or letter.isprintable() else f"\\u{ord(letter):04x}"
+        for letter in text
     )

@@ -1,0 +1,30 @@
+"""What a person approves is what the screen shows."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from server.cli.approve import described, price_of
+from tools.ports import Job
+
+HELD = Job(
+    "01k9x2m4q7a", "held", "acme/video", "cloud", "me", "https://queue.fal.run", {},
+    datetime.now(UTC), estimate_low=Decimal(2), estimate_high=Decimal("5.50"),
+)  # fmt: skip
+
+
+def test_no_argument_steers_the_terminal_or_forges_a_line() -> None:
+    prompt = "fox\x1b[2J\x9b1A\u202e\u2066\nprice     $0.01"
+    shown = described(
+        replace(HELD, arguments={"prompt": prompt}, asked_by="host\nprice     $0.01\x1b[8m")
+    )
+    assert all(letter == "\n" or letter.isprintable() for letter in shown)
+    assert "\\u202e" in shown
+    assert [line for line in shown.splitlines() if line.startswith("price")] == [
+        "price     $2 to $5.50"
+    ]
+
+
+def test_the_price_is_said_in_plain_words() -> None:
+    assert price_of(HELD) == "$2 to $5.50"
+    assert price_of(replace(HELD, estimate_high=None)) == "an unknown price"
