@@ -135,9 +135,9 @@ def test_a_submit_whose_process_died_is_unconfirmed_and_never_sent_again(tmp_pat
         pytest.param("state = 'planned'", "failed", 0, id="the intent stands"),
         pytest.param("submitting IS NOT NULL", "unconfirmed", 0, id="about to be sent"),
         pytest.param("state = 'queued'", "done", 1, id="the request id stands"),
-        pytest.param("state = 'running'", "done", 1, id="it runs"),
+        pytest.param("state = 'running'", "done", 1, id="it runs", marks=pytest.mark.proof),
         pytest.param("state = 'done'", "done", 1, id="its outputs stand"),
-        pytest.param("saved = 1", "done", 1, id="its files are home"),
+        pytest.param("saved = 1", "done", 1, id="its files are home", marks=pytest.mark.proof),
     ],
 )
 async def test_death_at_any_moment_loses_nothing_and_pays_for_nothing_twice(
