@@ -239,6 +239,14 @@ def test_a_link_that_leads_to_itself_is_refused(place: Path) -> None:
         roots(place).check("loop.png")
 
 
+@pytest.mark.parametrize("pattern", ["*/../../../../etc/pass*", "p*/**/*.png", "**/../*.png"])
+def test_a_pattern_that_leads_upward_or_everywhere_is_refused_unwalked(
+    place: Path, pattern: str
+) -> None:
+    with pytest.raises(MediaError, match="leads upward"):
+        roots(place).matching(pattern)
+
+
 def test_a_pattern_gives_its_files_sorted_and_stays_in_bounds(place: Path) -> None:
     project = place / "person" / "project"
     for name in ("b.png", "a.png", "c.jpg"):

@@ -129,10 +129,17 @@ class Roots:
 
         Raises:
             OutOfBoundsError: one of them lies outside the allowed folders.
-            MediaError: none matches, or more than `MOST_FILES`.
+            MediaError: none matches, more than `MOST_FILES`, or it leads upward or through every
+                folder below.
         """
         named = self.named(pattern)
-        still = Path(*takewhile_plain(named.parts))
+        plain = takewhile_plain(named.parts)
+        if {"..", "**"} & set(named.parts[len(plain) :]):
+            raise MediaError(
+                f"{shown(pattern)} leads upward or through every folder below",
+                hint="name one folder, such as photos/*.png",
+            )
+        still = Path(*plain)
         self._bounded(_resolved(still), pattern)
         found = sorted(islice(glob.iglob(str(named), recursive=True), MOST_FILES + 1))  # noqa: PTH207  # whole patterns
         if len(found) > MOST_FILES:
