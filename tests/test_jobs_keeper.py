@@ -225,6 +225,18 @@ async def test_at_most_four_files_arrive_at_a_time(tmp_path: Path) -> None:
     assert (len(job.outputs), job.saved, most) == (10, True, 4)
 
 
+@pytest.mark.parametrize("name", ["run.exe", "run.desktop", "page.html", "go.SH"])
+async def test_what_a_double_click_would_run_comes_home_as_a_text(
+    tmp_path: Path, platform: FolderPlatform, name: str
+) -> None:
+    platform.output = {"file": {"url": f"https://files.test/{name}"}}
+    platform.file = b"#!/bin/sh\necho"
+    async with jobs_in(tmp_path, platform) as jobs:
+        job = await jobs.wait((await jobs.start(intent())).job_id, 10)
+    assert job.saved
+    assert job.outputs[0].path.endswith(f"{Path(name).suffix.lower()}.txt")
+
+
 @pytest.mark.parametrize(
     ("prompt", "slug"),
     [

@@ -21,6 +21,11 @@ from tools.ports import Job
 PART = ".falkit-"
 _SLUG = 40
 _LONGEST_NOTE = 2000
+# What a double click would run: made by a model, it is kept as a text to read.
+_RUNS = re.compile(
+    r"\.(app|bat|cmd|com|command|desktop|exe|hta|html?|jar|jse?|lnk|msi|ps1|py|reg|scr|sh|url|vbe|vbs"
+    r"|wsf|xhtml)"
+)
 
 
 def name_of(job: Job, number: int, extension: str) -> str:
@@ -142,7 +147,8 @@ def _ending(url: str) -> str:
     if url.startswith("data:"):
         return ""
     match = re.search(r"\.[A-Za-z0-9]{1,11}$", urlsplit(url).path)
-    return match.group().lower() if match else ""
+    ending = match.group().lower() if match else ""
+    return f"{ending}.txt" if _RUNS.fullmatch(ending) else ending
 
 
 def _spelled(shown: str, ending: str) -> str:
