@@ -45,6 +45,7 @@ def test_the_development_set_finds_a_good_model_among_three(index: CatalogIndex)
     assert found.wrongly_flagged <= 0.05
 
 
+@pytest.mark.proof
 def test_our_own_set_finds_a_good_model_among_three(index: CatalogIndex) -> None:
     found = marks_of(index, "search-own.jsonl")
     assert found.among_three >= 0.95, found.missed

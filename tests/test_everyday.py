@@ -55,6 +55,7 @@ async def test_a_task_chooses_a_model_within_max_dollars(tmp_path: Path, picture
     }
     async with connected(tmp_path) as client:
         dear = await made(client, **asked, wait_seconds=0)
+        await client.call_tool("cancel_job", {"job_id": dear["job_id"]})
         job = await made(client, **asked, max_dollars=0.3)
     assert dear["cost"]["dollars"] > 0.3
     assert job["cost"]["dollars"] <= 0.3
@@ -226,8 +227,13 @@ async def test_dollars_and_small_files_are_shown_as_they_are(tmp_path: Path, pic
             client, "generate", endpoint_id=mesh, arguments={"input_image_url": picture}
         )
         job = await made(
-            client, endpoint_id=video, prompt="waves", arguments={"image_url": picture}
+            client,
+            endpoint_id=video,
+            prompt="waves",
+            arguments={"image_url": picture},
+            wait_seconds=0,
         )
+        await client.call_tool("cancel_job", {"job_id": job["job_id"]})
     assert " bytes: " in files
     assert " 0 KB" not in files
     assert job["cost"]["dollars"] == 0.26

@@ -27,6 +27,7 @@ async def kept(home: Path, **more: str) -> None:
         await keep_jobs(Settings.read({**environment(home), **more}), once=True)
 
 
+@pytest.mark.proof
 async def test_a_job_behind_many_others_is_kept_to_its_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 import anyio
+import pytest
 from inline_snapshot import snapshot
 from PIL import Image
 
@@ -138,6 +139,7 @@ async def test_job_status_shows_the_items_and_cancel_job_ends_the_whole(tmp_path
     assert {item["state"] for item in record(after)["items"]} == {"cancelled"}
 
 
+@pytest.mark.proof
 async def test_a_large_batch_stays_a_small_answer(tmp_path: Path) -> None:
     async with connected(tmp_path) as client:
         answer = await client.call_tool(
