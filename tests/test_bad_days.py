@@ -170,12 +170,12 @@ def test_a_malformed_key_ends_the_start_in_one_line_without_the_key(tmp_path: Pa
     assert len(ended.stderr.splitlines()) == 1
 
 
-def answered_at_a_terminal(home: Path, job_id: str, answer: str, **more: str) -> str:
+def answered_at_a_terminal(home: Path, job_id: str, answer: str, *options: str, **more: str) -> str:
     """Run `falkit approve` at a terminal, type *answer*, and return what the screen showed."""
     ours, theirs = pty.openpty()
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FAL")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "falkit", "approve", job_id],
+        [sys.executable, "-m", "falkit", "approve", job_id, *options],
         env={**kept, **environment(home, **more)},
         stdin=theirs,
         stdout=theirs,
@@ -249,3 +249,32 @@ async def test_a_list_of_pictures_is_packed_where_a_model_wants_an_archive(tmp_p
                 )
             )
     assert made["state"] == "done"
+
+
+async def test_a_model_approved_for_the_day_is_not_asked_about_again(tmp_path: Path) -> None:
+    more = {"FALKIT_ASK_ON_EMULATOR": "on", "FALKIT_APPROVE_ABOVE": "0.001"}
+    call = {"endpoint_id": FLUX, "prompt": "a fox", "arguments": SMALL}
+    with fail_after(50):
+        async with connected(tmp_path, **more) as client:
+            held = record(await client.call_tool("generate", call))
+            screen = answered_at_a_terminal(
+                tmp_path, held["job_id"], "yes", "--endpoint-today", **more
+            )
+            other = record(await client.call_tool("generate", {**call, "prompt": "an owl"}))
+            asked = {**call, "endpoint_id": "fal-ai/flux/schnell"}
+            third = record(await client.call_tool("generate", asked))
+    assert "until midnight" in screen
+    assert (other["state"], third["state"]) == ("done", "held")
+
+
+def test_pruning_forgets_nothing_of_this_month_and_says_how_many(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "falkit", "jobs", "prune", "--days", "1", "--dry-run"],
+        env={**os.environ, **environment(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("0 jobs that ended more than 1 days ago would be forgotten")

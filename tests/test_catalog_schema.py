@@ -365,7 +365,7 @@ def test_media_is_found_wherever_it_stands_and_any_reference_serves() -> None:
 @pytest.mark.parametrize(
     ("path", "local"),
     [
-        ("/work/style.safetensors", True),
+        ("/models/style.safetensors", True),
         ("style.safetensors", True),
         ("~/style.safetensors", True),
         ("https://x.test/style.safetensors", False),

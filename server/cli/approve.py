@@ -13,8 +13,10 @@ from tools.ports import Job
 SUBMIT_WAIT = 10.0
 
 
-async def approve_job(settings: Settings, job_id: str) -> None:
+async def approve_job(settings: Settings, job_id: str, today: bool = False) -> None:
     """Show the held job, ask, and mark it approved; it is submitted at once.
+
+    With *today*, nobody is asked about its model again until midnight; budgets hold as ever.
 
     Raises:
         UnknownJobError: there is no such job.
@@ -26,12 +28,14 @@ async def approve_job(settings: Settings, job_id: str) -> None:
             return
         print(described(job))
         # Again, since long arguments push the price off the screen.
-        asked = f"Run {job.job_id} on {job.endpoint_id} for {price_of(job)}? Type yes to approve: "
+        also = f", and {job.endpoint_id} unasked until midnight" if today else ""
+        price = price_of(job)
+        asked = f"Run {job.job_id} on {job.endpoint_id} for {price}{also}? Type yes to approve: "
         answer = await anyio.to_thread.run_sync(input, asked)
         if answer.strip().lower() != "yes":
             print("not approved; the job stays held (cancel_job drops it)")
             return
-        approved = await rooms.approve(job.job_id)
+        approved = await rooms.approve(job.job_id, today=today)
         if approved.state == "approved":
             approved = await rooms.jobs.wait(job.job_id, SUBMIT_WAIT)
         print(f"{approved.job_id} is {approved.state}")

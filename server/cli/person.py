@@ -156,13 +156,34 @@ async def _emulate(settings: Settings, options: EmulateOptions) -> None:
 @app.command(help="Approve a held job, after showing what it would run and cost.")
 def approve(
     job_id: Annotated[str, typer.Argument(help="The held job.")],
+    endpoint_today: Annotated[
+        bool,
+        typer.Option("--endpoint-today", help="Ask no more about this model until midnight."),
+    ] = False,
 ) -> None:
     """Let a person say yes to a held job."""
     from server.cli.approve import approve_job
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         fail("approval is a person's word: run it in a terminal", 2)
-    anyio.run(approve_job, Settings.read(os.environ), job_id)
+    anyio.run(approve_job, Settings.read(os.environ), job_id, endpoint_today)
+
+
+jobs = typer.Typer(help="The journal of jobs.", no_args_is_help=True)
+app.add_typer(jobs, name="jobs")
+
+
+@jobs.command(help="Forget finished jobs of earlier months; their files stay.")
+def prune(
+    days: Annotated[
+        int | None, typer.Option(min=1, max=36500, help="Those that ended longer ago than this.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them.")] = False,
+) -> None:
+    """Keep the journal small."""
+    from server.cli.prune import prune_jobs
+
+    anyio.run(prune_jobs, Settings.read(os.environ), days, dry_run)
 
 
 @app.command(help="Follow unfinished jobs and bring their files home, without an assistant.")
