@@ -225,6 +225,22 @@ async def test_at_most_four_files_arrive_at_a_time(tmp_path: Path) -> None:
     assert (len(job.outputs), job.saved, most) == (10, True, 4)
 
 
+async def test_a_host_that_hangs_delays_no_files_of_another(tmp_path: Path) -> None:
+    class Hanging(FolderPlatform):
+        async def download(self, url: str, target: Path, *, max_bytes: int | None = None) -> Any:
+            if "hangs" in url:
+                await anyio.sleep_forever()
+            return await super().download(url, target, max_bytes=max_bytes)
+
+    platform = Hanging(tmp_path / "platform", runs=0)
+    platform.output = {"images": [{"url": f"https://hangs.test/{n}.png"} for n in range(10)]}
+    async with jobs_in(tmp_path, platform) as jobs:
+        first = await jobs.start(intent("hangs"))
+        assert not (await jobs.wait(first.job_id, 0.5)).saved
+        platform.output = None
+        assert (await jobs.wait((await jobs.start(intent("goes"))).job_id, 5)).saved
+
+
 @pytest.mark.parametrize("name", ["run.exe", "run.desktop", "page.html", "go.SH"])
 async def test_what_a_double_click_would_run_comes_home_as_a_text(
     tmp_path: Path, platform: FolderPlatform, name: str

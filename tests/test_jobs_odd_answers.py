@@ -76,6 +76,13 @@ async def test_an_output_nested_beyond_reading_ends_its_job_and_says_so(tmp_path
     assert "too deeply" in job.note
 
 
+async def test_an_address_that_is_none_ends_its_job_and_is_named(tmp_path: Path) -> None:
+    platform = FolderPlatform(tmp_path / "platform")
+    platform.output = {"image": {"url": "https://[bad/x.png"}, "other_url": "http://[x.png"}
+    job = await ended(tmp_path, platform)
+    assert job.state == "done"
+
+
 @pytest.mark.parametrize("units", ["1e1000", "1e999999", "1e-999999"])
 async def test_units_that_nobody_is_billed_for_leave_the_estimate(
     tmp_path: Path, units: str

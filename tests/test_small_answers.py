@@ -96,3 +96,13 @@ async def test_a_filter_beyond_all_measure_is_no_fault_of_ours(
         answer = await client.call_tool("list_jobs", arguments)
     assert "fault" not in words(answer)
     assert "journal" not in words(answer)
+
+
+async def test_a_text_that_is_viewed_steers_no_terminal(tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "a.txt").write_text("plain\x1b[2J \u202etext")
+    async with connected(tmp_path) as client:
+        seen = words(await client.call_tool("view_media", {"media": "media/a.txt"}))
+    assert "plain" in seen
+    assert "\x1b" not in seen
+    assert "\u202e" not in seen

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from tools.job_view import readable
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Tool
 
@@ -20,7 +21,7 @@ async def view_media(call: Call, arguments: ViewArguments) -> Answer:
     """Return a picture scaled down, a video as timed frames, a sound as waveform, a mesh drawn."""
     given = await call.rooms.media.look(arguments.media)
     view = await call.rooms.media.view(given, frames=arguments.frames, size=arguments.size)
-    return Answer(None, view.text, tuple(view.pictures))
+    return Answer(None, readable(view.text), tuple(view.pictures))
 
 
 VIEW_MEDIA = Tool(

@@ -27,7 +27,8 @@ log = logging.getLogger("falkit.jobs.keeper")
 
 # Texts longer than this become files, in characters.
 LONG_TEXT = 2000
-MOST_AT_ONCE = 4
+MOST_AT_ONCE = 4  # from one host, so that one that hangs delays no other's files
+MOST_HOSTS = 20
 # fal keeps media for at least a week (its FAQ, read in autumn 2026); after that nobody tries again
 # without being asked.
 GIVE_UP = timedelta(days=7)
@@ -35,7 +36,7 @@ LONGEST_PAUSE = timedelta(hours=1)
 
 
 class Keeper:
-    """Downloads what jobs made into *media_folder*, at most four files at a time.
+    """Downloads what jobs made into *media_folder*, at most four files of a host at a time.
 
     *pause* is the time from a failure to the next attempt, in seconds; it doubles up to an hour.
     """
@@ -53,7 +54,7 @@ class Keeper:
         self._media_folder = media_folder
         self._changed = changed
         self._pause = pause
-        self._turns = anyio.CapacityLimiter(MOST_AT_ONCE)
+        self._turns: dict[str, anyio.CapacityLimiter] = {}
         self._probing = anyio.CapacityLimiter(2)
 
     async def keep(self, work: Work) -> None:
@@ -99,7 +100,7 @@ class Keeper:
         output = work.job.outputs[place]
         part: Path | None = None
         try:
-            async with self._turns:
+            async with self._turn(output.url):
                 part = await run_sync(_prepare, folder, work, place + 1)
                 return await self._fetch(work, output, part, place + 1)
         except ActionableError as problem:
@@ -115,6 +116,13 @@ class Keeper:
             if part is not None:
                 with anyio.CancelScope(shield=True):
                     await run_sync(_remove, part)
+
+    def _turn(self, url: str) -> anyio.CapacityLimiter:
+        """Return what files from the host of *url* take turns at."""
+        host = "data:" if url.startswith("data:") else url.partition("://")[2].partition("/")[0]
+        if len(self._turns) > MOST_HOSTS and host not in self._turns:
+            host = "others"
+        return self._turns.setdefault(host, anyio.CapacityLimiter(MOST_AT_ONCE))
 
     async def _fetch(self, work: Work, output: Output, part: Path, number: int) -> Output:
         job = work.job

@@ -189,7 +189,10 @@ def _strings(value: object) -> Iterator[str]:
 
 
 def _suffix(url: str) -> str:
-    name = urlsplit(url).path.rsplit("/", 1)[-1]
+    try:
+        name = urlsplit(url).path.rsplit("/", 1)[-1]
+    except ValueError:  # such as a bracket in the host
+        return ""
     return name.rpartition(".")[2].lower() if "." in name else ""
 
 
