@@ -1,316 +1,37 @@
-"""The records that travel through the house, and what tools need of it.
+"""What tools need of the world, and the records that travel through the house.
 
 Tools never see a backend, a database or a socket: they ask the ports below, which `server` fills.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Protocol
 
 from catalog.card import ModelCard
 from catalog.index import CatalogIndex
 from catalog.media import MediaFacts, MediaKind
-
-JobState = Literal[
-    "planned",
-    "held",
-    "approved",
-    "queued",
-    "running",
-    "done",
-    "failed",
-    "cancelled",
-    "unconfirmed",
-]
-# States in which nothing more will happen on the platform.
-OVER: frozenset[JobState] = frozenset({"done", "failed", "cancelled"})
-
-BackendName = Literal["cloud", "emulator"]
-
-# What a job is that has parts of its own; empty for one run of a model.
-WholeKind = Literal["", "batch", "pipeline"]
+from tools.job_records import (
+    OVER,
+    BackendName,
+    Cancelled,
+    Cost,
+    Intent,
+    Job,
+    JobError,
+    JobPage,
+    JobQuery,
+    JobState,
+    Output,
+    Use,
+    WholeIntent,
+    WholeKind,
+)
+from tools.money_records import LedgerEntry, Spending, SpendingQuery, SpendingRow
 
 # fraction done (0 to 1, growing), what a person reads
 Progress = Callable[[float, str], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One result of a job.
-
-    *url* is where it came from (on the emulator a ``file:`` URI once it is home), *path* the local
-    file once saved. Text results carry *text* and no URL. Sizes are pixels, *bytes* the length,
-    *expires* an instant after which the URL may be gone.
-    """
-
-    kind: MediaKind
-    url: str = ""
-    path: str = ""
-    text: str = ""
-    media_type: str = ""
-    bytes: int | None = None
-    sha256: str = ""
-    width: int | None = None
-    height: int | None = None
-    seconds: float | None = None
-    fps: float | None = None
-    expires: datetime | None = None
-    problem: str = ""  # why the file is not home, or does not open
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a job cost or will cost, in dollars.
-
-    *dollars* is None where it is not known. ``estimated`` before the end, ``billed`` from billed
-    units times the unit price, ``simulated`` on the emulator.
-    """
-
-    kind: Literal["estimated", "billed", "simulated"]
-    dollars: Decimal | None
-    units: Decimal | None = None
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class JobError:
-    """Why a job failed. *charged* is None where it is not known."""
-
-    type: str
-    message: str
-    hint: str = ""
-    field: str = ""
-    retry_helps: bool = False
-    charged: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One paid or local piece of work as the journal holds it.
-
-    *arguments* are as sent. *note* says in plain words what a person should know of the state
-    (why it is held, what was found after a restart). *logs* is the tail, oldest first.
-
-    A job with a *kind* is a whole: its parts are jobs of their own, each with the id of its
-    *whole*, its *place* there (from 1) and, in a pipeline, its *name*. *seed* is what the model of
-    a part reports.
-    """
-
-    job_id: str
-    state: JobState
-    endpoint_id: str
-    backend: BackendName
-    account: str
-    origin: str
-    arguments: Mapping[str, Any]
-    created: datetime
-    saved: bool = False
-    request_id: str = ""
-    estimate_low: Decimal | None = None
-    estimate_high: Decimal | None = None
-    cost: Cost | None = None
-    submitted: datetime | None = None
-    started: datetime | None = None
-    ended: datetime | None = None
-    queue_position: int | None = None
-    outputs: tuple[Output, ...] = ()
-    logs: tuple[str, ...] = ()
-    error: JobError | None = None
-    note: str = ""
-    parents: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    asked_by: str = ""
-    delivered: bool = False
-    kind: WholeKind = ""
-    whole: str = ""
-    place: int = 0
-    name: str = ""
-    seed: int | None = None
-    repeated: bool = False  # this answer is an earlier job for an identical call
-
-    @property
-    def is_over(self) -> bool:
-        """Nothing more will happen on the platform (files may still be on their way home)."""
-        return self.state in OVER
-
-    @property
-    def is_settled(self) -> bool:
-        """Waiting longer brings nothing: over and saved, or waiting for a person."""
-        if self.state in ("held", "unconfirmed", "failed", "cancelled"):
-            return True
-        return self.state == "done" and (
-            self.saved or bool(self.kind) or any(output.problem for output in self.outputs)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """A place in the arguments of a step that an output of an earlier *step* will fill.
-
-    *number* counts outputs from 1; 0 is the first that serves as *kind* (``text`` for words).
-    """
-
-    path: tuple[str | int, ...]
-    step: str
-    number: int
-    kind: MediaKind
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What a caller wants done, checked and priced, before anything is paid.
-
-    *arguments* are complete and valid, media as URLs the backend can read. *identity* is the same
-    with content hashes in place of URLs that change; two intents of equal identity are one call.
-    *low* and *high* are dollars, None when the price is unknown. *max_dollars* is the caller's cap.
-    *save_to* is a folder, None for the media folder.
-    """
-
-    endpoint_id: str
-    arguments: Mapping[str, Any]
-    identity: Mapping[str, Any]
-    low: Decimal | None
-    high: Decimal | None
-    max_dollars: Decimal | None = None
-    parents: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    again: bool = False
-    webhook_url: str = ""
-    save_to: Path | None = None
-    asked_by: str = ""
-    name: str = ""
-    uses: tuple[Use, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class WholeIntent:
-    """Several intents that are checked, priced, capped and approved as one.
-
-    *arguments* are what the caller gave. At most *parallel* parts run at once, 0 for the person's
-    own setting. A part with `Intent.uses` waits for the parts that it names, one of a batch for
-    none. *parents*, *tags* and *asked_by* hold for all.
-    """
-
-    kind: Literal["batch", "pipeline"]
-    parts: tuple[Intent, ...]
-    arguments: Mapping[str, Any]
-    parallel: int = 0
-    max_dollars: Decimal | None = None
-    parents: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    again: bool = False
-    asked_by: str = ""
-
-    @property
-    def low(self) -> Decimal | None:
-        """The least that all parts cost together; None when one of them is not known."""
-        return _sum([part.low for part in self.parts])
-
-    @property
-    def high(self) -> Decimal | None:
-        """The most that all parts cost together; None when one of them is not known."""
-        return _sum([part.high for part in self.parts])
-
-    @property
-    def known(self) -> Decimal:
-        """The most that those parts cost together whose price is known."""
-        return sum((part.high for part in self.parts if part.high is not None), Decimal(0))
-
-
-def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:
-    known = [amount for amount in amounts if amount is not None]
-    return sum(known, Decimal(0)) if len(known) == len(amounts) else None
-
-
-@dataclass(frozen=True, slots=True)
-class JobQuery:
-    """Which jobs to list: every given filter must hold; newest first.
-
-    Without any, parts of wholes are left out: they would hide everything else.
-    """
-
-    state: str = ""
-    endpoint_id: str = ""
-    text: str = ""
-    tag: str = ""
-    since: datetime | None = None
-    related_to: str = ""
-    limit: int = 10
-    cursor: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class JobPage:
-    """A page of jobs, newest first; *next_cursor* is empty on the last."""
-
-    jobs: tuple[Job, ...]
-    next_cursor: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SpendingQuery:
-    """What to add up: jobs that count since an instant (None: all), by one of their marks."""
-
-    since: datetime | None = None
-    by: Literal["model", "day", "tag"] = "model"
-
-
-@dataclass(frozen=True, slots=True)
-class SpendingRow:
-    """Dollars of the *jobs* that share a mark: settled, and reserved for what is unfinished.
-
-    *unknown* counts jobs without a known price, which add nothing to the sums.
-    """
-
-    name: str
-    jobs: int
-    spent: Decimal
-    reserved: Decimal
-    unknown: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Spending:
-    """What went and what may still go, in dollars; the emulator's amounts are simulated.
-
-    *limits* holds what a person has set (``job``, ``day``, ``month``, ``approve_above``), *left*
-    what of ``day`` and ``month`` is neither spent nor reserved now, whatever period was asked for.
-    """
-
-    total: SpendingRow
-    rows: tuple[SpendingRow, ...]
-    limits: Mapping[str, Decimal]
-    left: Mapping[str, Decimal]
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """One job in the ledger: when it counts, and the dollars that are spent or still reserved.
-
-    *kind* is ``reserved``, ``estimated``, ``billed`` or ``simulated``; *dollars* None when unknown.
-    """
-
-    at: datetime
-    job_id: str
-    endpoint_id: str
-    backend: BackendName
-    state: JobState
-    kind: str
-    dollars: Decimal | None
-    tags: tuple[str, ...]
-    request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelled:
-    """What a cancellation did. *charged* is None where it is not known."""
-
-    job: Job
-    cancelled: bool
-    charged: bool | None
 
 
 class Jobs(Protocol):
