@@ -30,6 +30,7 @@ from tools.ports import (
     LedgerEntry,
     Media,
     Output,
+    PastRun,
     Picture,
     Placed,
     Progress,
@@ -133,6 +134,16 @@ class Annexe:
             raise self._problem or ActionableError("falkit is shutting down")
         return self._opened
 
+    async def past_runs(self, endpoint_id: str) -> Sequence[PastRun]:
+        """Return what past runs cost, as far as there is a journal that can be read."""
+        if self._opened is None and _mark(self.settings.home / "journal.db") == (0, 0):
+            return ()
+        try:
+            return await (await self.opened()).jobs.past_runs(endpoint_id)
+        except ActionableError as problem:
+            log.warning("past runs cannot be read: %s", problem)
+            return ()
+
     def close(self) -> None:
         """Let the rooms be closed in reverse; `closed` is set when they are."""
         self._closing.set()
@@ -170,7 +181,7 @@ class Annexe:
             mark = _mark(journal)
             if mark == (0, 0) or mark == seen or self._opened is not None:
                 continue
-            from server.jobs.store import has_unfinished
+            from server.jobs.journal import has_unfinished
 
             try:
                 if await anyio.to_thread.run_sync(has_unfinished, journal):
@@ -361,6 +372,10 @@ class LateJobs:
 
     async def spending(self, query: SpendingQuery) -> Spending:
         return await (await self._annexe.opened()).jobs.spending(query)
+
+    async def past_runs(self, endpoint_id: str) -> Sequence[PastRun]:
+        """Return nothing where there is no journal: a price needs no other room."""
+        return await self._annexe.past_runs(endpoint_id)
 
     async def cancel(self, job_id: str) -> Cancelled:
         return await (await self._annexe.opened()).jobs.cancel(job_id)

@@ -13,9 +13,8 @@ import anyio
 import pytest
 
 from server.jobs import journal as journals
-from server.jobs.journal import VERSION, JournalError, connect, open_journal
+from server.jobs.journal import VERSION, JournalError, connect, has_unfinished, open_journal
 from server.jobs.service import JOURNAL
-from server.jobs.store import has_unfinished
 from tests.jobs_platform import FolderPlatform, intent, jobs_in
 from tools.ports import JobQuery, SpendingQuery, WholeIntent
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from catalog.card import ModelCard
 from catalog.errors import ActionableError, ArgumentsError
+from catalog.history import with_history
 from catalog.limits import check_media
 from catalog.pricing import Estimate, estimate, price_words
 from catalog.schema import check
@@ -73,7 +74,9 @@ async def _quote(
         checked = check(card, arguments.arguments, whole=False)
         _, facts = await facts_of(call.rooms, checked)
         check_media(card, checked.media, facts)
+        past = await call.rooms.jobs.past_runs(card.endpoint_id)
         made = estimate(card, checked.arguments, facts, arguments.runs)
+        made = with_history(made, past, arguments.runs)
     except ActionableError as problem:
         if not comparing:
             raise

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from catalog.card import ModelCard
 from catalog.errors import ActionableError
+from catalog.history import with_history
 from catalog.index import CatalogIndex
 from catalog.limits import check_media
 from catalog.media import MediaFacts, MediaKind
@@ -128,7 +129,9 @@ async def prepare(rooms: Rooms, order: Order) -> Prepared:
     checked = check(order.card, order.arguments, prompt=order.prompt)
     given, facts = await facts_of(rooms, checked)
     check_media(order.card, checked.media, facts)
-    return Prepared(order, checked, given, estimate(order.card, checked.arguments, facts))
+    past = await rooms.jobs.past_runs(order.card.endpoint_id)
+    price = with_history(estimate(order.card, checked.arguments, facts), past)
+    return Prepared(order, checked, given, price)
 
 
 async def intent_of(call: Call, prepared: Prepared, begun: float) -> Intent:

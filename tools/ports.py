@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from catalog.card import ModelCard
+from catalog.history import PastRun
 from catalog.index import CatalogIndex
 from catalog.media import MediaFacts, MediaKind
 from tools.job_records import (
@@ -92,6 +93,10 @@ class Jobs(Protocol):
 
     async def spending(self, query: SpendingQuery) -> Spending:
         """Return what was spent, is reserved and is left, by model, day or tag."""
+        ...
+
+    async def past_runs(self, endpoint_id: str) -> Sequence[PastRun]:
+        """Return what the newest runs of an endpoint cost this account, newest first."""
         ...
 
     async def cancel(self, job_id: str) -> Cancelled:
@@ -226,6 +231,7 @@ __all__ = [
     "Media",
     "ModelCard",
     "Output",
+    "PastRun",
     "Picture",
     "Placed",
     "Progress",

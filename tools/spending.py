@@ -1,16 +1,19 @@
 """What was spent, is reserved and is left."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
 from pydantic import Field
 
+from catalog.history import drift, drift_words
 from tools.list_jobs import since
 from tools.ports import BackendName, Call, Spending, SpendingQuery, SpendingRow
 from tools.tool import Answer, Arguments, Result, Tool
 
 ROWS_SHOWN = 30
+DRIFTS_SOUGHT = 10
 
 
 class SpendingArguments(Arguments):
@@ -46,13 +49,14 @@ async def spending(call: Call, arguments: SpendingArguments) -> Answer:
     """Return the ledger of the backend in use, added up."""
     start = start_of(arguments.period)
     found = await call.rooms.jobs.spending(SpendingQuery(start, arguments.by))
+    drifts = await _drifts(call, found.rows[:DRIFTS_SOUGHT]) if arguments.by == "model" else []
     view = SpendingView(
         spent=float(found.total.spent),
         reserved=float(found.total.reserved),
         left={name: float(dollars) for name, dollars in found.left.items()},
         limits={name: float(dollars) for name, dollars in found.limits.items()},
         rows=[_shown(row) for row in found.rows[:ROWS_SHOWN]],
-        notes=_notes(call.rooms.backend, found),
+        notes=[*_notes(call.rooms.backend, found), *drifts],
     )
     return Answer(view, "\n".join(_lines(found, view, arguments.period.strip() or "month")))
 
@@ -95,6 +99,16 @@ def _notes(backend: BackendName, found: Spending) -> list[str]:
     if len(found.rows) > ROWS_SHOWN:
         notes.append(f"{len(found.rows) - ROWS_SHOWN} more rows; `falkit spending --csv` has all")
     return notes
+
+
+async def _drifts(call: Call, rows: Sequence[SpendingRow]) -> list[str]:
+    """Return which of the dearest models are billed otherwise than estimated."""
+    said: list[str] = []
+    for row in rows:
+        factor = drift(await call.rooms.jobs.past_runs(row.name))
+        if factor is not None:
+            said.append(f"{row.name}: {drift_words(factor)}")
+    return said[:3]
 
 
 def _lines(found: Spending, view: SpendingView, period: str) -> list[str]:

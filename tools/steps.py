@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from catalog.errors import ActionableError
 from catalog.expected import expected, makes
+from catalog.history import with_history
 from catalog.limits import check_media
 from catalog.media import MediaFacts, MediaKind
 from catalog.pricing import Estimate, estimate
@@ -132,7 +133,9 @@ async def _planned(
     check_media(card, here.media, facts)
     facts |= {use.path: _to_come(before[use.step], use) for use in uses if use.kind != "text"}
     order = Order(card, step.arguments)
+    past = await call.rooms.jobs.past_runs(card.endpoint_id)
     price = _price(order, checked, facts, [use.path for use in uses if use.kind == "text"])
+    price = with_history(price, past)
     return Planned(step.name, Prepared(order, here, given, price), uses, facts)
 
 

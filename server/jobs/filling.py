@@ -1,8 +1,9 @@
 """Filling: outputs of earlier steps become arguments of a later one, checked and priced again."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from catalog.history import PastRun, with_history
 from catalog.index import CatalogIndex
 from catalog.limits import check_media
 from catalog.media import MediaFacts, MediaKind
@@ -24,9 +25,15 @@ class Desk(Protocol):
 class Filler:
     """Completes the arguments of steps that use what earlier steps made."""
 
-    def __init__(self, catalog: CatalogIndex, desk: Desk) -> None:
+    def __init__(
+        self,
+        catalog: CatalogIndex,
+        desk: Desk,
+        past_runs: Callable[[str], Awaitable[Sequence[PastRun]]],
+    ) -> None:
         self._catalog = catalog
         self._desk = desk
+        self._past_runs = past_runs
 
     async def fill(self, part: Part, whole: Whole) -> Filled:
         """Return the arguments of *part* with every output it uses, and what they cost now.
@@ -50,7 +57,8 @@ class Filler:
         arguments: Mapping[str, Any] = with_media(part.job.arguments, urls)
         checked = check(card, arguments)
         check_media(card, checked.media, facts)
-        price = estimate(card, checked.arguments, facts)
+        past = await self._past_runs(card.endpoint_id)
+        price = with_history(estimate(card, checked.arguments, facts), past)
         return Filled(checked.arguments, price.low, price.high)
 
 

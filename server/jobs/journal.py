@@ -5,7 +5,7 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from server.home import make_private_file
 T = TypeVar("T")
 Act = Callable[[sqlite3.Connection], T]
 
-VERSION = 2
+VERSION = 3
 # How long a writer waits for another process, in seconds; BRIEF is for what is no loss.
 PATIENCE = 10.0
 BRIEF = 0.5
@@ -109,8 +109,12 @@ CREATE TABLE grants (
 ) WITHOUT ROWID;
 """
 
+_HISTORY = """
+CREATE INDEX jobs_by_model ON jobs (endpoint_id, job_id) WHERE state = 'done';
+"""
+
 # MIGRATIONS[n] turns a journal of version n into one of version n + 1.
-MIGRATIONS: dict[int, str] = {0: _SCHEMA, 1: _WHOLES}
+MIGRATIONS: dict[int, str] = {0: _SCHEMA, 1: _WHOLES, 2: _HISTORY}
 
 
 class JournalError(ActionableError):
@@ -343,3 +347,28 @@ def explained(problem: sqlite3.DatabaseError, path: Path) -> JournalError:
             hint="move it away and start again; what fal has run is listed on its dashboard",
         )
     return JournalError(f"the journal {str(path)!r} failed: {said[:120]}", hint="try again")
+
+
+def has_unfinished(path: Path) -> bool:
+    """Return whether the journal at *path* holds work for anybody, held or not. Blocks.
+
+    Jobs that wait for a person are no work. Nothing is written, and no journal is made.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    if not path.exists():
+        return False
+    try:
+        with closing(
+            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
+            row = connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM jobs"
+                " WHERE state IN ('planned', 'approved', 'queued', 'running'))"
+                " OR EXISTS (SELECT 1 FROM jobs WHERE keep_due IS NOT NULL)"
+                " OR EXISTS (SELECT 1 FROM jobs WHERE search_due IS NOT NULL)"
+            ).fetchone()
+            return bool(row[0])
+    except sqlite3.DatabaseError as problem:
+        raise explained(problem, path) from problem

@@ -13,6 +13,7 @@ from typing import Literal
 import anyio
 
 from catalog.errors import ActionableError
+from catalog.history import PastRun
 from catalog.index import CatalogIndex
 from server.jobs.admission import Rules
 from server.jobs.backend import Backend
@@ -82,7 +83,7 @@ async def open_jobs(
             Conductor(
                 store,
                 changes,
-                Filler(catalog, desk_of(store)) if desk_of is not None else None,
+                Filler(catalog, desk_of(store), store.past_runs) if desk_of is not None else None,
                 settings.media_folder,
                 pace,
                 settings.parallel,
@@ -248,6 +249,10 @@ class JournalJobs:
     async def list(self, query: JobQuery) -> JobPage:
         """Return a page of jobs, newest first."""
         return await self.store.page(query)
+
+    async def past_runs(self, endpoint_id: str) -> Sequence[PastRun]:
+        """Return what the newest runs of an endpoint cost this account, newest first."""
+        return await self.store.past_runs(endpoint_id)
 
     async def spending(self, query: SpendingQuery) -> Spending:
         """Return what was spent, is reserved and is left, by model, day or tag."""

@@ -3,18 +3,18 @@
 import logging
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Protocol
 
 import anyio
 
+from catalog.history import PastRun
 from server.jobs import leases, ledger, listing, pruning, spending, transactions, wholes
 from server.jobs.admission import Admitted, Rules, admit, why_held
-from server.jobs.journal import BRIEF, Act, Journal, JournalError, T, explained
+from server.jobs.history import past_runs
+from server.jobs.journal import BRIEF, Act, Journal, JournalError, T
 from server.jobs.leases import Beat, Claim, House
 from server.jobs.rows import Fields, job_of, now_ms, packed
 from server.jobs.transactions import STAY, Orphans, Step, Work
@@ -207,6 +207,10 @@ class JobStore(Protocol):
         """Return what was spent, is reserved and is left on the backend of this process."""
         ...
 
+    async def past_runs(self, endpoint_id: str) -> Sequence[PastRun]:
+        """Return what the newest runs of an endpoint cost this account, newest first."""
+        ...
+
     async def entries(self, since: datetime | None) -> Sequence[LedgerEntry]:
         """Return every job that counts since then on the backend of this process."""
         ...
@@ -397,6 +401,10 @@ class SqliteJobStore:
         now = datetime.now(UTC)
         return await self._journal.read(lambda c: spending.spending(c, self._rules, query, now))
 
+    async def past_runs(self, endpoint_id: str) -> Sequence[PastRun]:
+        backend, account = self._rules.backend, self._house.account
+        return await self._journal.read(lambda c: past_runs(c, backend, account, endpoint_id))
+
     async def entries(self, since: datetime | None) -> Sequence[LedgerEntry]:
         return await self._journal.read(
             lambda c: list(spending.entries(c, self._rules.backend, since))
@@ -423,28 +431,3 @@ class SqliteJobStore:
 
     def _until(self) -> int:
         return now_ms() + self._lease
-
-
-def has_unfinished(path: Path) -> bool:
-    """Return whether the journal at *path* holds work for anybody, held or not. Blocks.
-
-    Jobs that wait for a person are no work. Nothing is written, and no journal is made.
-
-    Raises:
-        JournalError: it cannot be read.
-    """
-    if not path.exists():
-        return False
-    try:
-        with closing(
-            sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        ) as connection:
-            row = connection.execute(
-                "SELECT EXISTS (SELECT 1 FROM jobs"
-                " WHERE state IN ('planned', 'approved', 'queued', 'running'))"
-                " OR EXISTS (SELECT 1 FROM jobs WHERE keep_due IS NOT NULL)"
-                " OR EXISTS (SELECT 1 FROM jobs WHERE search_due IS NOT NULL)"
-            ).fetchone()
-            return bool(row[0])
-    except sqlite3.DatabaseError as problem:
-        raise explained(problem, path) from problem
