@@ -187,6 +187,13 @@ class Settings:
         None,
         "no limit",
     )
+    provenance: bool = setting(
+        "FALKIT_PROVENANCE",
+        "write prompt, model, request and seed into PNG, JPEG, WebP, MP4 and MOV files",
+        _switch,
+        True,
+        "on",
+    )
     previews: bool = setting(
         "FALKIT_PREVIEWS", "put a small picture into answers", _switch, True, "on"
     )

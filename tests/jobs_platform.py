@@ -196,7 +196,8 @@ def settings_in(home: Path, **environ: str) -> Settings:
     given = {f"FALKIT_{name.upper()}": value for name, value in environ.items()}
     if key := given.pop("FALKIT_KEY", ""):
         given |= {"FALKIT_BACKEND": "cloud", "FAL_KEY": key}
-    return Settings.read({"FALKIT_BACKEND": "emulator", **given, "FALKIT_HOME": str(home)})
+    usual = {"FALKIT_BACKEND": "emulator", "FALKIT_PROVENANCE": "off"}  # files as they came
+    return Settings.read({**usual, **given, "FALKIT_HOME": str(home)})
 
 
 def intent(prompt: str = "a red fox", dollars: str | None = "0.05", **more: Any) -> Intent:

@@ -50,7 +50,9 @@ class Output:
     seconds: float | None = None
     fps: float | None = None
     expires: datetime | None = None
+    has_sound: bool | None = None  # of a video
     problem: str = ""  # why the file is not home, or does not open
+    remark: str = ""  # what a look at the file showed, such as a black picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,10 @@ class Job:
     (why it is held, what was found after a restart). *logs* is the tail, oldest first.
 
     A job with a *kind* is a whole: its parts are jobs of their own, each with the id of its
-    *whole*, its *place* there (from 1) and, in a pipeline, its *name*. *seed* is what the model of
-    a part reports.
+    *whole*, its *place* there (from 1) and, in a pipeline, its *name*. *seed* is what the model
+    reports. *outlook* says in plain words what is unusual of one that is not home yet, measured by
+    earlier runs of its model. *elsewhere*: this process, with its key and backend, has no hand in
+    it.
     """
 
     job_id: str
@@ -122,6 +126,16 @@ class Job:
     name: str = ""
     seed: int | None = None
     repeated: bool = False  # this answer is an earlier job for an identical call
+    outlook: str = ""
+    elsewhere: bool = False
+
+    @property
+    def used_seed(self) -> int | None:
+        """The seed that the model reported, else the one that was asked for."""
+        asked = self.arguments.get("seed")
+        if self.seed is not None:
+            return self.seed
+        return asked if isinstance(asked, int) and not isinstance(asked, bool) else None
 
     @property
     def is_over(self) -> bool:

@@ -1,12 +1,14 @@
 """Where a job stands, and its files when it is done."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from tools.job_view import JobView, job_answer
 from tools.naming import meant
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Tool
-from tools.whole_view import PartRow, whole_answer
+from tools.whole_view import OBJECTS, PartRow, whole_answer
 
 
 class StatusArguments(Arguments):
@@ -22,8 +24,8 @@ class StatusArguments(Arguments):
 class StatusView(JobView):
     """A job; a batch has items, a pipeline steps."""
 
-    items: list[PartRow] = []
-    steps: list[PartRow] = []
+    items: Annotated[list[PartRow], OBJECTS] = []
+    steps: Annotated[list[PartRow], OBJECTS] = []
 
 
 async def job_status(call: Call, arguments: StatusArguments) -> Answer:

@@ -31,7 +31,9 @@ class OutputView(Result):
     width: int | None = None
     height: int | None = None
     seconds: float | None = None
+    has_sound: bool | None = None
     problem: str = ""
+    remark: str = ""
 
 
 class CostView(Result):
@@ -64,6 +66,7 @@ class JobView(Result):
     outputs: list[OutputView] = []
     cost: CostView | None = None
     error: ErrorView | None = None
+    seed: int | None = None
     queue_position: int | None = None
     logs: list[str] = []
     notes: list[str] = []
@@ -73,8 +76,7 @@ class JobView(Result):
     def of(cls, job: Job, notes: tuple[str, ...] = (), *, logs: bool = False) -> "JobView":
         """Return *job* as a caller sees it, with *notes* on how it came about."""
         told = [*notes]
-        if job.note:
-            told.append(job.note)
+        told += [note for note in (job.note, job.outlook) if note]
         outputs = job.outputs[:OUTPUTS_SHOWN]
         texts = sum(1 for output in outputs if output.text)
         share = min(TEXT_SHOWN, TEXTS_SHOWN // max(texts, 1))
@@ -97,6 +99,7 @@ class JobView(Result):
                 retry_helps=job.error.retry_helps,
                 charged=job.error.charged,
             ),
+            seed=None if job.kind else job.used_seed,
             queue_position=job.queue_position if job.state == "queued" else None,
             logs=[line[:200] for line in job.logs[-LOGS_SHOWN:]] if logs else [],
             notes=told,
@@ -149,7 +152,9 @@ def output_view(output: Output, most: int = TEXT_SHOWN) -> OutputView:
         width=output.width,
         height=output.height,
         seconds=output.seconds,
+        has_sound=output.has_sound,
         problem=output.problem,
+        remark=output.remark,
     )
 
 
@@ -203,6 +208,8 @@ def job_words(view: JobView) -> str:
     lines = [f"{view.job_id} {view.state} | {view.endpoint_id} | {where}{cost}"]
     if view.state == "done":
         lines[0] += " | saved" if view.saved else " | not saved"
+    if view.seed is not None:
+        lines[0] += f" | seed {view.seed}"
     if view.queue_position is not None:
         lines.append(f"place in the queue: {view.queue_position}")
     lines += [
@@ -226,13 +233,16 @@ def _output_words(output: OutputView) -> str:
         facts.append(f"{output.width}x{output.height}")
     if output.seconds:
         facts.append(f"{output.seconds:g} s")
+    if output.has_sound is not None:
+        facts.append("with sound" if output.has_sound else "without sound")
     if output.bytes:
         small = output.bytes < 1024
         facts.append(f"{output.bytes} bytes" if small else f"{output.bytes / 1024:.0f} KB")
     # What a model wrote stands indented, so that none of it reads like a line of ours.
     place = output.path or output.url or output.text.replace("\n", "\n   ")
     problem = f" PROBLEM: {output.problem}" if output.problem else ""
-    return f"{' '.join(facts)}: {place}{problem}"
+    remark = f" NOTE: {output.remark}" if output.remark else ""
+    return f"{' '.join(facts)}: {place}{problem}{remark}"
 
 
 async def job_answer(

@@ -11,9 +11,10 @@ from tools.tool import Answer, Result
 
 ROWS_SHOWN = 25
 TEXT_SHOWN = 160
+REMARKS_SHOWN = 5
 # What `generate` and `job_status` spell out field by field; hosts need not read it again.
 _OBJECT = WithJsonSchema({"type": "object"})
-_OBJECTS = WithJsonSchema({"type": "array", "items": {"type": "object"}})
+OBJECTS = WithJsonSchema({"type": "array", "items": {"type": "object"}})
 
 
 class PartRow(Result):
@@ -34,7 +35,7 @@ class PartRow(Result):
 class ShortJobView(JobView):
     """A job, whose fields other tools describe."""
 
-    outputs: Annotated[list[OutputView], _OBJECTS] = []
+    outputs: Annotated[list[OutputView], OBJECTS] = []
     cost: Annotated[CostView | None, _OBJECT] = None
     error: Annotated[ErrorView | None, _OBJECT] = None
 
@@ -42,13 +43,13 @@ class ShortJobView(JobView):
 class BatchView(ShortJobView):
     """A batch with its items."""
 
-    items: Annotated[list[PartRow], _OBJECTS] = []
+    items: Annotated[list[PartRow], OBJECTS] = []
 
 
 class PipelineView(ShortJobView):
     """A pipeline with its steps."""
 
-    steps: Annotated[list[PartRow], _OBJECTS] = []
+    steps: Annotated[list[PartRow], OBJECTS] = []
 
 
 async def whole_answer(
@@ -59,6 +60,7 @@ async def whole_answer(
     rows = [_row(part) for part in _shown(parts)]
     if len(parts) > len(rows):
         notes = (*notes, f"{len(parts) - len(rows)} more parts; the table has all when it is done")
+    notes = (*notes, *_remarks(parts))
     told = await job_answer(call.rooms.media, job, notes, logs=logs, preview=call.rooms.previews)
     fields = JobView.of(job, notes, logs=logs).model_dump()
     view = (
@@ -69,6 +71,18 @@ async def whole_answer(
     places = [part.place for part in _shown(parts)]
     lines = [_words(place, row) for place, row in zip(places, rows, strict=True)]
     return Answer(view, "\n".join([told.text, *lines]), told.pictures, is_error=told.is_error)
+
+
+def _remarks(parts: Sequence[Job]) -> list[str]:
+    """Return what is odd about the files of *parts*, for the first few of them."""
+    odd = [
+        f"{part.name or f'item {part.place}'}: {output.remark}"
+        for part in parts
+        for output in part.outputs
+        if output.remark
+    ]
+    more = [f"{len(odd) - REMARKS_SHOWN} more files look odd"] if len(odd) > REMARKS_SHOWN else []
+    return [*odd[:REMARKS_SHOWN], *more]
 
 
 def _shown(parts: Sequence[Job]) -> list[Job]:
@@ -83,7 +97,6 @@ def _row(part: Job) -> PartRow:
     seconds = None
     if part.submitted is not None and part.ended is not None:
         seconds = round((part.ended - part.submitted).total_seconds(), 1)
-    asked = part.arguments.get("seed")
     return PartRow(
         job_id=part.job_id,
         name=part.name,
@@ -93,7 +106,7 @@ def _row(part: Job) -> PartRow:
         text=first.text[:TEXT_SHOWN] if first is not None else "",
         dollars=cost.dollars if cost is not None else None,
         seconds=seconds,
-        seed=part.seed if part.seed is not None else asked if isinstance(asked, int) else None,
+        seed=part.used_seed,
         error=part.error.message[:200] if part.error is not None else "",
     )
 

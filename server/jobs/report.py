@@ -135,19 +135,13 @@ def table(whole: Whole, folder: Path, holder: str) -> Output:
                 "" if dollars is None else f"{dollars:f}",
                 cost.kind if cost is not None else "",
                 seconds_of(job),
-                seed_of(job),
+                job.used_seed,
                 " ".join(paths),
                 job.error.message if job.error is not None else "",
             )
         )
     output = _saved(whole.job, 2, ".csv", text.getvalue().encode(), (folder, holder))
     return replace(output, kind="file", media_type="text/csv")
-
-
-def seed_of(job: Job) -> int | None:
-    """Return the seed that the model reported, else the one that was asked for."""
-    asked = job.arguments.get("seed")
-    return job.seed if job.seed is not None else asked if isinstance(asked, int) else None
 
 
 def last_outputs(whole: Whole) -> tuple[Output, ...]:
@@ -163,7 +157,7 @@ def _tile(part: Part) -> Tile:
     caption = f"{job.place}. {job.endpoint_id.removeprefix('fal-ai/')}"
     if job.state != "done":
         caption = f"{job.place}. {job.state}: {job.endpoint_id.removeprefix('fal-ai/')}"
-    elif (seed := seed_of(job)) is not None:
+    elif (seed := job.used_seed) is not None:
         caption = f"{caption} · seed {seed}"
     return Tile(caption, Path(shown.path) if shown is not None else None)
 

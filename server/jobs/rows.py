@@ -96,6 +96,7 @@ def job_of(row: sqlite3.Row) -> Job:
         whole=row["whole"],
         place=row["place"],
         name=row["name"],
+        seed=_seed(row["result"]),
     )
 
 
@@ -174,10 +175,26 @@ def _plain(value: object) -> object:
             return str(value)
 
 
+_OUTPUT_FIELDS = frozenset(entry.name for entry in fields(Output))
+
+
 def _output(entry: dict[str, Any]) -> Output:
     if "expires" in entry:
         entry["expires"] = datetime.fromisoformat(entry["expires"])
-    return Output(**entry)
+    # A newer falkit on the same journal may know more of an output.
+    return Output(**{name: value for name, value in entry.items() if name in _OUTPUT_FIELDS})
+
+
+def _seed(result: str | None) -> int | None:
+    """Return the seed that a model's output names, None where it names none."""
+    if not result or '"seed"' not in result:
+        return None
+    try:
+        entry: Any = json.loads(result)
+    except (ValueError, RecursionError):
+        return None
+    seed = cast("dict[str, object]", entry).get("seed") if isinstance(entry, dict) else None
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
 
 
 def _cost(text: str | None) -> Cost | None:

@@ -78,7 +78,14 @@ async def open_jobs(
         skills = Skills(
             Submitter(store, backend, changes.changed),
             Follower(store, backend, catalog, changes.changed, pace),
-            Keeper(store, backend, settings.media_folder, changes.changed, pace.keep_again),
+            Keeper(
+                store,
+                backend,
+                settings.media_folder,
+                changes.changed,
+                pace.keep_again,
+                settings.provenance,
+            ),
             Finder(store, backend, changes.changed),
             Conductor(
                 store,

@@ -164,8 +164,7 @@ def whole(connection: sqlite3.Connection, job_id: str) -> Whole:
     """
     row = found(connection, job_id)
     rows = connection.execute(
-        "SELECT *, json_extract(result, '$.seed') AS seed FROM jobs"
-        " WHERE whole = ? AND whole != '' ORDER BY place",
+        "SELECT * FROM jobs WHERE whole = ? AND whole != '' ORDER BY place",
         (row["job_id"],),
     ).fetchall()
     parts = tuple(_part(one) for one in rows)
@@ -173,9 +172,8 @@ def whole(connection: sqlite3.Connection, job_id: str) -> Whole:
 
 
 def _part(row: sqlite3.Row) -> Part:
-    seed = row["seed"]
     return Part(
-        job=replace(job_of(row), seed=seed if isinstance(seed, int) else None),
+        job=job_of(row),
         sent=row["submitting"] is not None,
         sought=row["state"] == "unconfirmed" and row["search_due"] is not None,
         uses=tuple(

@@ -1,0 +1,226 @@
+"""What came home is looked at: what is black, silent or short is said, and where it is from."""
+
+import hashlib
+import io
+import json
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from server.fal.wire import Downloaded, Result
+from server.media.noticing import noticed
+from server.media.probe import probe
+from server.media.provenance import inscribed, packet
+from tests.house import connected, record, words
+from tests.jobs_platform import FolderPlatform, intent, jobs_in
+from tests.made_media import glb, picture, sound, video
+from tools.job_view import JobView, job_words
+from tools.ports import Job
+
+FACTS = {"prompt": 'a "red" fox & <friends> 🦊', "model": "fal-ai/flux/dev", "seed": "7"}
+
+
+class Studio(FolderPlatform):
+    """A platform whose model answers with files at hand, by their names."""
+
+    def __init__(self, folder: Path, *files: Path, **answer: Any) -> None:
+        super().__init__(folder, runs=0)
+        self.files = {path.name: path for path in files}
+        self.answer = answer
+
+    async def result(self, endpoint_id: str, request_id: str) -> Result:
+        shown = [{"url": f"https://files.test/{name}"} for name in self.files]
+        self.output = {"files": shown, **self.answer}
+        return await super().result(endpoint_id, request_id)
+
+    async def download(self, url: str, target: Path, *, max_bytes: int | None = None) -> Downloaded:
+        data = self.files[url.rpartition("/")[2]].read_bytes()
+        target.write_bytes(data)
+        return Downloaded(len(data), hashlib.sha256(data).hexdigest(), "")
+
+
+async def brought(home: Path, *files: Path, provenance: str = "on", **answer: Any) -> Job:
+    """Return the job whose model answered with *files*, when they are home."""
+    studio = Studio(home / "platform", *files, **answer)
+    async with jobs_in(home / "home", studio, provenance=provenance) as jobs:
+        return await jobs.wait((await jobs.start(intent())).job_id, 10)
+
+
+def black(path: Path, size: tuple[int, int] = (64, 48)) -> Path:
+    Image.new("RGB", size).save(path)
+    return path
+
+
+async def test_a_black_picture_is_saved_and_said_to_be_black(tmp_path: Path) -> None:
+    job = await brought(
+        tmp_path,
+        black(tmp_path / "black.png"),
+        picture(tmp_path / "fox.png"),
+        has_nsfw_concepts=[True, False],
+        seed=41,
+    )
+
+    assert job.saved
+    assert [output.remark for output in job.outputs] == [
+        "nearly black; the model's safety check flagged it",
+        "",
+    ]
+    view = JobView.of(job)
+    assert view.outputs[0].remark == "nearly black; the model's safety check flagged it"
+    assert "NOTE: nearly black" in job_words(view)
+    assert view.seed == 41
+    assert "seed 41" in job_words(view)
+
+
+async def test_a_film_of_black_frames_and_a_silent_sound_are_said_to_be_so(tmp_path: Path) -> None:
+    job = await brought(
+        tmp_path,
+        video(tmp_path / "black.mp4", colour="black"),
+        video(tmp_path / "disc.mp4"),
+        sound(tmp_path / "silence.wav", level=0.0),
+        sound(tmp_path / "tone.wav"),
+        video(tmp_path / "with-sound.mp4", sound=True),
+    )
+
+    assert [output.remark for output in job.outputs] == [
+        "every frame looked at (5) is nearly black",
+        "",
+        "it is silent",
+        "",
+        "",
+    ]
+    assert [output.has_sound for output in job.outputs] == [False, False, None, None, True]
+
+
+async def test_less_than_the_platform_told_of_is_said(tmp_path: Path) -> None:
+    path = picture(tmp_path / "fox.png")
+    size = path.stat().st_size
+
+    class Boasting(Studio):
+        async def result(self, endpoint_id: str, request_id: str) -> Result:
+            made = await super().result(endpoint_id, request_id)
+            made.output["files"][0]["file_size"] = size + 1000
+            return made
+
+    async with jobs_in(tmp_path / "home", Boasting(tmp_path / "platform", path)) as jobs:
+        job = await jobs.wait((await jobs.start(intent())).job_id, 10)
+
+    assert (
+        job.outputs[0].remark == f"{size:,} bytes came of {size + 1000:,} that the platform told of"
+    )
+
+
+async def test_the_same_mesh_under_two_names_is_one_output(tmp_path: Path) -> None:
+    mesh = glb(tmp_path / "model.glb")
+    twin = tmp_path / "twin.glb"
+    twin.write_bytes(mesh.read_bytes())
+    first, second = picture(tmp_path / "a.png"), tmp_path / "b.png"
+    second.write_bytes(first.read_bytes())
+    job = await brought(tmp_path, mesh, twin, first, second)
+
+    assert [output.kind for output in job.outputs] == ["3d", "image", "image"]
+    media = tmp_path / "home" / "media"
+    assert len(list(media.glob("*.glb"))) == 1
+    assert len(list(media.glob("*.glb.json"))) == 1
+    assert not list(media.glob(".falkit-*"))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "b.webp", "a.mp4", "a.mov"])
+def test_where_a_file_is_from_is_written_into_it_and_nothing_else_changes(
+    tmp_path: Path, name: str
+) -> None:
+    path, marked = tmp_path / name, tmp_path / f"marked-{name}"
+    if name.startswith("a.m"):
+        video(path)
+    else:
+        picture(path) if name != "b.webp" else Image.new("RGBA", (30, 20), "#80ff0080").save(
+            path, lossless=True
+        )
+    before = probe(path)
+
+    assert inscribed(path, before.media_type, FACTS, marked)
+
+    after = probe(marked)
+    assert (after.width, after.height, after.seconds, after.media_type) == (
+        before.width, before.height, before.seconds, before.media_type,
+    )  # fmt: skip
+    assert packet(FACTS) in marked.read_bytes()
+    if before.kind == "image":
+        with Image.open(marked) as new, Image.open(path) as old:
+            assert new.convert("RGBA").tobytes() == old.convert("RGBA").tobytes()
+            assert b"fal-ai/flux/dev" in new.info.get("xmp", b"") or name == "a.png"
+    else:
+        assert marked.read_bytes().startswith(path.read_bytes())
+    again = tmp_path / "again"
+    assert not inscribed(marked, before.media_type, FACTS, again)
+    assert not again.exists()
+
+
+def test_what_is_signed_or_odd_stays_as_it_came(tmp_path: Path) -> None:
+    plain = picture(tmp_path / "a.png").read_bytes()
+    body = b"caBX" + b"signed"
+    chunk = struct.pack(">I", 6) + body + struct.pack(">I", zlib.crc32(body))
+    odd = {
+        "image/png": [plain[:33] + chunk + plain[33:], plain + b"behind the end", plain[:40]],
+        "image/jpeg": [b"\xff\xd8\xff\xeb\0\4ab\xff\xda", b"\xff\xd8", b""],
+        "image/webp": [b"RIFF\0\0\0\0WEBPVP8 ", b""],
+        "video/mp4": [b"\0\0\0\0mdat", b"\0\0\0\x08mfra", b"\0\0\0\x10uuid12345678"],
+        "audio/mpeg": [b"ID3"],
+    }
+    for media_type, files in odd.items():
+        for data in files:
+            path = tmp_path / "odd"
+            path.write_bytes(data)
+            assert not inscribed(path, media_type, FACTS, tmp_path / "never")
+    assert not (tmp_path / "never").exists()
+
+
+async def test_the_note_beside_a_file_keeps_the_hash_of_what_fal_delivered(tmp_path: Path) -> None:
+    source = picture(tmp_path / "fox.png")
+    marked = await brought(tmp_path / "on", source, seed=3)
+    plain = await brought(tmp_path / "off", source, provenance="off")
+
+    data = source.read_bytes()
+    delivered = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    for job in (marked, plain):
+        path = Path(job.outputs[0].path)
+        note = json.loads(path.with_name(f"{path.name}.json").read_text())
+        assert note["delivered"] == delivered
+        assert note["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert job.outputs[0].bytes == path.stat().st_size
+    assert Path(plain.outputs[0].path).read_bytes() == data
+    text = Image.open(io.BytesIO(Path(marked.outputs[0].path).read_bytes()))
+    text.load()
+    told = str(text.info["XML:com.adobe.xmp"])
+    assert 'falkit:prompt="a red fox"' in told
+    assert f'falkit:request="{marked.request_id}"' in told
+    assert 'falkit:seed="3"' in told
+    assert str(tmp_path) not in told
+
+
+def test_a_look_never_fails(tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png")
+    facts = probe(path)
+    path.write_bytes(path.read_bytes()[:50])
+    assert noticed(path, facts) == ""
+    path.unlink()
+    assert noticed(path, facts) == ""
+
+
+async def test_over_the_protocol_a_job_tells_its_seed(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        answer = await client.call_tool(
+            "generate",
+            {
+                "endpoint_id": "fal-ai/flux/schnell",
+                "prompt": "a fox",
+                "arguments": {"seed": 11, "image_size": {"width": 64, "height": 64}},
+            },
+        )
+    made = record(answer)
+    assert made["seed"] == 11
+    assert "seed 11" in words(answer)
