@@ -179,22 +179,28 @@ def cost_view(job: Job) -> CostView | None:
 
 def next_step(job: Job) -> str:
     """Return the one thing to do next, or nothing when nothing is left to do."""
+    status = f'job_status {{"job_id":"{job.job_id}"'
     match job.state:
-        case "planned" | "approved" | "queued" | "running":
-            return f'job_status {{"job_id":"{job.job_id}","wait_seconds":45}}; do not resubmit'
         case "held":
-            return (
-                f"a person runs `falkit approve {job.job_id}` in a terminal; "
-                f'then job_status {{"job_id":"{job.job_id}"}}'
-            )
+            then = f"a falkit of {_owner(job)} sends it" if job.elsewhere else f"{status}}}"
+            return f"a person runs `falkit approve {job.job_id}` in a terminal; then {then}"
+        case _ if job.elsewhere:
+            return f"{_owner(job)} has it: follow it from a falkit set up so; do not resubmit"
+        case "planned" | "approved" | "queued" | "running":
+            return f'{status},"wait_seconds":45}}; do not resubmit'
         case "unconfirmed":
             return "ask the person before running it again: the first may have been charged"
         case "done" if not job.saved:
-            return f'files are not home yet: job_status {{"job_id":"{job.job_id}"}} tries again'
+            return f"files are not home yet: {status}}} tries again"
         case "failed" if job.error is not None and job.error.retry_helps:
             return "the same call may succeed later"
         case _:
             return ""
+
+
+def _owner(job: Job) -> str:
+    """Return whose a job is that this process has no hand in."""
+    return "the emulator" if job.backend == "emulator" else "another key or address of fal"
 
 
 def job_words(view: JobView) -> str:

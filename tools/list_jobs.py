@@ -54,6 +54,7 @@ class JobRow(Result):
     backend: str = ""
     tags: list[str] = []
     parents: list[str] = []
+    note: str = ""
 
 
 class JobList(Result):
@@ -152,6 +153,7 @@ def _row(job: Job) -> JobRow:
         backend=job.backend,
         tags=list(job.tags),
         parents=list(job.parents)[:PARENTS_SHOWN],
+        note=job.outlook,
     )
 
 
@@ -164,7 +166,8 @@ def _words(row: JobRow) -> str:
     if row.parents:
         parts.append(f"from {', '.join(row.parents)}")
     more = [f"{row.more_files} more files"] if row.more_files else []
-    return " | ".join([*parts, *row.files, *more])
+    note = [row.note] if row.note else []
+    return " | ".join([*parts, *row.files, *more, *note])
 
 
 LIST_JOBS = Tool(

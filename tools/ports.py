@@ -42,10 +42,12 @@ class Jobs(Protocol):
         """Write *intent* down, reserve its price, submit it, and return the job.
 
         An identical earlier call that is unfinished, or whose end no caller saw, is returned
-        instead (`Job.repeated`) unless `Intent.again`. Over an approval limit the job is ``held``.
+        instead (`Job.repeated`) unless `Intent.again`. Over an approval limit the job is ``held``;
+        ``unconfirmed`` when the answer to the submit was lost, still ``planned`` when it takes
+        more than some 15 seconds: the submit goes on, and `wait` tells how it went.
 
         Raises:
-            OverBudgetError: a budget or *max_dollars* does not allow it; nothing was sent.
+            OverBudgetError: a budget or *max_dollars* does not allow it; nothing was submitted.
             BackendError: the platform refused the submit; the job is ``failed``.
         """
         ...
@@ -172,7 +174,9 @@ class Media(Protocol):
         """Return a URL under which the backend can read *given*, uploading its bytes once.
 
         Raises:
-            BackendError: the upload failed.
+            MediaError: the file is gone, or not what was looked at any more.
+            BackendError: the upload failed, or takes longer than a call may; then it goes on, and
+                the next call for the same bytes finds it.
         """
         ...
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Literal
 
 import anyio
@@ -27,6 +26,8 @@ from server.jobs.journal import open_journal
 from server.jobs.keeper import Keeper
 from server.jobs.leases import House
 from server.jobs.ledger import Limits
+from server.jobs.outcome import outcome
+from server.jobs.outlook import Outlooks
 from server.jobs.pace import PACE, Pace
 from server.jobs.shield import shielded
 from server.jobs.store import JobStore, SqliteJobStore
@@ -99,7 +100,7 @@ async def open_jobs(
         failure: Exception | None = None  # a task group would wrap what its body raises
         async with anyio.create_task_group() as group:
             hands = Hands(group, store, skills, pace)
-            jobs = JournalJobs(store, backend, hands, changes, pace)
+            jobs = JournalJobs(store, backend, hands, changes, pace, Outlooks(journal, house))
             group.start_soon(changes.watch)
             group.start_soon(jobs.tend)
             if settings.keep_days is not None:
@@ -137,13 +138,20 @@ class JournalJobs:
     """The `Jobs` port on a journal that many processes share."""
 
     def __init__(
-        self, store: JobStore, backend: Backend, hands: Hands, changes: Changes, pace: Pace
+        self,
+        store: JobStore,
+        backend: Backend,
+        hands: Hands,
+        changes: Changes,
+        pace: Pace,
+        outlooks: Outlooks,
     ) -> None:
         self.store = store
         self._backend = backend
         self._hands = hands
         self._changes = changes
         self._pace = pace
+        self._outlooks = outlooks
         self._busy = True
         self._look_now = anyio.Event()
 
@@ -153,7 +161,7 @@ class JournalJobs:
         An identical earlier call that is unfinished, or whose end no caller saw, is returned
         instead (`Job.repeated`) unless `Intent.again`. Over an approval limit the job is ``held``,
         when the answer to the submit is lost it is ``unconfirmed``, and when that answer takes
-        long it is still ``planned``.
+        long (`Pace.submit_wait`) it is still ``planned``.
 
         Raises:
             OverBudgetError: a budget or *max_dollars* does not allow it; nothing was sent.
@@ -217,6 +225,10 @@ class JournalJobs:
         Raises:
             UnknownJobError: no such job.
         """
+        (job,) = await self._outlooks.of([await self._waited(job_id, seconds, progress)])
+        return job
+
+    async def _waited(self, job_id: str, seconds: float, progress: Progress | None) -> Job:
         job = await self.find(job_id)
         if seconds <= 0:
             return job
@@ -255,7 +267,8 @@ class JournalJobs:
 
     async def list(self, query: JobQuery) -> JobPage:
         """Return a page of jobs, newest first."""
-        return await self.store.page(query)
+        page = await self.store.page(query)
+        return replace(page, jobs=await self._outlooks.of(page.jobs))
 
     async def past_runs(self, endpoint_id: str) -> Sequence[PastRun]:
         """Return what the newest runs of an endpoint cost this account, newest first."""
@@ -424,21 +437,3 @@ class JournalJobs:
 def not_ours(problem: Exception) -> bool:
     """Return whether *problem* is a mistake of falkit, whose stack belongs into the log."""
     return not isinstance(problem, ActionableError)
-
-
-def outcome(job: Job) -> Cancelled:
-    """Return what a cancellation came to, from where *job* stands; None is not known."""
-    if job.state == "cancelled":
-        free = job.started is None or (job.cost is not None and job.cost.dollars == Decimal(0))
-        return Cancelled(job, cancelled=True, charged=False if free else _billed(job))
-    charged = job.error.charged if job.error is not None else _billed(job)
-    return Cancelled(job, cancelled=False, charged=charged)
-
-
-def _billed(job: Job) -> bool | None:
-    """Return whether money went for *job*; None while that is not known."""
-    if job.backend == "emulator" and job.is_over:
-        return False
-    if job.cost is None or job.cost.kind != "billed" or job.cost.dollars is None:
-        return None
-    return job.cost.dollars > 0
