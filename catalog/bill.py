@@ -50,6 +50,22 @@ def total(work: Work, price: Mapping[str, Any]) -> tuple[Span | None, str]:
     return dollars, " ".join(bill.parts).removeprefix("+ ")
 
 
+def usual_amount(work: Work, price: Mapping[str, Any]) -> tuple[Span, str, bool]:
+    """Return the dollars of one unit for *work*, the unit in words, and whether a tier set them."""
+    bill = Bill(work, price, tiers_of(work, price.get("qualifiers") or ()))
+    tiers = [
+        tier for tier in bill.tiers if _is_plain(tier) and _unit_of(tier, bill.unit) == bill.unit
+    ]
+    chosen = chosen_tiers(work, tiers, _active(bill))
+    rule = {**price, **(chosen[0].rule if chosen else {})}
+    amounts = [Span.of(tier.rule["amount"]) for tier in chosen] or [Span.of(price["amount"])]
+    return (
+        hull_of(amounts) * _factor(bill),
+        unit_words(bill.unit, rule.get("quantity")),
+        bool(tiers),
+    )
+
+
 def _unit_of(tier: Tier, unit: str) -> str:
     return tier.rule.get("unit") or unit
 

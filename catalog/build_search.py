@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from catalog.bill import usual_amount
 from catalog.build_facts import Facts, facts_of
 from catalog.build_lexicon import (
     LexiconError,
@@ -22,15 +23,14 @@ from catalog.build_lexicon import (
     rows,
 )
 from catalog.card import ModelCard
+from catalog.describe import example_arguments
+from catalog.pricing import price_words
+from catalog.quantity import Work
+from catalog.schema import with_defaults
 from catalog.search_tables import (
-    CHARACTERS,
     FORMAT,
-    HEIGHTS,
     LONG_LIST,
     PARTS,
-    PICTURE,
-    REQUEST,
-    SECOND,
     media_bits,
 )
 from catalog.search_text import is_unspaced, name_parts, plain, segments, stem
@@ -267,7 +267,7 @@ class _Index:
         card = self.cards[at]
         said = card.variant.lower() in card.title.lower()
         title = card.title if said else f"{card.title} {card.variant}"
-        cells = (title, card.summary, usual_price(card, self.facts[at]))
+        cells = (title, card.summary, usual_price(card))
         return ("\t".join(" ".join(cell.split()) for cell in cells) + "\n").encode()
 
     def _spelling(self) -> list[str]:
@@ -368,19 +368,27 @@ def _months(day: str | None) -> int:
     return (when.year - 2000) * 12 + when.month - 1
 
 
-def usual_price(card: ModelCard, fact: Facts) -> str:
-    """Return the price of *card* at its defaults in a few words."""
-    if card.price is None:
-        return "price unknown"
-    amount = fact.prices[fact.usual]
-    if math.isnan(amount):
-        unit = {"compute second": "compute second"}.get(card.price["unit"], card.price["unit"])
-        return f"${float(card.price['amount']):.4g}/{unit}"
-    if fact.unit == SECOND:
-        height = HEIGHTS[(fact.usual - SECOND) // 2]
-        return f"${amount:.3g}/s" + (f" at {height}p" if fact.heights else "")
-    what = {PICTURE: "image", CHARACTERS: "1000 characters", REQUEST: "request"}[fact.unit]
-    return f"${amount:.3g}/{what}"
+def usual_price(card: ModelCard) -> str:
+    """Return the price of *card* at its defaults in a few words, in the unit it is stated in.
+
+    It is one of the prices that `catalog.pricing.price_words` and `price_tiers` list.
+    """
+    price = card.price
+    if price is None or price.get("placeholder_suspected"):
+        return price_words(card)
+    given = example_arguments(card)
+    work = Work(card, given, with_defaults(card, given), {})
+    amount, unit, tiered = usual_amount(work, price)
+    about = "about " if price.get("approx") else ""
+    height = re.search(r"\d+p|[24]k", _where(card, given)) if tiered else None
+    at = f" at {height[0]}" if height else ""
+    return f"{about}${amount}/{unit}{at}".replace(" to ", "-")
+
+
+def _where(card: ModelCard, given: Mapping[str, Any]) -> str:
+    """Return the resolution that *given* and the defaults ask for, empty where there is none."""
+    values = with_defaults(card, given)
+    return str(next((values[n] for n in ("resolution", "target_resolution") if values.get(n)), ""))
 
 
 def _running(lengths: Iterable[int]) -> list[int]:

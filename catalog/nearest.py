@@ -56,7 +56,7 @@ _GROUPS: tuple[tuple[str, ...], ...] = (
     ),
     (
         "aspect_ratio", "ratio", "aspect", "ar", "image_aspect_ratio", "video_aspect_ratio",
-        "proportions", "orientation", "image_size", "video_size",
+        "proportions", "orientation", "image_size", "video_size", "width", "resolution",
     ),
     (
         "num_inference_steps", "steps", "inference_steps", "num_steps", "number_of_steps",

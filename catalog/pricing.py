@@ -97,7 +97,7 @@ def _missing(unit: str) -> str:
         return "the size is not known"
     if unit in ("second", "minute", "frame"):
         return "the length is not known"
-    return f"the number of {unit}s is not known"
+    return f"the number of {unit.removesuffix('s')}s is not known"
 
 
 def _unpriceable(price: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, cast
 
-from catalog.card import ModelCard
+from catalog.card import TEXT_FIELDS, ModelCard
 from catalog.convert import is_list, is_object
 from catalog.media import MediaFacts
 from catalog.nearest import PRESETS, pair_of, quantity_of
@@ -27,7 +27,7 @@ _FRAMES = ("num_frames", "number_of_frames", "video_length")
 _RATES = ("frames_per_second", "fps", "frame_rate", "output_fps", "target_fps")
 _FACTORS = ("upscale_factor", "scale_factor", "upscaling_factor", "scale")
 _FOLLOWS = ("match_video_length", "match_audio_length", "match_input_num_frames")
-_TEXTS = ("inputs", "context", "dialogue", "turns", "segments")
+_TEXTS = ("inputs", "scene", "context", "dialogue", "turns", "segments", "texts")
 # Words that leave the choice to the model, so that no one value can be read from them.
 _OPEN = ("auto", "adaptive", "match_input", "original", "default", "source", "input")
 # Pictures of unknown size: from half of a small preview to a large camera's. Ours, and said.
@@ -178,8 +178,13 @@ class Work:
     def characters(self) -> Span | None:
         """Return the length of the text to speak or read, in characters."""
         name = self.card.text_field
+        if name is None and not self.card.properties:  # of such a card any name may be right
+            name = next((own for own in TEXT_FIELDS if own in self.values), None)
         if name and isinstance(text := self.values.get(name), str):
             return Span.of(len(text))
+        voice = self.values.get("voice")
+        if is_object(voice) and isinstance(spoken := voice.get("prompt"), str):
+            return Span.of(len(spoken))
         for holder in _TEXTS:
             if is_list(entries := self.values.get(holder)):
                 return Span.of(sum(_text_length(entry) for entry in entries))
@@ -197,7 +202,28 @@ class Work:
                 return Span.of(quantity[0]).over(Decimal(1000 if name.endswith("_ms") else 1))
             if self.takes(name) and name != "max_duration":
                 return self._open_seconds(name, value)
-        return self._frame_seconds() or self.input_seconds() or self._spoken_seconds()
+        return (
+            self._joined_seconds()
+            or self._frame_seconds()
+            or self.input_seconds()
+            or self._spoken_seconds()
+        )
+
+    def _joined_seconds(self) -> Span | None:
+        """Return the length of transitions from picture to picture, each at its own length."""
+        if not self.takes("transitions"):
+            return None
+        schema = self.card.properties["transitions"].get("items", {}).get("properties", {})
+        usual = quantity_of(schema.get("duration", {}).get("default"))
+        given = self.values.get("transitions")
+        entries = given if is_list(given) else []
+        lengths = [quantity_of(one.get("duration")) for one in entries if is_object(one)]
+        number = max(len(self.media("image")) - 1, len(entries), 1)
+        if usual is None:
+            return None
+        known = sum((decimal(length[0]) for length in lengths if length), Decimal(0))
+        rest = number - sum(1 for length in lengths if length)
+        return Span.of(known + rest * decimal(usual[0]))
 
     def _open_seconds(self, name: str, value: object) -> Span | None:
         if value is None and (given := self.input_seconds()) is not None:

@@ -324,6 +324,8 @@ class Reader:
     def unknown(self, path: Path, rule: str, names: Mapping[str, object]) -> None:
         sought = len(self.problems) < _NEAREST_SOUGHT and isinstance(path[-1], str)
         near = nearest_name(str(path[-1]), names.keys()) if sought else ""
+        if near == "width" and "height" in names and "width" not in str(path[-1]).lower():
+            near = "width and height"  # a size or a ratio is said by both
         self.problems.append(Problem(dotted(path), "", rule, near))
 
     def missing(self, schema: Mapping[str, Any], path: Path) -> None:

@@ -80,16 +80,18 @@ def price_words(card: int, measure: Measure, usual: str, tables: SearchTables) -
     if math.isnan(dollars):
         return usual
     kind = tables.unit[card] if measure.kind < 0 else measure.kind
-    count = f"{measure.amount:g}"
     at = f" at {HEIGHTS[measure.height]}p" if measure.height >= 0 and tables.heights[card] else ""
     if kind == SECOND:
-        return f"${dollars:.3g}{'/s' if count == '1' else f' for {count} s'}{at}"
-    if kind == PICTURE:
-        size = f" at {SIZES[measure.size]}" if measure.size > 0 else ""
-        return f"${dollars:.3g}{'/image' if count == '1' else f' for {count} images'}{size}"
-    if kind == CHARACTERS:
-        return f"${dollars:.3g} for {measure.amount * 1000:g} characters"
-    return f"${dollars:.3g}{'/request' if count == '1' else f' for {count} requests'}"
+        what = f"{measure.amount:g} s{at}"
+    elif kind == PICTURE:
+        what = f"{measure.amount:g} image{'s' if measure.amount != 1 else ''}"
+        what += f" at {SIZES[measure.size]}" if measure.size > 0 else ""
+    elif kind == CHARACTERS:
+        what = f"{measure.amount * 1000:g} characters"
+    else:
+        what = f"{measure.amount:g} request{'s' if measure.amount != 1 else ''}"
+    # Worked out for this amount of work: never written as if it were the model's own unit.
+    return f"${dollars:.3g} for {what}"
 
 
 def understood_words(steps: Sequence[Understood], tables: SearchTables) -> str:

@@ -514,3 +514,26 @@ def test_arguments_that_do_not_fit_are_no_concern_of_the_price() -> None:
     with pytest.raises(ArgumentsError):
         check(card, {"num_images": "many"})
     assert estimate(card, {"num_images": "many"}).kind == "range"
+
+
+def test_transitions_from_picture_to_picture_last_their_own_time_each() -> None:
+    card = CatalogIndex.open().get("fal-ai/pika/v2.2/pikaframes")
+    three = [f"https://example.com/{number}.jpg" for number in range(3)]
+    plain = estimate(card, {"image_urls": three})
+    longer = estimate(card, {"image_urls": three, "transitions": [{"duration": 8}, {}]})
+
+    assert (plain.kind, plain.high) == ("exact", Decimal("0.4"))
+    assert (longer.kind, longer.high) == ("exact", Decimal("0.52"))
+
+
+@pytest.mark.parametrize(
+    ("endpoint_id", "arguments", "high"),
+    [
+        ("fal-ai/csm-1b", {"scene": [{"speaker_id": 0, "text": "a" * 500}]}, "0.015"),
+        ("fal-ai/kokoro", {"prompt": "a" * 500}, "0.01"),
+    ],
+)
+def test_text_to_speak_is_counted_where_it_stands(
+    endpoint_id: str, arguments: dict[str, Any], high: str
+) -> None:
+    assert estimate(CatalogIndex.open().get(endpoint_id), arguments).high == Decimal(high)
