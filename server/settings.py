@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -87,6 +88,33 @@ def _dollars(given: str) -> Decimal:
     return amount
 
 
+@dataclass(frozen=True, slots=True)
+class ModelBudget:
+    """Dollars that jobs of models may cost together in a *period*, or each when that is ``job``.
+
+    *pattern* is matched against endpoint ids in lower case; ``*`` stands for anything.
+    """
+
+    pattern: str
+    dollars: Decimal
+    period: Literal["job", "day", "month"]
+
+    def is_for(self, endpoint_id: str) -> bool:
+        """Return whether jobs of *endpoint_id* count."""
+        return fnmatchcase(endpoint_id.lower(), self.pattern)
+
+
+def _model_budgets(given: str) -> tuple[ModelBudget, ...]:
+    budgets: list[ModelBudget] = []
+    for entry in filter(None, (part.strip() for part in given.split(","))):
+        found = re.fullmatch(r"([\w./*?-]+)\s*=\s*\$?([\d.]+)\s*/\s*(job|day|month)", entry)
+        if found is None:
+            raise ValueError("patterns such as fal-ai/veo*=5/day, separated by commas")
+        period = cast("Literal['job', 'day', 'month']", found[3])
+        budgets.append(ModelBudget(found[1].lower(), _dollars(found[2]), period))
+    return tuple(budgets)
+
+
 def _switch(given: str) -> bool:
     words = {"on": True, "1": True, "true": True, "yes": True}
     words |= {"off": False, "0": False, "false": False, "no": False}
@@ -167,6 +195,13 @@ class Settings:
     )
     budget_month: Decimal | None = setting(
         "FALKIT_BUDGET_MONTH", "most dollars a month", _dollars, None, "no limit"
+    )
+    budget_models: tuple[ModelBudget, ...] = setting(
+        "FALKIT_BUDGET_MODELS",
+        "most dollars for models, by pattern: `fal-ai/veo*=5/day, fal-ai/*=2/job`, also `/month`",
+        _model_budgets,
+        (),
+        "no limit",
     )
     approve_above: Decimal = setting(
         "FALKIT_APPROVE_ABOVE",

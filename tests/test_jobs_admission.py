@@ -90,7 +90,7 @@ async def test_fifty_starts_at_once_against_room_for_ten_let_exactly_ten_go(
     assert set(refused) == snapshot(
         {
             "this costs up to $0.10, but $0.00 is left of the day's budget of $1.00 "
-            "(wait for the next day, or a person raises FALKIT_BUDGET_DAY; nothing was sent)"
+            "(wait for the next day, or a person raises FALKIT_BUDGET_DAY; nothing was submitted)"
         }
     )
 
@@ -102,21 +102,21 @@ async def test_fifty_starts_at_once_against_room_for_ten_let_exactly_ten_go(
             {"budget_job": "0.50"},
             {},
             "this costs up to $2.00, over the limit of $0.50 for one job "
-            "(make it cheaper, or a person raises FALKIT_BUDGET_JOB; nothing was sent)",
+            "(make it cheaper, or a person raises FALKIT_BUDGET_JOB; nothing was submitted)",
             id="one job",
         ),
         pytest.param(
             {"budget_month": "1.99"},
             {},
             "this costs up to $2.00, but $1.99 is left of the month's budget of $1.99 "
-            "(wait for the next month, or a person raises FALKIT_BUDGET_MONTH; nothing was sent)",
+            "(wait for the next month, or a person raises FALKIT_BUDGET_MONTH; nothing was submitted)",
             id="month",
         ),
         pytest.param(
             {},
             {"max_dollars": Decimal("1.5")},
             "this costs up to $2.00, over max_dollars $1.50 "
-            "(make it smaller or cheaper, or raise max_dollars; nothing was sent)",
+            "(make it smaller or cheaper, or raise max_dollars; nothing was submitted)",
             id="cap of the caller",
         ),
     ],

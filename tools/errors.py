@@ -1,7 +1,7 @@
 """The failures that tools and jobs add to the tree of `catalog.errors`.
 
 ActionableError
-├── OverBudgetError             the price is over a limit; nothing was sent
+├── OverBudgetError             the price is over a limit; nothing was submitted
 ├── UnknownJobError             no job of that id in this journal
 ├── MediaError                  a file or URL that cannot be used
 ├── OutOfBoundsError            a path outside the allowed folders
@@ -15,7 +15,7 @@ from catalog.errors import ActionableError
 
 
 class OverBudgetError(ActionableError):
-    """The price is over a limit that the caller or the person set; nothing was sent."""
+    """The price is over a limit that the caller or the person set; nothing was submitted."""
 
 
 class UnknownJobError(ActionableError):

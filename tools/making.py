@@ -108,7 +108,11 @@ async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:
         webhook_url=webhook_url,
         save_to=folder,
     )
-    started = await call.rooms.jobs.start(intent)
+    try:
+        started = await call.rooms.jobs.start(intent)
+    except OverBudgetError as problem:
+        problem.hint += _uploaded(prepared.given)
+        raise
     left = max(0.0, begun + ANSWERED_WITHIN - time.monotonic())
     seconds = min(arguments.wait_seconds, left)
     job = await call.rooms.jobs.wait(started.job_id, seconds, call.progress)
@@ -212,8 +216,17 @@ def _parents(order: Order, given: Mapping[MediaPath, GivenMedia]) -> tuple[str, 
     return tuple(dict.fromkeys([*order.parents, *used]))
 
 
+def _uploaded(given: Mapping[MediaPath, GivenMedia]) -> str:
+    """Return what to add where a price is refused after files were uploaded for it."""
+    count = len({media.identity for media in given.values() if media.path is not None})
+    if not count:
+        return ""
+    return f"; {count} {'file lies' if count == 1 else 'files lie'} uploaded for the next call"
+
+
 def _checked_webhook(url: str) -> str:
-    if url and not url.startswith("https://"):
+    """Return *url*; what is plainly no https address is refused before an upload."""
+    if url and not url.lower().startswith("https://"):
         raise ActionableError(
             f"webhook_url {url[:80]!r} is not an https address",
             hint="fal calls public https addresses only; leave it empty and use job_status",

@@ -59,7 +59,7 @@ class Jobs(Protocol):
         counts as for `start`; over an approval limit all of it is ``held``.
 
         Raises:
-            OverBudgetError: a budget or *max_dollars* does not allow it; nothing was sent.
+            OverBudgetError: a budget or *max_dollars* does not allow it; nothing was submitted.
         """
         ...
 

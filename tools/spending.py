@@ -120,6 +120,10 @@ def _lines(found: Spending, view: SpendingView, period: str) -> list[str]:
         if name in found.left:
             limit = _money(found.limits[name])
             said.append(f"{_money(found.left[name])} of {limit} left this {name}")
+    said += [
+        f"{_money(found.left[name])} of {_money(found.limits[name])} left for {name}"
+        for name in sorted(found.left.keys() - {"day", "month"})
+    ]
     rows = [
         f"{row.name}: ${row.spent:g} in {row.jobs}"
         + (f", ${row.reserved:g} reserved" if row.reserved else "")

@@ -65,7 +65,14 @@ def admit(
     high = intent.high or Decimal(0)
     at = instant(now)
     assert at is not None  # noqa: S101  # *now* is a number
-    check_budgets(connection, rules.backend, high, rules.limits, now=at)
+    check_budgets(
+        connection,
+        rules.backend,
+        high,
+        rules.limits,
+        now=at,
+        models=[(intent.endpoint_id, high)],
+    )
     reason = why_held(intent, rules)
     if reason and is_granted(connection, house.account, [intent.endpoint_id], now):
         reason = ""
@@ -100,7 +107,7 @@ def check_cap(intent: Intent | WholeIntent) -> None:
     if intent.max_dollars is not None and high > intent.max_dollars:
         raise OverBudgetError(
             f"this costs up to {money(high)}, over max_dollars {money(intent.max_dollars)}",
-            hint="make it smaller or cheaper, or raise max_dollars; nothing was sent",
+            hint="make it smaller or cheaper, or raise max_dollars; nothing was submitted",
         )
 
 

@@ -1,12 +1,13 @@
 """The ledger: what was reserved and settled, and whether more fits the limits of a person."""
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 
 from server.jobs.rows import NANO, milliseconds, nanodollars
-from server.settings import Settings
+from server.settings import ModelBudget, Settings
 from tools.errors import OverBudgetError
 from tools.ports import BackendName
 
@@ -18,11 +19,14 @@ class Limits:
     job: Decimal | None
     day: Decimal | None
     month: Decimal | None
+    models: tuple[ModelBudget, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
         """Return the budgets that *settings* set."""
-        return cls(settings.budget_job, settings.budget_day, settings.budget_month)
+        return cls(
+            settings.budget_job, settings.budget_day, settings.budget_month, settings.budget_models
+        )
 
 
 def day_start(at: datetime) -> datetime:
@@ -60,6 +64,24 @@ def counted_since(
     return Decimal(int(row[0])) / NANO
 
 
+def counted_for(
+    connection: sqlite3.Connection,
+    backend: BackendName,
+    budget: ModelBudget,
+    now: datetime,
+    *,
+    besides: str = "",
+) -> Decimal:
+    """Return the dollars of the models of *budget* in its current day or month."""
+    since = day_start(now) if budget.period == "day" else month_start(now)
+    row = connection.execute(
+        "SELECT COALESCE(SUM(amount), 0) FROM jobs WHERE backend = ? AND counted >= ?"
+        " AND lower(endpoint_id) GLOB ? AND (? = '' OR (job_id != ? AND whole != ?))",
+        (backend, milliseconds(since), budget.pattern, besides, besides, besides),
+    ).fetchone()
+    return Decimal(int(row[0])) / NANO
+
+
 def check_budgets(
     connection: sqlite3.Connection,
     backend: BackendName,
@@ -68,10 +90,12 @@ def check_budgets(
     *,
     now: datetime,
     besides: str = "",
+    models: Sequence[tuple[str, Decimal]] = (),
 ) -> None:
     """Refuse *high* dollars more on *backend* where a limit does not allow them.
 
-    It reads what other processes reserved, so it belongs into the transaction that reserves.
+    *models* are the endpoints that they are for, each with its share. It reads what other processes
+    reserved, so it belongs into the transaction that reserves.
 
     Raises:
         OverBudgetError: it names the price, the limit and what is left.
@@ -79,10 +103,12 @@ def check_budgets(
     if limits.job is not None and high > limits.job:
         raise OverBudgetError(
             f"this costs up to {money(high)}, over the limit of {money(limits.job)} for one job",
-            hint="make it cheaper, or a person raises FALKIT_BUDGET_JOB; nothing was sent",
+            hint="make it cheaper, or a person raises FALKIT_BUDGET_JOB; nothing was submitted",
         )
     if high <= 0:
         return
+    for budget in limits.models:
+        _check_model(connection, backend, budget, models, (now, besides))
     for name, limit, since in (
         ("day", limits.day, day_start(now)),
         ("month", limits.month, month_start(now)),
@@ -96,8 +122,44 @@ def check_budgets(
                 f"this costs up to {money(high)}, but {money(left)} is left of the {name}'s budget "
                 f"of {money(limit)}",
                 hint=f"wait for the next {name}, or a person raises FALKIT_BUDGET_{name.upper()}; "
-                "nothing was sent",
+                "nothing was submitted",
             )
+
+
+def _check_model(
+    connection: sqlite3.Connection,
+    backend: BackendName,
+    budget: ModelBudget,
+    models: Sequence[tuple[str, Decimal]],
+    when: tuple[datetime, str],
+) -> None:
+    """Refuse the shares of those *models* that *budget* is for where it does not allow them.
+
+    Raises:
+        OverBudgetError: it does not.
+    """
+    now, besides = when
+    shares = [high for endpoint_id, high in models if budget.is_for(endpoint_id)]
+    hint = "a person changes FALKIT_BUDGET_MODELS; nothing was submitted"
+    if budget.period == "job":
+        if shares and max(shares) > budget.dollars:
+            raise OverBudgetError(
+                f"this costs up to {money(max(shares))}, over the limit of {money(budget.dollars)} "
+                f"for one job of {budget.pattern}",
+                hint=f"make it cheaper, or {hint}",
+            )
+        return
+    high = sum(shares, Decimal(0))
+    if high <= 0:
+        return
+    spent = counted_for(connection, backend, budget, now, besides=besides)
+    if nanodollars(spent + high) > nanodollars(budget.dollars):
+        raise OverBudgetError(
+            f"this costs up to {money(high)}, but {money(max(budget.dollars - spent, Decimal(0)))} "
+            f"is left of the {budget.period}'s budget of {money(budget.dollars)} for "
+            f"{budget.pattern}",
+            hint=f"wait for the next {budget.period}, or {hint}",
+        )
 
 
 def money(dollars: Decimal) -> str:

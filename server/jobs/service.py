@@ -16,6 +16,7 @@ from catalog.history import PastRun
 from catalog.index import CatalogIndex
 from server.jobs.admission import Rules
 from server.jobs.backend import Backend
+from server.jobs.callbacks import checked_callback
 from server.jobs.conductor import Conductor
 from server.jobs.filling import Desk, Filler
 from server.jobs.finder import Finder
@@ -37,6 +38,7 @@ from server.jobs.waiting import Changes, Teller
 from server.settings import Settings
 from tools.errors import BackendError
 from tools.ports import (
+    BackendName,
     Cancelled,
     Intent,
     Job,
@@ -100,7 +102,9 @@ async def open_jobs(
         failure: Exception | None = None  # a task group would wrap what its body raises
         async with anyio.create_task_group() as group:
             hands = Hands(group, store, skills, pace)
-            jobs = JournalJobs(store, backend, hands, changes, pace, Outlooks(journal, house))
+            jobs = JournalJobs(
+                store, backend, hands, changes, pace, Outlooks(journal, house), settings.backend
+            )
             group.start_soon(changes.watch)
             group.start_soon(jobs.tend)
             if settings.keep_days is not None:
@@ -145,6 +149,7 @@ class JournalJobs:
         changes: Changes,
         pace: Pace,
         outlooks: Outlooks,
+        backend_name: BackendName,
     ) -> None:
         self.store = store
         self._backend = backend
@@ -152,6 +157,7 @@ class JournalJobs:
         self._changes = changes
         self._pace = pace
         self._outlooks = outlooks
+        self._backend_name: BackendName = backend_name
         self._busy = True
         self._look_now = anyio.Event()
 
@@ -164,9 +170,10 @@ class JournalJobs:
         long (`Pace.submit_wait`) it is still ``planned``.
 
         Raises:
-            OverBudgetError: a budget or *max_dollars* does not allow it; nothing was sent.
+            OverBudgetError: a budget or *max_dollars* does not allow it; nothing was submitted.
             BackendError: the platform refused the submit; the job is ``failed``.
         """
+        checked_callback(intent.webhook_url, self._backend_name)
         # From here on, no caller can cancel what is being paid for.
         job, hand = await shielded(self._begin(intent))
         if hand is None:
@@ -189,7 +196,7 @@ class JournalJobs:
         counts as for `start`; over an approval limit all of it is ``held``.
 
         Raises:
-            OverBudgetError: a budget or *max_dollars* does not allow it; nothing was sent.
+            OverBudgetError: a budget or *max_dollars* does not allow it; nothing was submitted.
         """
         admitted = await shielded(self.store.admit_whole(intent))
         self._busy = True

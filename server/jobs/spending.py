@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from server.jobs.admission import Rules
-from server.jobs.ledger import counted_since, day_start, month_start
+from server.jobs.ledger import counted_for, counted_since, day_start, month_start
 from server.jobs.rows import NANO, job_of, milliseconds
 from tools.ports import BackendName, LedgerEntry, Spending, SpendingQuery, SpendingRow
 
@@ -99,7 +99,10 @@ def _limits(rules: Rules) -> dict[str, Decimal]:
         "month": rules.limits.month,
         "approve_above": rules.approve_above,
     }
-    return {name: limit for name, limit in named.items() if limit is not None}
+    known = {name: limit for name, limit in named.items() if limit is not None}
+    return known | {
+        f"{budget.pattern} a {budget.period}": budget.dollars for budget in rules.limits.models
+    }
 
 
 def _left(connection: sqlite3.Connection, rules: Rules, now: datetime) -> dict[str, Decimal]:
@@ -111,6 +114,10 @@ def _left(connection: sqlite3.Connection, rules: Rules, now: datetime) -> dict[s
         if limit is not None:
             gone = counted_since(connection, rules.backend, since)
             left[name] = max(limit - gone, Decimal(0))
+    for budget in rules.limits.models:
+        if budget.period != "job":
+            gone = counted_for(connection, rules.backend, budget, now)
+            left[f"{budget.pattern} a {budget.period}"] = max(budget.dollars - gone, Decimal(0))
     return left
 
 

@@ -217,7 +217,10 @@ def approve(
         (job.job_id, job.job_id),
     ).fetchall()
     high = Decimal(sum(one["amount"] for one in rows)) / NANO
-    check_budgets(connection, job.backend, high, rules.limits, now=at, besides=job.job_id)
+    shares = [(one["endpoint_id"], Decimal(one["amount"]) / NANO) for one in rows]
+    check_budgets(
+        connection, job.backend, high, rules.limits, now=at, besides=job.job_id, models=shares
+    )
     for one in rows:
         connection.execute(
             "UPDATE jobs SET state = 'approved', approved = ?, counted = ?, rev = rev + 1,"

@@ -105,7 +105,8 @@ def admit_whole(
     check_cap(intent)
     at = instant(now)
     assert at is not None  # noqa: S101  # *now* is a number
-    check_budgets(connection, rules.backend, intent.known, rules.limits, now=at)
+    shares = [(part.endpoint_id, part.high or Decimal(0)) for part in intent.parts]
+    check_budgets(connection, rules.backend, intent.known, rules.limits, now=at, models=shares)
     reason = why_held(intent, rules)
     endpoints = {part.endpoint_id for part in intent.parts}
     if reason and is_granted(connection, house.account, endpoints, now):
@@ -275,7 +276,15 @@ def _check_dearer(
         )
     at = instant(now_ms())
     assert at is not None  # noqa: S101  # the clock is a number
-    check_budgets(connection, rules.backend, high, rules.limits, now=at, besides=part["job_id"])
+    check_budgets(
+        connection,
+        rules.backend,
+        high,
+        rules.limits,
+        now=at,
+        besides=part["job_id"],
+        models=[(part["endpoint_id"], high)],
+    )
 
 
 def put_back(connection: sqlite3.Connection, claim: Claim) -> Job | None:
