@@ -19,6 +19,7 @@ from catalog.index import CatalogIndex
 from catalog.media import MediaKind
 from server.settings import Settings
 from tools.errors import NotConfiguredError
+from tools.money_records import Charge
 from tools.ports import (
     Cancelled,
     GivenMedia,
@@ -63,7 +64,8 @@ class Prune(Protocol):
 class Opened:
     """The rooms that cost time to open: jobs and media on one backend.
 
-    *approve*, *entries* and *prune* are for the command line alone: no tool reaches them.
+    *approve*, *entries*, *prune* and *charges* (what fal billed since an instant) are for the
+    command line alone: no tool reaches them.
     """
 
     jobs: Jobs
@@ -71,6 +73,7 @@ class Opened:
     approve: Approve
     entries: Callable[[datetime | None], Awaitable[Sequence[LedgerEntry]]]
     prune: Prune
+    charges: Callable[[datetime], Awaitable[Sequence[Charge]]]
 
 
 @asynccontextmanager
@@ -269,7 +272,13 @@ async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: Catalog
     uploading = await stack.enter_async_context(open_uploading(client))
     desk_of = partial(MediaDesk, settings, Roots(settings), uploading)
     jobs = await stack.enter_async_context(open_jobs(settings, client, catalog, desk_of=desk_of))
-    return Opened(jobs, desk_of(jobs), jobs.approve, jobs.entries, jobs.prune)
+
+    async def charges(since: datetime) -> Sequence[Charge]:
+        from server.fal.billed import charges_since
+
+        return await charges_since(http, settings.hosts, key, since)
+
+    return Opened(jobs, desk_of(jobs), jobs.approve, jobs.entries, jobs.prune, charges)
 
 
 @asynccontextmanager

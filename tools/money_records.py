@@ -61,3 +61,13 @@ class LedgerEntry:
     dollars: Decimal | None
     tags: tuple[str, ...]
     request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What fal billed for one request, in dollars; it may lag behind the request by minutes."""
+
+    request_id: str
+    endpoint_id: str
+    at: datetime
+    dollars: Decimal

@@ -204,13 +204,16 @@ def spending(
     by: Annotated[Mark, typer.Option(help="Divide the sums by model, day or tag.")] = Mark.MODEL,
     as_csv: Annotated[bool, typer.Option("--csv", help="Every job as CSV.")] = False,
     as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Every job as JSON lines.")] = False,
+    reconcile: Annotated[
+        bool, typer.Option("--reconcile", help="Compare with fal's bill; needs an admin key.")
+    ] = False,
 ) -> None:
     """Add up the ledger, or write it out."""
     from server.cli.spending import show_spending
     from tools.spending import SpendingArguments
 
-    if as_csv and as_jsonl:
-        fail("--csv and --jsonl exclude each other")
-    form = "csv" if as_csv else "jsonl" if as_jsonl else "text"
+    if as_csv + as_jsonl + reconcile > 1:
+        fail("--csv, --jsonl and --reconcile exclude each other")
+    form = "csv" if as_csv else "jsonl" if as_jsonl else "bill" if reconcile else "text"
     arguments = SpendingArguments(period=period, by=by.value)
     anyio.run(show_spending, Settings.read(os.environ), arguments, form)

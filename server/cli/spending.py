@@ -4,15 +4,21 @@ import csv
 import json
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
-from server.rooms import open_annexe
+from server.fal.problems import UnauthorisedError
+from server.jobs.reconciling import reconciled, words
+from server.rooms import Opened, open_annexe
 from server.settings import Settings
 from tools.ports import Call, LedgerEntry, Rooms
 from tools.spending import SpendingArguments, spending, start_of
 
-Form = Literal["text", "csv", "jsonl"]
+Form = Literal["text", "csv", "jsonl", "bill"]
+# fal answers with at most so many days of its bill (its specification of 2026).
+BILL_DAYS = 90
 COLUMNS: tuple[str, ...] = (
     "at", "job_id", "endpoint_id", "backend", "state", "kind", "dollars", "tags", "request_id",
 )  # fmt: skip
@@ -31,12 +37,36 @@ async def show_spending(settings: Settings, arguments: SpendingArguments, form: 
             lent = Rooms(catalog, rooms.jobs, rooms.media, settings.backend)
             print((await spending(Call(lent, _unheard), arguments)).text)
             return
+        if form == "bill":
+            print("\n".join(await _beside_the_bill(rooms, start)))
+            return
         found = await rooms.entries(start)
     if form == "csv":
         _write_csv(found)
     else:
         for entry in found:
             print(json.dumps(_flat(entry) | {"tags": list(entry.tags)}, ensure_ascii=False))
+
+
+async def _beside_the_bill(rooms: Opened, start: datetime | None) -> list[str]:
+    """Return how the ledger since *start* and fal's bill fit, in lines.
+
+    Raises:
+        ActionableError: the key may not read the bill, or it cannot be had.
+    """
+    earliest = datetime.now(UTC) - timedelta(days=BILL_DAYS - 1)
+    since = earliest if start is None else max(start, earliest)
+    try:
+        charges = await rooms.charges(since)
+    except UnauthorisedError as problem:
+        raise ActionableError(
+            f"this key may not read fal's bill: {problem.message}"[:300],
+            hint="the ledger stands as it is; an admin key, or billing:usage:read, may compare it",
+        ) from None
+    lines = words(reconciled(await rooms.entries(since), charges))
+    if start is None or start < earliest:
+        lines.append(f"fal tells of the last {BILL_DAYS} days only")
+    return lines
 
 
 def _write_csv(found: Sequence[LedgerEntry]) -> None:
