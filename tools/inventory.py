@@ -1,5 +1,8 @@
 """`TOOLS`: every tool, in the order in which a caller would need them."""
 
+from collections.abc import Collection
+
+from catalog.errors import ActionableError
 from tools.cancel_job import CANCEL_JOB
 from tools.describe_model import DESCRIBE_MODEL
 from tools.edit import EDIT
@@ -32,3 +35,23 @@ TOOLS: tuple[AnyTool, ...] = (
     SPENDING,
     CANCEL_JOB,
 )
+
+TOOLSETS = tuple(dict.fromkeys(tool.toolset for tool in TOOLS))
+
+
+def chosen_tools(toolsets: Collection[str] = (), *, read_only: bool = False) -> tuple[AnyTool, ...]:
+    """Return the tools of *toolsets* (none: of all), in their order; *read_only* may narrow them.
+
+    Raises:
+        ActionableError: there is no such toolset.
+    """
+    for name in toolsets:
+        if name not in TOOLSETS:
+            raise ActionableError(
+                f"there is no toolset {name[:40]!r}", hint=f"there are {', '.join(TOOLSETS)}"
+            )
+    return tuple(
+        tool
+        for tool in TOOLS
+        if tool.toolset in (toolsets or TOOLSETS) and (tool.reads_only or not read_only)
+    )

@@ -7,7 +7,7 @@ from enum import StrEnum
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import anyio
 import typer
@@ -15,6 +15,7 @@ import typer
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from server.cli import fail
+from server.cli.problems import mendable_in
 from server.settings import Settings
 
 app = typer.Typer(
@@ -31,23 +32,12 @@ def person(argv: list[str]) -> None:
     try:
         app(argv, standalone_mode=True)
     except (ActionableError, BaseExceptionGroup) as problem:
-        mendable = _mendable(problem)
+        mendable = mendable_in(problem)
         if mendable is None:
             raise
         fail(str(mendable), 1)
     except KeyboardInterrupt:
         fail("interrupted; jobs run on, `falkit keep` brings their files home", 130)
-
-
-def _mendable(problem: BaseException) -> ActionableError | None:
-    """Return the failure a person can mend inside *problem*, which task groups may have wrapped."""
-    if isinstance(problem, ActionableError):
-        return problem
-    if isinstance(problem, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", problem)
-        inner = [_mendable(part) for part in group.exceptions]
-        return next((part for part in inner if part is not None), None)
-    return None
 
 
 class Mark(StrEnum):

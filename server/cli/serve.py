@@ -3,19 +3,19 @@
 import argparse
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 
+from catalog.errors import ActionableError
 from server.app import build_server
 from server.cli import fail
 from server.rooms import open_rooms
 from server.settings import Settings
 from server.stdio import run, serve_stdio
 from tools.errors import NotConfiguredError
-from tools.inventory import TOOLS
+from tools.inventory import TOOLSETS, chosen_tools
 from tools.tool import AnyTool
-
-TOOLSETS = tuple(dict.fromkeys(tool.toolset for tool in TOOLS))
 
 
 def serving(argv: Sequence[str]) -> Callable[[], None]:
@@ -30,15 +30,43 @@ def serving(argv: Sequence[str]) -> Callable[[], None]:
     parser.add_argument(
         "--read-only", action="store_true", help="offer only tools that spend and change nothing"
     )
+    parser.add_argument(
+        "--http",
+        nargs="?",
+        const="",
+        metavar="[HOST:]PORT",
+        help="serve Streamable HTTP instead of stdin and stdout (default: 127.0.0.1:8765)",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name that requests may be sent to, besides this machine's; repeatable",
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="origin of web pages that may call, such as https://app.example.com; repeatable",
+    )
+    parser.add_argument(
+        "--sessions",
+        action="store_true",
+        help="give older HTTP clients sessions, and with them questions; they end at a restart",
+    )
     given = parser.parse_args(argv)
-    wanted = [word.strip() for word in given.toolsets.split(",") if word.strip()]
-    if strangers := [word for word in wanted if word not in TOOLSETS]:
-        parser.error(f"no toolset {strangers[0]!r}; there are {', '.join(TOOLSETS)}")
-    tools = [
-        tool
-        for tool in TOOLS
-        if tool.toolset in wanted and (tool.reads_only or not given.read_only)
-    ]
+    try:
+        tools = chosen_tools(
+            [word.strip() for word in given.toolsets.split(",") if word.strip()],
+            read_only=given.read_only,
+        )
+    except ActionableError as problem:
+        parser.error(str(problem))
+    address = given.http and re.fullmatch(r"(?:(.*):)?(\d{1,5})", given.http)
+    if given.http and not (address and int(address[2]) < 65536):
+        parser.error(f"--http takes a port, or HOST:PORT, not {given.http[:80]!r}")
     try:
         settings = Settings.read(os.environ)
     except NotConfiguredError as problem:
@@ -49,7 +77,20 @@ def serving(argv: Sequence[str]) -> Callable[[], None]:
         logging.getLogger("falkit").warning(
             "%s; it counts as none, so %s is used", settings.key_note, settings.backend
         )
-    return lambda: run(lambda: serve(settings, tools))
+    if given.http is None:
+        return lambda: run(lambda: serve(settings, tools))
+    from server.cli.web import serving_http
+    from server.web import WebOptions
+
+    usual = WebOptions()
+    options = WebOptions(
+        host=(address and address[1]) or usual.host,
+        port=int(address[2]) if address else usual.port,
+        hosts=tuple(given.allow_host),
+        origins=tuple(given.allow_origin),
+        sessions=given.sessions,
+    )
+    return serving_http(settings, tools, options)
 
 
 async def serve(settings: Settings, tools: Sequence[AnyTool]) -> None:

@@ -1,0 +1,71 @@
+"""Listen on a port and serve an application there until the caller ends it."""
+
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import anyio
+import uvicorn
+from anyio.abc import TaskStatus
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own mind about signals: it would send them to itself again at its end."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+def listener(host: str, port: int, *, backlog: int = 512) -> socket.socket:
+    """Return a socket that listens on *host* (a name or an address) and *port* (0: any free one).
+
+    Raises:
+        OSError: there is no such address here, or the port is taken.
+    """
+    family, *_, address = socket.getaddrinfo(
+        host.strip("[]") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    # asyncio turns off Nagle's delay (40 ms in every answer) only where the protocol is named, and
+    # an accepted socket has it from its listener.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(backlog)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+async def serve_until_ended(
+    config: uvicorn.Config,
+    listening: socket.socket,
+    *,
+    task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve on *listening*, and close it, until cancelled or the server's `should_exit` is set.
+
+    Cancelled in the middle, uvicorn would leave sockets open; it is asked to end instead.
+    """
+    server = Server(config)
+    ended = anyio.Event()
+
+    async def run() -> None:
+        try:
+            with anyio.CancelScope(shield=True):
+                await server.serve(sockets=[listening])
+        finally:
+            ended.set()
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(run)
+            task_status.started(server)
+            try:
+                await ended.wait()
+            finally:
+                server.should_exit = True
+    finally:
+        listening.close()

@@ -1,0 +1,190 @@
+"""MCP over HTTP: both eras, who is let in, and how it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from pydantic import SecretStr
+
+from server.rooms import open_rooms
+from server.settings import Settings
+from server.web import WebOptions, serve_http, web_app
+from tests.house import Era, environment, record
+from tools.errors import NotConfiguredError
+from tools.inventory import TOOLS
+
+TOKEN = "-".join(["a", "token", "of", "tests"])
+
+
+@asynccontextmanager
+async def on_port(home: Path, options: WebOptions) -> AsyncGenerator[str]:
+    """Yield the base address of a server in this process."""
+    settings = Settings.read(environment(home))
+    async with open_rooms(settings) as rooms, anyio.create_task_group() as tasks:
+        port = await tasks.start(serve_http, web_app(rooms, TOOLS, options), options)
+        yield f"http://127.0.0.1:{port}"
+        tasks.cancel_scope.cancel()
+
+
+def asked(method: str, **params: Any) -> dict[str, Any]:
+    """Return a request of the newer era."""
+    meta: dict[str, Any] = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104  # refused, not listened on
+HEADERS = {
+    "accept": "application/json, text/event-stream",
+    "mcp-protocol-version": "2026-07-28",
+    "mcp-method": "tools/list",
+}
+
+
+@pytest.mark.parametrize("sessions", [False, True])
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_a_client_makes_a_picture_over_http(tmp_path: Path, era: Era, sessions: bool) -> None:
+    async with (
+        on_port(tmp_path, WebOptions(port=0, sessions=sessions)) as base,
+        Client(f"{base}/mcp", mode=era) as client,
+    ):
+        made = await client.call_tool(
+            "generate", {"endpoint_id": "fal-ai/flux/schnell", "prompt": "a boat"}
+        )
+        job = record(made)
+        assert job["state"] == "done"
+        again = record(await client.call_tool("job_status", {"job_id": job["job_id"]}))
+        assert again["outputs"] == job["outputs"]
+
+
+async def test_a_token_is_needed_where_one_is_set(tmp_path: Path) -> None:
+    options = WebOptions(port=0, token=SecretStr(TOKEN))
+    async with on_port(tmp_path, options) as base, httpx.AsyncClient() as http:
+        listing = asked("tools/list")
+        for given in ("", "Bearer wrong", f"Basic {TOKEN}", "Bearer a b c"):
+            refused = await http.post(
+                f"{base}/mcp", json=listing, headers={**HEADERS, "authorization": given}
+            )
+            assert refused.status_code == 401
+            assert refused.headers["www-authenticate"].startswith("Bearer")
+            assert TOKEN not in refused.text
+        alive = await http.get(f"{base}/healthz")
+        assert alive.status_code == 200
+        bearing = httpx2.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"})
+        async with (
+            bearing,
+            Client(streamable_http_client(f"{base}/mcp", http_client=bearing)) as client,
+        ):
+            assert len((await client.list_tools()).tools) == len(TOOLS)
+
+
+async def test_strange_hosts_origins_methods_and_bodies_are_refused(tmp_path: Path) -> None:
+    async with on_port(tmp_path, WebOptions(port=0)) as base, httpx.AsyncClient() as http:
+
+        async def answer(**headers: str) -> int:
+            all_headers = {**HEADERS, **headers}
+            response = await http.post(f"{base}/mcp", json=asked("tools/list"), headers=all_headers)
+            return response.status_code
+
+        assert await answer() == 200
+        assert await answer(origin="http://localhost:6274") == 200
+        assert await answer(origin="https://evil.example") == 403
+        assert await answer(host="evil.example") == 421
+        listening = await http.get(f"{base}/mcp", headers=HEADERS)
+        assert (listening.status_code, listening.headers["allow"]) == (405, "POST")
+        too_much = await http.post(f"{base}/mcp", content=b" " * (17 * 2**20), headers=HEADERS)
+        assert too_much.status_code == 413
+
+
+async def test_an_address_narrows_the_tools_and_says_what_it_does_not_know(tmp_path: Path) -> None:
+    async with on_port(tmp_path, WebOptions(port=0)) as base, httpx.AsyncClient() as http:
+
+        async def answer(query: str) -> httpx.Response:
+            return await http.post(f"{base}/mcp?{query}", json=asked("tools/list"), headers=HEADERS)
+
+        listed = (await answer("toolsets=discover,follow&read_only=true")).json()
+        names = [tool["name"] for tool in listed["result"]["tools"]]
+        kept = [t for t in TOOLS if t.toolset in ("discover", "follow") and t.reads_only]
+        assert names == [tool.name for tool in kept]
+        unknown = await answer("toolsets=discovery")
+        assert unknown.status_code == 400
+        assert "discover, make, follow" in unknown.json()["error"]
+        assert (await answer("readonly=1")).status_code == 400
+
+
+async def test_a_dropped_connection_ends_the_wait_and_the_job_runs_on(tmp_path: Path) -> None:
+    settings = Settings.read(environment(tmp_path, FALKIT_EMULATOR_SPEED="1"))
+    options, ending = WebOptions(port=0), 0.0
+    async with open_rooms(settings) as rooms, anyio.create_task_group() as tasks:
+        port = await tasks.start(serve_http, web_app(rooms, TOOLS, options), options)
+        call = asked(
+            "tools/call",
+            name="generate",
+            arguments={"endpoint_id": "fal-ai/kling-video/v2.5-turbo/pro/text-to-video",
+                       "prompt": "waves", "wait_seconds": 45},
+        )  # fmt: skip
+        headers = {**HEADERS, "mcp-method": "tools/call", "mcp-name": "generate"}
+        async with httpx.AsyncClient(timeout=1.0) as http:
+            with pytest.raises(httpx.ReadTimeout):
+                await http.post(f"http://127.0.0.1:{port}/mcp", json=call, headers=headers)
+            async with Client(f"http://127.0.0.1:{port}/mcp") as client:
+                listed = record(await client.call_tool("list_jobs", {}))
+            assert [job["state"] for job in listed["jobs"]] in (["queued"], ["running"])
+        ending = anyio.current_time()
+        tasks.cancel_scope.cancel()
+    assert anyio.current_time() - ending < 5  # a wait that went on would take all of the grace
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (WebOptions(host=EVERYWHERE), "FALKIT_HTTP_TOKEN"),
+        (WebOptions(host="192.0.2.7"), "FALKIT_HTTP_TOKEN"),
+        (WebOptions(host=EVERYWHERE, token=SecretStr(TOKEN)), "--allow-host"),
+        (WebOptions(token=SecretStr("short")), "16 characters"),
+    ],
+)
+def test_what_would_let_strangers_in_is_refused_before_it_listens(
+    options: WebOptions, word: str
+) -> None:
+    with pytest.raises(NotConfiguredError, match=word):
+        options.check()
+
+
+async def test_a_taken_port_is_said_in_words(tmp_path: Path) -> None:
+    async with on_port(tmp_path, WebOptions(port=0)) as base:
+        port = int(base.rpartition(":")[2])
+        with pytest.raises(NotConfiguredError, match=f"port {port} of 127.0.0.1 cannot be used"):
+            await serve_http(None, WebOptions(port=port))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
+def test_a_signal_ends_it_with_zero(tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FAL")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "falkit", "serve", "--http", "127.0.0.1:0"],
+        env={**kept, **environment(tmp_path), "FALKIT_HTTP_TOKEN": TOKEN},
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    with process.stderr as told:
+        told_first = told.readline()
+        assert "/mcp (with the bearer token, emulator)" in told_first
+        assert TOKEN not in told_first
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
