@@ -1,5 +1,7 @@
 """Run a model and bring its files home."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,8 +12,11 @@ from catalog.errors import ActionableError
 from tools.job_view import JobView
 from tools.making import MakeArguments, Order, make, merged, usable
 from tools.naming import meant
-from tools.ports import Call
+from tools.ports import Call, Job
 from tools.tool import Answer, Tool
+
+# fal keeps files for at least a week (its FAQ, read in autumn 2026).
+FILES_LIVE = timedelta(days=7)
 
 
 class GenerateArguments(MakeArguments):
@@ -58,6 +63,7 @@ async def _order(call: Call, given: GenerateArguments) -> Order:
         return Order(choice.card, given.arguments, given.prompt, (note,))
     if given.from_job:
         job = await call.rooms.jobs.find(meant(given.from_job))
+        _check_repeatable(job)
         card = usable(catalog, given.endpoint_id or job.endpoint_id)
         kept = dict(job.arguments)
         if given.prompt and card.text_field is not None:
@@ -66,10 +72,39 @@ async def _order(call: Call, given: GenerateArguments) -> Order:
             card,
             merged(kept, given.arguments),
             given.prompt,
-            (f"from job {job.job_id}",),
+            (f"from job {job.job_id}", *_aged(job, given.arguments)),
             parents=(job.job_id,),
         )
     return Order(usable(catalog, given.endpoint_id), given.arguments, given.prompt)
+
+
+def _check_repeatable(job: Job) -> None:
+    """Refuse to repeat what has no arguments of its own to repeat.
+
+    Raises:
+        ActionableError: it is a whole, or a step whose inputs are still to be made.
+    """
+    if job.kind:
+        raise ActionableError(
+            f"job {job.job_id!r} is a {job.kind} of several runs; nothing was sent",
+            hint=f"give the job_id of one of them (job_status lists them), or call run_{job.kind}",
+        )
+    if job.whole and job.name and job.submitted is None:
+        raise ActionableError(
+            f"step {job.name!r} has not run, so its inputs are not known; nothing was sent",
+            hint="repeat it when its pipeline has come to it",
+        )
+
+
+def _aged(job: Job, changed: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a warning where *job* used files that its platform may have deleted since."""
+    if datetime.now(UTC) - job.created < FILES_LIVE:
+        return ()
+    kept = [value for name, value in job.arguments.items() if name not in changed]
+    if "https://" not in str(kept) and "http://" not in str(kept):
+        return ()
+    day = job.created.astimezone().date().isoformat()
+    return (f"its input files were uploaded on {day} and may be gone: if it fails, give them anew",)
 
 
 GENERATE = Tool(

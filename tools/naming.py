@@ -4,7 +4,7 @@ import re
 
 # Ids as the journal makes them, and the names under which files are saved (date-words-JOB-number).
 _ID = re.compile(r"[0-9a-hj-km-np-tv-z]{11}")
-_FILE = re.compile(r"-([0-9a-hj-km-np-tv-z]{11})-\d+\.[\w.]+$")
+_FILE = re.compile(r"-([0-9a-hj-km-np-tv-z]{11})-\d+(?:-again\d)?\.[\w.]+$")
 
 
 def meant(text: str) -> str:

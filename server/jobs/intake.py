@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar, cast
 import anyio
 import anyio.to_thread
 
+from catalog.errors import ActionableError
 from catalog.media import MediaFacts, MediaKind
 from server.jobs.chosen import chosen
 from server.jobs.ids import spoken
@@ -47,6 +48,7 @@ _SCHEME = re.compile(
     r"^(data|file|https?|blob|cid|sandbox|[a-z][a-z0-9+.-]+(?=://)):", re.IGNORECASE
 )
 _JOB = re.compile(r"^([0-9A-Za-z]{11})(?:/(\d{1,3}))?$")
+_MADE = re.compile(r"-([0-9a-hjkmnp-tv-z]{11})-\d{1,3}(?:-again\d)?\.[a-z0-9.]+$")  # as kept
 _JOB_ID = re.compile(r"^[0-9a-hjkmnp-tv-z]{11}$")  # after `spoken`: Crockford's base 32
 
 T = TypeVar("T")
@@ -220,7 +222,21 @@ class MediaDesk:
         if found.facts is not None and found.facts.kind in ("text", "file") and not own:
             await self._work(refuse_secrets, path)
             self._refuse_hidden(path, given)
-        return found
+        return replace(found, parent=await self._maker(path))
+
+    async def _maker(self, path: Path) -> str:
+        """Return the job that made the file at *path*, which its name tells; else nothing."""
+        named = _MADE.search(path.name)
+        if named is None:
+            return ""
+        try:
+            job = await self._jobs.find(named[1])
+        except ActionableError:
+            return ""
+        own = job.job_id == named[1] and any(
+            Path(output.path).name == path.name for output in job.outputs if output.path
+        )
+        return job.job_id if own else ""
 
     async def _of_path(
         self, reference: str, path: Path, kind: MediaKind | None, *, named: str
