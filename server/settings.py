@@ -239,6 +239,13 @@ class Settings:
         1.0,
         "1",
     )
+    http_paths: bool = setting(
+        "FALKIT_HTTP_PATHS",
+        "let callers over HTTP name files of this machine, and tell them where results lie",
+        _switch,
+        False,
+        "off",
+    )
     run_url: str | None = setting("FALKIT_RUN_URL", "run host", _url, None, "`https://fal.run`")
     queue_url: str | None = setting(
         "FALKIT_QUEUE_URL", "queue host", _url, None, "`https://queue.fal.run`"
@@ -258,6 +265,7 @@ class Settings:
     models_url: str | None = setting(
         "FALKIT_MODELS_URL", "per-model schema host", _url, None, "`https://fal.ai`"
     )
+    paths: bool = True  # whether callers may name files of this machine
     key: SecretStr | None = None
     key_note: str = ""  # why there is no key although one seems to be set
 

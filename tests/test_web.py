@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import SecretStr
 
+from server.away import rooms_away
 from server.rooms import open_rooms
 from server.settings import Settings
 from server.web import WebOptions, serve_http, web_app
-from tests.house import Era, environment, record
+from tests.house import Era, environment, pictures, record, words
 from tools.errors import NotConfiguredError
 from tools.inventory import TOOLS
 
@@ -30,8 +32,9 @@ TOKEN = "-".join(["a", "token", "of", "tests"])
 @asynccontextmanager
 async def on_port(home: Path, options: WebOptions) -> AsyncGenerator[str]:
     """Yield the base address of a server in this process."""
-    settings = Settings.read(environment(home))
-    async with open_rooms(settings) as rooms, anyio.create_task_group() as tasks:
+    settings = replace(Settings.read(environment(home)), paths=False)
+    async with open_rooms(settings) as here, anyio.create_task_group() as tasks:
+        rooms = rooms_away(here)
         port = await tasks.start(serve_http, web_app(rooms, TOOLS, options), options)
         yield f"http://127.0.0.1:{port}"
         tasks.cancel_scope.cancel()
@@ -68,6 +71,22 @@ async def test_a_client_makes_a_picture_over_http(tmp_path: Path, era: Era, sess
         assert job["state"] == "done"
         again = record(await client.call_tool("job_status", {"job_id": job["job_id"]}))
         assert again["outputs"] == job["outputs"]
+        assert len(pictures(made)) == 1
+        assert job["outputs"][0]["url"] == f"falkit://jobs/{job['job_id']}/outputs/1"
+        assert str(tmp_path) not in words(made)
+        seen = await client.call_tool("view_media", {"media": job["outputs"][0]["url"]})
+        assert len(pictures(seen)) == 1
+        listed = await client.call_tool("list_jobs", {})
+        assert str(tmp_path) not in words(listed)
+        (tmp_path / "own.png").write_bytes(b"")
+        for name in ("own.png", str(tmp_path / "own.png"), f"file://{tmp_path}/own.png", "~/x"):
+            refused = await client.call_tool("view_media", {"media": name})
+            assert "takes no paths" in words(refused), name
+        saved = await client.call_tool(
+            "generate",
+            {"endpoint_id": "fal-ai/flux/schnell", "prompt": "a boat", "save_to": str(tmp_path)},
+        )
+        assert "takes no paths" in words(saved)
 
 
 async def test_a_token_is_needed_where_one_is_set(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import anyio
 from pydantic import SecretStr
 
 from catalog.errors import ActionableError
+from server.away import rooms_away
 from server.cli import fail
 from server.cli.problems import mendable_in
 from server.rooms import open_rooms
@@ -45,7 +46,9 @@ def _served(settings: Settings, tools: Sequence[AnyTool], options: WebOptions) -
 
 
 async def _serve(settings: Settings, tools: Sequence[AnyTool], options: WebOptions) -> None:
-    async with open_rooms(settings) as rooms, anyio.create_task_group() as tasks:
+    settings = replace(settings, paths=settings.http_paths)
+    async with open_rooms(settings) as opened, anyio.create_task_group() as tasks:
+        rooms = opened if settings.paths else rooms_away(opened)
         port = await tasks.start(serve_http, web_app(rooms, tools, options), options)
         protected = "with the bearer token" if options.token else "for this machine only"
         print(

@@ -70,6 +70,7 @@ class Roots:
             usual += [_resolved(person / name) for name in _OWN_FOLDERS] if person else []
             folders = usual if _is_no_workplace(work, person) else [work, *usual]
         self.allowed = tuple(dict.fromkeys(folders))
+        self._taken = settings.paths
         self._person = person
         self._home = _resolved(settings.home)
         given = [self._home / name for name in GIVEN_FOLDERS]
@@ -103,9 +104,10 @@ class Roots:
         """Return the resolved path of the file or folder that *given* names.
 
         Raises:
-            OutOfBoundsError: it lies outside the allowed folders.
+            OutOfBoundsError: it lies outside the allowed folders, or no paths are taken here.
             MediaError: there is nothing of that name, or it is a device or a pipe.
         """
+        self._refuse_away()
         path = self._bounded(_resolved(self.named(given)), given)
         try:
             mode = path.stat().st_mode
@@ -132,6 +134,7 @@ class Roots:
             MediaError: none matches, more than `MOST_FILES`, or it leads upward or through every
                 folder below.
         """
+        self._refuse_away()
         named = self.named(pattern)
         plain = takewhile_plain(named.parts)
         if {"..", "**"} & set(named.parts[len(plain) :]):
@@ -159,6 +162,7 @@ class Roots:
             OutOfBoundsError: it lies outside the allowed folders.
             MediaError: a file stands in its place.
         """
+        self._refuse_away()
         path = self._bounded(_resolved(self.named(given)), given)
         standing = next((above for above in (path, *path.parents) if above.exists()), None)
         if standing is not None and not standing.is_dir():
@@ -201,6 +205,13 @@ class Roots:
         else:
             path = Path(text)
         return path if path.is_absolute() else self.first / path
+
+    def _refuse_away(self) -> None:
+        if not self._taken:
+            raise OutOfBoundsError(
+                "this falkit is reached over HTTP and takes no paths of its machine",
+                hint="give an https URL, a data: URI, or a job id such as JOB/2",
+            )
 
     def _expanded(self, text: str) -> Path:
         if self._person is not None and re.match(r"^~(?:[\\/]|$)", text):
