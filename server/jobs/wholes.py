@@ -264,6 +264,13 @@ def _check_dearer(
             f"with this step all cost up to {money(total)}, over max_dollars {money(Decimal(cap))}",
             hint="resume with a cheaper step or a higher max_dollars; this step was not sent",
         )
+    said_yes_to = whole_row["high"] if whole_row["approved"] is not None else None
+    if said_yes_to is not None and total > Decimal(said_yes_to):
+        raise OverBudgetError(
+            f"with this step all cost up to {money(total)}, and a person approved "
+            f"{money(Decimal(said_yes_to))}",
+            hint="resume it, and a person can approve the rest; this step was not submitted",
+        )
     asks = rules.approve_above is not None and whole_row["approved"] is None
     endpoints = {part["endpoint_id"], *(one["endpoint_id"] for one in others)}
     if asks and is_granted(connection, part["account"], endpoints, now_ms()):
