@@ -1,5 +1,6 @@
 """What came home is looked at: what is black, silent or short is said, and where it is from."""
 
+import base64
 import hashlib
 import io
 import json
@@ -200,6 +201,32 @@ async def test_the_note_beside_a_file_keeps_the_hash_of_what_fal_delivered(tmp_p
     assert f'falkit:request="{marked.request_id}"' in told
     assert 'falkit:seed="3"' in told
     assert str(tmp_path) not in told
+
+
+async def test_a_file_larger_than_the_disk_is_not_begun(tmp_path: Path) -> None:
+    platform = FolderPlatform(tmp_path / "platform", runs=0)
+    platform.output = {"video": {"url": "https://files.test/a.mp4", "file_size": 2**50}}
+    async with jobs_in(tmp_path, platform) as jobs:
+        job = await jobs.wait((await jobs.start(intent())).job_id, 10)
+    assert (job.state, job.saved) == ("done", False)
+    assert job.outputs[0].problem == (
+        f"not saved: the disk of {str(tmp_path / 'media')!r} is full; free some space"
+    )
+    assert not [kind for kind, _ in platform.looks if kind == "download"]
+
+
+async def test_inline_data_becomes_a_file_and_leaves_no_trace_of_itself(tmp_path: Path) -> None:
+    data = picture(tmp_path / "fox.png").read_bytes()
+    uri = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    platform = FolderPlatform(tmp_path / "platform", runs=0)
+    platform.output = {"images": [{"url": uri}]}
+    async with jobs_in(tmp_path, platform, key="me:secret") as jobs:
+        job = await jobs.wait((await jobs.start(intent())).job_id, 10)
+    (output,) = job.outputs
+    assert Path(output.path).read_bytes() == data
+    assert (output.url, output.media_type, output.width) == ("", "image/png", 64)
+    note = Path(f"{output.path}.json").read_text()
+    assert len(note) < 4000
 
 
 def test_a_look_never_fails(tmp_path: Path) -> None:

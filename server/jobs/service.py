@@ -54,6 +54,7 @@ from tools.ports import (
 log = logging.getLogger("falkit.jobs")
 
 JOURNAL = "journal.db"
+RETAINED_EVERY = 24 * 3600.0  # seconds between two looks for jobs that are older than a setting
 
 
 @asynccontextmanager
@@ -294,14 +295,16 @@ class JournalJobs:
         return await self.store.prune(before, dry=dry)
 
     async def retain(self, days: int) -> None:
-        """Forget what ended longer ago than *days*, as a setting says; a failure is only logged."""
-        try:
-            forgotten = await self.store.prune(datetime.now(UTC) - timedelta(days=days))
-        except ActionableError as problem:
-            log.warning("old jobs cannot be forgotten: %s", problem)
-        else:
-            if forgotten:
-                log.info("%d jobs older than %d days were forgotten", forgotten, days)
+        """Forget what ended longer ago than *days*, now and every day; a failure is only logged."""
+        while True:
+            try:
+                forgotten = await self.store.prune(datetime.now(UTC) - timedelta(days=days))
+            except ActionableError as problem:
+                log.warning("old jobs cannot be forgotten: %s", problem)
+            else:
+                if forgotten:
+                    log.info("%d jobs older than %d days were forgotten", forgotten, days)
+            await anyio.sleep(RETAINED_EVERY)
 
     async def approve(self, job_id: str, *, today: bool = False) -> Job:
         """Mark a held job approved, for a person at a terminal; it is submitted within a second.
