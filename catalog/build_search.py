@@ -265,9 +265,7 @@ class _Index:
 
     def _shown(self, at: int) -> bytes:
         card = self.cards[at]
-        said = card.variant.lower() in card.title.lower()
-        title = card.title if said else f"{card.title} {card.variant}"
-        cells = (title, card.summary, usual_price(card))
+        cells = (card.full_title, card.summary, usual_price(card))
         return ("\t".join(" ".join(cell.split()) for cell in cells) + "\n").encode()
 
     def _spelling(self) -> list[str]:

@@ -1,5 +1,6 @@
 """`ModelCard`: one endpoint as we know it, with source and date of its facts."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -88,6 +89,14 @@ class ModelCard:
             if isinstance(kind, str):
                 found[name] = kind
         return found
+
+    @property
+    def full_title(self) -> str:
+        """The title with the variant, unless it says the same already."""
+        said = set(re.findall(r"\w+", self.title.lower()))
+        if set(re.findall(r"\w+", self.variant.lower())) <= said:
+            return self.title
+        return f"{self.title}: {self.variant}"
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "ModelCard":

@@ -63,7 +63,7 @@ def _described(catalog: CatalogIndex, card: ModelCard, *, full: bool) -> ModelDe
     successor = catalog.successor(card)
     shown = ModelDescription(
         endpoint_id=card.endpoint_id,
-        title=f"{card.title} {card.variant}".strip()[:80],
+        title=card.full_title[:80],
         category=card.category,
         summary=card.summary,
         status=card.status,
