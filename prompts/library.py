@@ -59,9 +59,9 @@ class PromptText:
         return GAP.sub(value, self.text)
 
 
-def read(name: str) -> PromptText:
-    """Return the prompt called *name* from its file."""
-    head, _, body = (TEXTS / f"{name}.md").read_text("utf-8").partition("\n---\n")
+def read(name: str, folder: Path = TEXTS) -> PromptText:
+    """Return the text called *name* from its file in *folder*."""
+    head, _, body = (folder / f"{name}.md").read_text("utf-8").partition("\n---\n")
     lines = [line.partition(": ") for line in head.splitlines() if line.strip()]
     title, description, *gaps = lines
     return PromptText(
@@ -77,17 +77,18 @@ def read(name: str) -> PromptText:
 
 
 class Library(Mapping[str, PromptText]):
-    """The prompts by name, in their order; each file is read when it is first asked for."""
+    """The texts of a folder by name, in their order; each is read when it is first asked for."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self, names: tuple[str, ...], folder: Path = TEXTS) -> None:
         self._names = names
+        self._folder = folder
         self._read: dict[str, PromptText] = {}
 
     def __getitem__(self, name: str) -> PromptText:
         if name not in self._names:
             raise KeyError(name)
         if name not in self._read:
-            self._read[name] = read(name)
+            self._read[name] = read(name, self._folder)
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:

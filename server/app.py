@@ -1,11 +1,13 @@
 """The MCP room: a server whose tools are the values of `TOOLS`, in their order."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from importlib.metadata import version
 from inspect import Parameter, Signature
 from typing import Annotated, Any, cast
 
-from mcp.server import MCPServer
+from mcp.server import CacheHint, MCPServer
+from mcp.server.caching import CacheableMethod
+from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool as SDKTool
@@ -13,20 +15,28 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import (
     INVALID_PARAMS,
     CallToolResult,
+    Completion,
+    CompletionArgument,
+    CompletionContext,
     GetPromptResult,
     InputRequiredResult,
     PromptArgument,
     PromptMessage,
+    PromptReference,
+    Resource,
+    ResourceTemplate,
+    ResourceTemplateReference,
     TextContent,
     ToolAnnotations,
 )
 from mcp.types import Prompt as SDKPrompt
 from mcp.types import Tool as ListedTool
-from pydantic import ValidationError
+from pydantic import AnyUrl, ValidationError
 
 from catalog.errors import ActionableError
 from prompts.library import PROMPTS, PromptText
 from server.calls import answer, explain, failure, fault, unknown_names
+from server.resources import Shelf
 from tools.ports import BackendName, Call, Rooms
 from tools.tool import AnyTool
 
@@ -66,6 +76,17 @@ BACKENDS = {
 }
 
 
+# The lists change with the version only, and hold nothing of anybody; milliseconds.
+HOUR = 3600 * 1000
+CACHED: dict[CacheableMethod, CacheHint] = {
+    "server/discover": CacheHint(ttl_ms=HOUR, scope="public"),
+    "tools/list": CacheHint(ttl_ms=HOUR, scope="public"),
+    "prompts/list": CacheHint(ttl_ms=HOUR, scope="public"),
+    "resources/list": CacheHint(ttl_ms=HOUR, scope="public"),
+    "resources/templates/list": CacheHint(ttl_ms=HOUR, scope="public"),
+}
+
+
 def instructions(tools: Collection[str], backend: BackendName) -> str:
     """Return what a host is told of the server, with no word on tools that are not offered."""
     lines = [f"- {line}" for tool, line in LINES if tool in tools]
@@ -83,11 +104,14 @@ class StrictServer(MCPServer[None]):
             version=version("falkit"),
             instructions=instructions([tool.name for tool in tools], rooms.backend),
             subscriptions=False,
+            cache_hints=CACHED,
             log_level="WARNING",
         )
         self.values = {tool.name: tool for tool in tools}
         self._rooms = rooms
+        self._shelf = Shelf(rooms)
         self._made: dict[str, SDKTool] = {}
+        self.completion()(self.complete)
 
     def made(self, name: str) -> SDKTool:
         """Return the tool called *name* as the SDK runs it, made when it is first needed.
@@ -134,6 +158,33 @@ class StrictServer(MCPServer[None]):
             if isinstance(problem.__cause__, ValidationError):
                 return failure(explain(problem.__cause__))
             raise
+
+    async def list_resources(self) -> list[Resource]:
+        """Return the guides; models, jobs and outputs have templates."""
+        return self._shelf.listed()
+
+    async def list_resource_templates(self) -> list[ResourceTemplate]:
+        """Return how addresses of models, jobs, outputs and guides are made."""
+        return self._shelf.templates()
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        """Return what lies at *uri*.
+
+        Raises:
+            ResourceNotFoundError: nothing does.
+        """
+        return await self._shelf.read(str(uri))
+
+    async def complete(
+        self,
+        ref: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,
+    ) -> Completion:
+        """Return what fits what is begun of an argument of a prompt or of an address."""
+        return await self._shelf.complete(argument.name, argument.value)
 
     async def list_prompts(self) -> list[SDKPrompt]:
         """Return the prompts in the order of `PROMPTS`."""

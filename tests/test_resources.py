@@ -1,0 +1,83 @@
+"""What a host may read by address, and what it may let a person complete."""
+
+import base64
+from pathlib import Path
+
+import pytest
+from mcp import MCPError
+from mcp.types import (
+    BlobResourceContents,
+    PromptReference,
+    ResourceTemplateReference,
+    TextResourceContents,
+)
+
+from tests.house import Era, connected, record
+
+MODEL = "fal-ai/flux/schnell"
+
+
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_models_jobs_outputs_and_guides_are_read_by_address(tmp_path: Path, era: Era) -> None:
+    async with connected(tmp_path, era) as client:
+        templates = (await client.list_resource_templates()).resource_templates
+        assert [t.uri_template for t in templates] == [
+            "falkit://models/{+endpoint_id}",
+            "falkit://jobs/{job_id}",
+            "falkit://jobs/{job_id}/outputs/{number}",
+            "falkit://guides/{name}",
+        ]
+
+        async def text(uri: str) -> str:
+            [content] = (await client.read_resource(uri)).contents
+            assert isinstance(content, TextResourceContents)
+            return content.text
+
+        assert '"endpoint_id":"fal-ai/flux/schnell"' in await text(f"falkit://models/{MODEL}")
+        for guide in (await client.list_resources()).resources:
+            assert (await text(str(guide.uri))).startswith("# ")
+        job = record(await client.call_tool("generate", {"endpoint_id": MODEL, "prompt": "a cup"}))
+        assert f'"job_id":"{job["job_id"]}"' in await text(f"falkit://jobs/{job['job_id']}")
+        [picture] = (
+            await client.read_resource(f"falkit://jobs/{job['job_id']}/outputs/1")
+        ).contents
+        assert isinstance(picture, BlobResourceContents)
+        assert base64.b64decode(picture.blob) == Path(job["outputs"][0]["path"]).read_bytes()
+        assert picture.mime_type == job["outputs"][0]["media_type"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "word"),
+    [
+        ("falkit://models/fal-ai/flux/schnel", "fal-ai/flux/schnell"),
+        ("falkit://jobs/nothing", "no job"),
+        ("falkit://jobs/nothing/outputs/1", "no job"),
+        ("falkit://guides/cooking", "falkit://guides/{name}"),
+        ("falkit://guides/../library", "falkit://guides/{name}"),
+        ("file:///etc/passwd", "falkit://models/{+endpoint_id}"),
+    ],
+)
+async def test_an_address_of_nothing_says_what_would_be_right(
+    tmp_path: Path, uri: str, word: str
+) -> None:
+    async with connected(tmp_path) as client:
+        with pytest.raises(MCPError) as refused:
+            await client.read_resource(uri)
+        assert word in str(refused.value)
+
+
+async def test_ids_of_models_and_jobs_complete_from_what_is_begun(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        job = record(await client.call_tool("generate", {"endpoint_id": MODEL, "prompt": "a cup"}))
+        model = ResourceTemplateReference(type="ref/resource", uri="falkit://models/{+endpoint_id}")
+        begun = await client.complete(model, {"name": "endpoint_id", "value": "fal-ai/flux/sch"})
+        assert MODEL in begun.completion.values
+        within = await client.complete(model, {"name": "endpoint_id", "value": "veo3"})
+        assert within.completion.values
+        assert len(within.completion.values) <= 100
+        told = ResourceTemplateReference(type="ref/resource", uri="falkit://jobs/{job_id}")
+        jobs = await client.complete(told, {"name": "job_id", "value": job["job_id"][:4]})
+        assert jobs.completion.values == [job["job_id"]]
+        prompt = PromptReference(type="ref/prompt", name="text_to_image")
+        nothing = await client.complete(prompt, {"name": "picture", "value": "a"})
+        assert nothing.completion.values == []
