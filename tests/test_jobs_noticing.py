@@ -8,9 +8,11 @@ import struct
 import zlib
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from server.fal.wire import Downloaded, Result
 from server.media.noticing import noticed
@@ -161,6 +163,30 @@ def test_where_a_file_is_from_is_written_into_it_and_nothing_else_changes(
     assert not again.exists()
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+def test_a_packet_that_is_there_keeps_what_it_says(tmp_path: Path, name: str) -> None:
+    path, marked = tmp_path / name, tmp_path / f"marked-{name}"
+    theirs = packet({"prompt": "theirs"}).replace(b"falkit", b"theirs")
+    if name == "a.png":
+        info = PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", theirs.decode())
+        Image.new("RGB", (40, 30), "tomato").save(path, pnginfo=info)
+    else:
+        Image.new("RGB", (40, 30), "tomato").save(path, xmp=theirs)
+    media_type = probe(path).media_type
+
+    assert inscribed(path, media_type, FACTS, marked)
+
+    with Image.open(marked) as new, Image.open(path) as old:
+        assert new.tobytes() == old.tobytes()
+        said = str(new.info.get("xmp") or new.info["XML:com.adobe.xmp"])
+    assert "theirs:prompt" in said
+    assert "fal-ai/flux/dev" in said
+    assert said.count("<dc:description>") == said.count("</rdf:RDF>") == 1
+    root = ElementTree.fromstring(marked.read_bytes().partition(b"?>\n")[2].partition(b"<?xp")[0])  # noqa: S314  # ours
+    assert root.tag.endswith("xmpmeta")
+
+
 def test_what_is_signed_or_odd_stays_as_it_came(tmp_path: Path) -> None:
     plain = picture(tmp_path / "a.png").read_bytes()
     body = b"caBX" + b"signed"
@@ -251,3 +277,6 @@ async def test_over_the_protocol_a_job_tells_its_seed(tmp_path: Path) -> None:
     made = record(answer)
     assert made["seed"] == 11
     assert "seed 11" in words(answer)
+    told = Path(made["outputs"][0]["path"]).read_bytes()
+    assert b'falkit:seed="11"' in told
+    assert b"algorithmicMedia" in told  # what the emulator says of itself stays
