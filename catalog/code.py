@@ -16,8 +16,11 @@ Style = Literal["run", "queue", "stream", "realtime", "webhook", "proxy"]
 LANGUAGES: tuple[str, ...] = get_args(Language)
 STYLES: tuple[str, ...] = get_args(Style)
 
+# Linux takes 131,072 bytes in one argument of a program; a letter may be four.
+LONGEST_WORD = 30_000
 WEBHOOK = "https://example.com/fal"
-# Names of the released clients and their calls: fal-client 1.0.3 and @fal-ai/client 1.10.1.
+# Names of the released clients and their calls: fal-client 1.0.3, @fal-ai/client 1.10.1,
+# @fal-ai/server-proxy 1.2.1.
 INSTALL: Mapping[str, str] = {
     "python": "pip install fal-client",
     "typescript": "npm install @fal-ai/client",
@@ -72,7 +75,10 @@ def code_for(
 
 
 KEY_NOTE = "set FAL_KEY in the environment; never put the key into code or a browser"
-PROXY_NOTE = "the browser calls your own server, which alone holds FAL_KEY"
+PROXY_NOTE = (
+    "the browser calls your own server, which alone holds FAL_KEY; let only your own signed-in "
+    "users reach that route, or anybody spends your money"
+)
 WEBHOOK_NOTE = (
     "fal posts {request_id, status, payload} there; verify X-Fal-Webhook-Signature, expect repeats"
 )
@@ -202,7 +208,10 @@ const connection = fal.realtime.connect("{endpoint_id}", {{
     console.log(result);
     connection.close();
   }},
-  onError: (error) => console.error(error),
+  onError: (error) => {{
+    console.error(error);
+    connection.close();
+  }},
 }});
 connection.send(input);
 """
@@ -223,8 +232,10 @@ console.log("request", request_id);
 def _ts_proxy(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
     return f"""\
 // app/api/fal/proxy/route.ts, on your server (Next.js)
-import {{ route }} from "@fal-ai/server-proxy/nextjs";
-export const {{ GET, POST, PUT }} = route;
+import {{ createRouteHandler }} from "@fal-ai/server-proxy/nextjs";
+export const {{ GET, POST, PUT }} = createRouteHandler({{
+  allowedEndpoints: ["{endpoint_id}"],
+}});
 
 // in the browser
 import {{ fal }} from "@fal-ai/client";
@@ -237,10 +248,14 @@ console.log(result.data);
 
 
 def _curl(url: str, arguments: Mapping[str, Any], flags: str = "") -> str:
+    body = _json(arguments, None)
+    data = f"-d {shlex.quote(body)}"
+    if len(body) > LONGEST_WORD:
+        data = f"--data-binary @- <<'JSON'\n{body}\nJSON\n"
     return f"""\
 curl -sS --fail-with-body {flags}-X POST {shlex.quote(url)} \\
   -H "Authorization: Key $FAL_KEY" -H "Content-Type: application/json" \\
-  -d {shlex.quote(_json(arguments, None))}"""
+  {data}"""
 
 
 def _curl_run(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
@@ -249,13 +264,17 @@ def _curl_run(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
 
 def _curl_queue(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
     app = EndpointId.parse(endpoint_id).app
+    ask = 'curl -sS --fail-with-body -H "Authorization: Key $FAL_KEY"'
+    request = f"https://queue.fal.run/{app}/requests/$REQUEST_ID"
     return f"""\
-{_curl(f"https://queue.fal.run/{endpoint_id}", arguments)}
-# the answer holds request_id; ask until status is COMPLETED, then fetch the result
-REQUEST_ID=...
-curl -sS -H "Authorization: Key $FAL_KEY" \\
-  "https://queue.fal.run/{app}/requests/$REQUEST_ID/status?logs=1"
-curl -sS -H "Authorization: Key $FAL_KEY" "https://queue.fal.run/{app}/requests/$REQUEST_ID"
+set -e
+ANSWER=$({_curl(f"https://queue.fal.run/{endpoint_id}", arguments)})
+REQUEST_ID=$(printf '%s' "$ANSWER" | sed -n 's/.*"request_id": *"\\([^"]*\\)".*/\\1/p')
+echo "request $REQUEST_ID"  # keep it: with it the result can be fetched later
+
+while STATUS=$({ask} \\
+  "{request}/status"); [ "${{STATUS#*COMPLETED}}" = "$STATUS" ]; do sleep 1; done
+{ask} "{request}"
 """
 
 

@@ -69,7 +69,7 @@ def _described(catalog: CatalogIndex, card: ModelCard, *, full: bool) -> ModelDe
         status=card.status,
         inputs=rows,
         outputs=outputs_words(card),
-        price=price_words(card),
+        price=_price(card, successor),
         price_tiers=tiers if full else tiers[:3],
         example=example_arguments(card),
         successor=successor.endpoint_id if successor else "",
@@ -101,6 +101,14 @@ def row_words(row: InputRow) -> str:
     if row.meaning:
         words += f"; {row.meaning}"
     return words
+
+
+def _price(card: ModelCard, successor: ModelCard | None) -> str:
+    """Return the price of *card*; where it is not known, that of what to use instead."""
+    words = price_words(card)
+    if card.price is not None or successor is None:
+        return words
+    return f"{words}; {successor.endpoint_id}: {price_words(successor).removeprefix('price ')}"
 
 
 def _note(card: ModelCard, as_of: str) -> str:

@@ -10,11 +10,14 @@ from catalog.history import with_history
 from catalog.limits import check_media
 from catalog.pricing import Estimate, estimate, price_words
 from catalog.schema import check
+from catalog.sides import limits_words
 from tools.making import facts_of
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool
 
 PROBLEM_SHOWN = 200
+# Several quotes together, in bytes: they are read side by side.
+SIDE_BY_SIDE = 1900
 
 
 class EstimateArguments(Arguments):
@@ -41,6 +44,7 @@ class Quote(Result):
     assumptions: list[str] = []
     source: str = ""
     as_of: str = ""
+    limits: str = ""
 
 
 class Quotes(Quote):
@@ -59,6 +63,8 @@ async def estimate_cost(call: Call, arguments: EstimateArguments) -> Answer:
             f"{len(ids)} endpoints to price", hint="give endpoint_id, or endpoint_ids with 1 to 8"
         )
     quotes = [await _quote(call, endpoint_id, arguments, len(ids) > 1) for endpoint_id in ids]
+    if len(quotes) > 1:
+        quotes = _fitted(quotes)
     words = "\n".join(_words(quote, arguments.runs) for quote in quotes)
     if len(quotes) == 1:
         return Answer(Quotes(**quotes[0].model_dump()), words)
@@ -80,8 +86,38 @@ async def _quote(
     except ActionableError as problem:
         if not comparing:
             raise
-        return Quote(endpoint_id=endpoint_id, kind="unknown", formula=_unfit(problem, card))
-    return _as_quote(card.endpoint_id, made)
+        limits = limits_words(card) if card is not None else ""
+        return Quote(
+            endpoint_id=endpoint_id, kind="unknown", formula=_unfit(problem, card), limits=limits
+        )
+    quote = _as_quote(card.endpoint_id, made)
+    return quote.model_copy(update={"limits": limits_words(card)}) if comparing else quote
+
+
+def _fitted(quotes: list[Quote]) -> list[Quote]:
+    """Return *quotes* so that together they fit `SIDE_BY_SIDE` bytes.
+
+    Where prices stand goes first, then what was assumed; dollars and limits stay.
+    """
+    for assumed, formula, limits in ((2, 160, 120), (1, 100, 90), (1, 60, 70), (0, 60, 60)):
+        shown = [
+            quote.model_copy(
+                update={
+                    "source": "",
+                    "assumptions": [_cut(one, 60) for one in quote.assumptions[:assumed]],
+                    "formula": _cut(quote.formula, formula),
+                    "limits": _cut(quote.limits, limits),
+                }
+            )
+            for quote in quotes
+        ]
+        if sum(len(one.model_dump_json(exclude_defaults=True)) for one in shown) <= SIDE_BY_SIDE:
+            return shown
+    return [quote.model_copy(update={"assumptions": [], "as_of": ""}) for quote in shown]
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1].rstrip(' ,;')}…"
 
 
 def _unfit(problem: ActionableError, card: ModelCard | None) -> str:
@@ -117,11 +153,13 @@ def _words(quote: Quote, runs: int) -> str:
         case "range":
             price = f"${quote.low:g} to ${quote.high:g}"
         case _:
-            return f"{quote.endpoint_id}: cost unknown ({quote.formula})"
+            limits = f"; {quote.limits}" if quote.limits else ""
+            return f"{quote.endpoint_id}: cost unknown ({quote.formula}){limits}"
     times = f" for {runs} runs" if runs > 1 else ""
     assumed = f"; assumed: {', '.join(quote.assumptions)}" if quote.assumptions else ""
     seen = f"; prices of {quote.as_of}" if quote.as_of else ""
-    return f"{quote.endpoint_id}: {price}{times} ({quote.formula}){assumed}{seen}"
+    limits = f"; {quote.limits}" if quote.limits else ""
+    return f"{quote.endpoint_id}: {price}{times} ({quote.formula}){assumed}{limits}{seen}"
 
 
 ESTIMATE_COST = Tool(
