@@ -1,5 +1,6 @@
 """Choose a model for a task by what is known of the candidates, and say why."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,6 +12,7 @@ from catalog.index import CatalogIndex
 from catalog.nearest import nearest_name
 from catalog.pricing import estimate
 from catalog.schema import check
+from catalog.search import SearchRequest, search
 
 Preference = Literal["", "popular", "cheap", "fast", "newest"]
 PREFERENCES: tuple[str, ...] = tuple(word for word in get_args(Preference) if word)
@@ -49,20 +51,26 @@ class _Fit:
 def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Choice:
     """Return the best card of category *task* by *prefer*, among those that can do what is wanted.
 
+    After ``with``, *task* may name features that a search knows (``text-to-video with sound``).
     A card serves when it takes every argument under its name and has nothing else to ask for; of
     those, one of known price within the limit comes before the others. Lengths and sizes of media
     are not looked at.
 
     Raises:
-        ActionableError: no such category, or no such preference.
+        ActionableError: no such category, feature or preference, or no card with these features.
         ArgumentsError: no candidate takes the arguments; the problems are those of the first.
     """
     if prefer and prefer not in PREFERENCES:
         raise ActionableError(
             f"prefer is {prefer[:40]!r}", hint=f"it takes {', '.join(PREFERENCES)}"
         )
-    category = _category(catalog, task)
-    cards = [catalog.get(endpoint_id) for endpoint_id in catalog.of_category(category)[:CANDIDATES]]
+    name, _, wishes = task.partition(" with ")
+    category = _category(catalog, name)
+    ids: Sequence[str] = catalog.of_category(category)
+    if wishes.strip():
+        ids = _with_features(catalog, category, wishes)
+        category = f"{category} with {wishes.strip()}"
+    cards = [catalog.get(endpoint_id) for endpoint_id in ids[:CANDIDATES]]
     cards = [card for card in cards if card.status == "active" and not card.seed_only]
     if not cards:
         raise ActionableError(
@@ -98,6 +106,27 @@ def _category(catalog: CatalogIndex, task: str) -> str:
         hint=f"{f'nearest: {near}; ' if near else ''}task is a fal category such as text-to-image, "
         "image-to-video, text-to-speech; to upscale, cut out or repaint call edit",
     )
+
+
+def _with_features(catalog: CatalogIndex, category: str, wishes: str) -> list[str]:
+    """Return the cards of *category* with every feature that *wishes* name, best ranked first.
+
+    Raises:
+        ActionableError: a feature is not known; it names the nearest.
+    """
+    named = [part.strip() for part in re.split(r",|\band\b|\bwith\b", wishes) if part.strip()]
+    found: list[str] = []
+    cursor = ""
+    while len(found) < CANDIDATES:
+        request = SearchRequest(
+            "", category, features=tuple(named), limit=CANDIDATES, cursor=cursor
+        )
+        page = search(catalog, request)
+        found += [hit.endpoint_id for hit in page.hits]
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    return found
 
 
 def _fitting(cards: Sequence[ModelCard], wanted: Wanted) -> Iterator[_Fit]:

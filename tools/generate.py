@@ -30,7 +30,7 @@ class GenerateArguments(MakeArguments):
         "URL, data URI, or an earlier job: JOB, or JOB/2 for its second output",
     )
     task: str = Field(
-        default="", description="Instead of endpoint_id: a category, such as text-to-image"
+        default="", description="Instead of endpoint_id: category, such as text-to-video with sound"
     )
     prefer: str = Field(default="", description="With task: popular (default), cheap, fast, newest")
     from_job: str = Field(default="", description="Repeat this job, changed by what is given here")
