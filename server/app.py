@@ -1,10 +1,11 @@
 """The MCP room: a server whose tools are the values of `TOOLS`, in their order."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from inspect import Parameter, Signature
 from typing import Annotated, Any, cast
 
+import anyio
 from mcp.server import CacheHint, MCPServer
 from mcp.server.caching import CacheableMethod
 from mcp.server.lowlevel.helper_types import ReadResourceContents
@@ -35,10 +36,13 @@ from pydantic import AnyUrl, ValidationError
 
 from catalog.errors import ActionableError
 from prompts.library import PROMPTS, PromptText
-from server.calls import answer, explain, failure, fault, unknown_names
+from server.asking import MODERN, Approve, Verdict, answered, ask, can_ask, put_off
+from server.calls import answer, explain, failure, fault, shown, unknown_names
 from server.resources import Shelf
+from tools.job_view import job_answer
 from tools.ports import BackendName, Call, Rooms
 from tools.tool import AnyTool
+from tools.whole_view import whole_answer
 
 # The first words told to a host, each line when its tool is offered.
 PURPOSE = "falkit finds, prices and runs fal.ai models and brings the files home."
@@ -76,6 +80,7 @@ BACKENDS = {
 }
 
 
+LONGEST_WAIT = 45.0  # seconds (promise 10)
 # The lists change with the version only, and hold nothing of anybody; milliseconds.
 HOUR = 3600 * 1000
 CACHED: dict[CacheableMethod, CacheHint] = {
@@ -97,7 +102,10 @@ def instructions(tools: Collection[str], backend: BackendName) -> str:
 class StrictServer(MCPServer[None]):
     """The SDK's server, where unknown names are refused and failures read as words."""
 
-    def __init__(self, rooms: Rooms, tools: Sequence[AnyTool]) -> None:
+    def __init__(
+        self, rooms: Rooms, tools: Sequence[AnyTool], approve: Approve | None = None
+    ) -> None:
+        """Lend *rooms* to *tools*; *approve* takes what a person says to a host's question."""
         super().__init__(
             "falkit",
             title="falkit",
@@ -110,6 +118,7 @@ class StrictServer(MCPServer[None]):
         self.values = {tool.name: tool for tool in tools}
         self._rooms = rooms
         self._shelf = Shelf(rooms)
+        self._approve = approve
         self._made: dict[str, SDKTool] = {}
         self.completion()(self.complete)
 
@@ -149,15 +158,58 @@ class StrictServer(MCPServer[None]):
             raise MCPError(code=INVALID_PARAMS, message=f"unknown tool {name[:80]!r}")
         if problem := unknown_names(tool, arguments):
             return failure(problem)
+        asked = context or Context(mcp_server=self)
+        if not tool.reads_only and self._approve and (said := answered(asked)):
+            return await self._heed(*said, _seconds(arguments), call_of(self._rooms, asked))
+        begun = anyio.current_time()
         try:
-            asked = context or Context(mcp_server=self)
-            return await self.made(name).run(arguments, asked, convert_result=True)
+            result = await self.made(name).run(arguments, asked, convert_result=True)
+            if not tool.reads_only and self._approve and can_ask(asked):
+                return await self._asking(result, asked, begun)
+            return result
         except UnexpectedToolError as problem:
             return fault(name, problem)
         except ToolError as problem:
             if isinstance(problem.__cause__, ValidationError):
                 return failure(explain(problem.__cause__))
             raise
+
+    async def _asking(
+        self, result: CallToolResult | InputRequiredResult, ctx: Context[Any, Any], begun: float
+    ) -> CallToolResult | InputRequiredResult:
+        """Return *result*, or if it is a held job what comes of asking the person about it."""
+        told = result.structured_content if isinstance(result, CallToolResult) else None
+        if not told or told.get("state") != "held":
+            return result
+        job = await self._rooms.jobs.find(str(told["job_id"]))
+        if ctx.protocol_version == MODERN:
+            return put_off(job)
+        verdict = await ask(ctx, job)
+        left = max(0.0, begun + LONGEST_WAIT - anyio.current_time())
+        return await self._heed(job.job_id, verdict, left, call_of(self._rooms, ctx))
+
+    async def _heed(
+        self, job_id: str, verdict: Verdict, seconds: float, call: Call
+    ) -> CallToolResult:
+        """Do what the person said of a held job, and return how it stands within *seconds*."""
+        jobs, notes = self._rooms.jobs, ("nobody answered the question",)
+        try:
+            if verdict == "no":
+                await jobs.cancel(job_id)
+                notes = ("the person said no; nothing was sent",)
+            elif verdict != "nobody" and self._approve is not None:
+                await self._approve(job_id, today=verdict == "today")
+                await jobs.wait(job_id, seconds, call.progress)
+                notes = ("the person said yes",)
+            job = await jobs.find(job_id)
+            if job.is_settled and verdict != "nobody":
+                await jobs.deliver(job_id)
+            if job.kind:
+                return shown(await whole_answer(call, job, notes))
+            previews = self._rooms.previews
+            return shown(await job_answer(self._rooms.media, job, notes, preview=previews))
+        except ActionableError as problem:
+            return failure(str(problem))
 
     async def list_resources(self) -> list[Resource]:
         """Return the guides; models, jobs and outputs have templates."""
@@ -236,11 +288,8 @@ def as_sdk_tool(tool: AnyTool, rooms: Rooms) -> SDKTool:
     """
 
     async def run(ctx: Context[Any, Any], **given: object) -> CallToolResult:
-        async def progress(fraction: float, words: str) -> None:
-            await ctx.report_progress(fraction, 1.0, words)
-
         arguments = tool.arguments.model_construct(**given)
-        return await answer(tool, arguments, Call(rooms, progress, asked_by=_client_name(ctx)))
+        return await answer(tool, arguments, call_of(rooms, ctx))
 
     context = Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=Context[Any, Any])
     own = [
@@ -273,6 +322,23 @@ def as_sdk_tool(tool: AnyTool, rooms: Rooms) -> SDKTool:
     # What a result holds is plain from its names; prose would only cost bytes.
     made.fn_metadata.output_schema = lean(made.fn_metadata.output_schema, prose=False)
     return made
+
+
+def call_of(rooms: Rooms, ctx: Context[Any, Any]) -> Call:
+    """Return what a tool is given of the call that *ctx* stands for."""
+
+    async def progress(fraction: float, words: str) -> None:
+        await ctx.report_progress(fraction, 1.0, words)
+
+    return Call(rooms, progress, asked_by=_client_name(ctx))
+
+
+def _seconds(arguments: Mapping[str, object]) -> float:
+    """Return how long a call wants to wait, which its tool has checked before."""
+    try:
+        return min(float(str(arguments.get("wait_seconds", 30))), LONGEST_WAIT)
+    except ValueError:
+        return 0.0
 
 
 def _client_name(ctx: Context[Any, Any]) -> str:
@@ -316,6 +382,8 @@ def lean(node: Any, *, prose: bool = True) -> Any:  # noqa: ANN401  # any JSON
     return kept
 
 
-def build_server(rooms: Rooms, tools: Sequence[AnyTool]) -> StrictServer:
-    """Return the server that lends *rooms* to *tools*."""
-    return StrictServer(rooms, tools)
+def build_server(
+    rooms: Rooms, tools: Sequence[AnyTool], approve: Approve | None = None
+) -> StrictServer:
+    """Return the server that lends *rooms* to *tools*, and asks a person if it can *approve*."""
+    return StrictServer(rooms, tools, approve)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from catalog.media import MediaKind
 from tools.ports import (
@@ -27,8 +27,10 @@ from tools.ports import (
     WholeIntent,
 )
 
+R = TypeVar("R", bound=Rooms)
 
-def rooms_away(rooms: Rooms) -> Rooms:
+
+def rooms_away(rooms: R) -> R:
     """Return *rooms* for callers who cannot open files here: they get addresses instead."""
     return replace(rooms, jobs=JobsAway(rooms.jobs), media=MediaAway(rooms.media))
 

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from catalog.media import MediaKind
+from server.asking import Approve
 from server.settings import Settings
 from tools.errors import NotConfiguredError
 from tools.money_records import Charge
@@ -48,12 +49,6 @@ log = logging.getLogger("falkit.rooms")
 LOOK_EVERY = 2.0
 
 
-class Approve(Protocol):
-    """Marks a held job approved; with *today* its endpoints until midnight."""
-
-    async def __call__(self, job_id: str, *, today: bool = False) -> Job: ...
-
-
 class Prune(Protocol):
     """Forgets jobs that ended before an instant, and returns how many; *dry* only counts them."""
 
@@ -76,8 +71,15 @@ class Opened:
     charges: Callable[[datetime], Awaitable[Sequence[Charge]]]
 
 
+@dataclass(frozen=True, slots=True)
+class OpenRooms(Rooms):
+    """What a running server has: *approve* is for what a person says, and lent to no tool."""
+
+    approve: Approve | None = None
+
+
 @asynccontextmanager
-async def open_rooms(settings: Settings) -> AsyncGenerator[Rooms]:
+async def open_rooms(settings: Settings) -> AsyncGenerator[OpenRooms]:
     """Yield what a server lends to its tools; nothing heavy is imported before it is asked for.
 
     Work that an earlier process left behind is taken up in the background.
@@ -89,12 +91,13 @@ async def open_rooms(settings: Settings) -> AsyncGenerator[Rooms]:
         group.start_soon(annexe.keep_open)
         group.start_soon(annexe.watch_for_work)
         try:
-            yield Rooms(
+            yield OpenRooms(
                 catalog=catalog,
                 jobs=LateJobs(annexe),
                 media=LateMedia(annexe),
                 backend=settings.backend,
                 previews=settings.previews,
+                approve=annexe.approve,
             )
         except Exception as problem:
             failure = problem
@@ -146,6 +149,10 @@ class Annexe:
         except ActionableError as problem:
             log.warning("past runs cannot be read: %s", problem)
             return ()
+
+    async def approve(self, job_id: str, *, today: bool = False) -> Job:
+        """Mark a held job approved, as a person said."""
+        return await (await self.opened()).approve(job_id, today=today)
 
     def close(self) -> None:
         """Let the rooms be closed in reverse; `closed` is set when they are."""

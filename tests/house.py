@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mcp import Client, StdioServerParameters
+from mcp.client.session import ElicitationFnT
 from mcp.types import CallToolResult, ImageContent, TextContent
 
 from server.app import build_server
@@ -31,12 +32,16 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def connected(home: Path, era: Era = "auto", /, **more: str) -> AsyncGenerator[Client]:
-    """Yield a client of a server in this process."""
+async def connected(
+    home: Path, era: Era = "auto", person: ElicitationFnT | None = None, /, **more: str
+) -> AsyncGenerator[Client]:
+    """Yield a client of a server in this process; *person* answers what a host would ask."""
     settings = Settings.read(environment(home, **more))
     async with (
         open_rooms(settings) as rooms,
-        Client(build_server(rooms, TOOLS), mode=era) as client,
+        Client(
+            build_server(rooms, TOOLS, rooms.approve), mode=era, elicitation_callback=person
+        ) as client,
     ):
         yield client
 

@@ -1,13 +1,11 @@
 """`falkit approve`: a person reads what would run and what it costs, and says yes or no."""
 
-import json
-
 import anyio
 
 from catalog.index import CatalogIndex
+from server.asking import described, price_of
 from server.rooms import open_annexe
 from server.settings import Settings
-from tools.ports import Job
 
 # How long to wait for the submit after a yes, in seconds.
 SUBMIT_WAIT = 10.0
@@ -39,33 +37,3 @@ async def approve_job(settings: Settings, job_id: str, today: bool = False) -> N
         if approved.state == "approved":
             approved = await rooms.jobs.wait(job.job_id, SUBMIT_WAIT)
         print(f"{approved.job_id} is {approved.state}")
-
-
-def described(job: Job) -> str:
-    """Return what *job* would run and cost, whole: it is what the person says yes to.
-
-    What steers a terminal or turns letters round stands there as an escape, so that no argument can
-    look like another one.
-    """
-    arguments = json.dumps(dict(job.arguments), indent=2, ensure_ascii=False)
-    asked_by = " ".join(job.asked_by.split()) or "not said"
-    return _spelled_out(
-        f"job       {job.job_id}\nmodel     {job.endpoint_id}\nbackend   {job.backend}\n"
-        f"price     {price_of(job)}\nasked by  {asked_by}\narguments {arguments}\n{job.note}"
-    )
-
-
-def price_of(job: Job) -> str:
-    """Return what *job* would cost, as a person reads it."""
-    if job.estimate_high is None:
-        return "an unknown price"
-    low, high = job.estimate_low, job.estimate_high
-    return f"${high:f}" if low in (None, high) else f"${low:f} to ${high:f}"
-
-
-def _spelled_out(text: str) -> str:
-    """Return *text* with every character that has no look of its own as its escape."""
-    return "".join(
-        letter if letter == "\n" or letter.isprintable() else f"\\u{ord(letter):04x}"
-        for letter in text
-    )

@@ -4,12 +4,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
 from pydantic import SecretStr
 
 from catalog.errors import ActionableError
+from server.app import build_server
 from server.away import rooms_away
 from server.cli import fail
 from server.cli.problems import mendable_in
@@ -49,7 +51,8 @@ async def _serve(settings: Settings, tools: Sequence[AnyTool], options: WebOptio
     settings = replace(settings, paths=settings.http_paths)
     async with open_rooms(settings) as opened, anyio.create_task_group() as tasks:
         rooms = opened if settings.paths else rooms_away(opened)
-        port = await tasks.start(serve_http, web_app(rooms, tools, options), options)
+        build = partial(build_server, approve=rooms.approve)
+        port = await tasks.start(serve_http, web_app(rooms, tools, options, build=build), options)
         protected = "with the bearer token" if options.token else "for this machine only"
         print(
             f"falkit serves MCP on http://{options.host}:{port}/mcp ({protected}, "
