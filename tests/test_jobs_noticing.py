@@ -280,3 +280,17 @@ async def test_over_the_protocol_a_job_tells_its_seed(tmp_path: Path) -> None:
     told = Path(made["outputs"][0]["path"]).read_bytes()
     assert b'falkit:seed="11"' in told
     assert b"algorithmicMedia" in told  # what the emulator says of itself stays
+
+
+async def test_over_the_protocol_a_flagged_picture_is_said_to_be_flagged(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        answer = await client.call_tool(
+            "generate",
+            {
+                "endpoint_id": "fal-ai/flux/schnell",
+                "prompt": "nsfw",
+                "arguments": {"image_size": {"width": 256, "height": 256}},
+            },
+        )
+    assert "the model's safety check flagged it" in record(answer)["outputs"][0]["remark"]
+    assert "NOTE: " in words(answer)

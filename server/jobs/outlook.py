@@ -2,7 +2,8 @@
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -17,7 +18,7 @@ LEAST_RUNS = 3
 MOST_RUNS = 200
 # The newest rows that are looked through, so that a long journal costs no more than a short one.
 AMONG = 5000
-KNOWN_FOR = 60.0  # seconds that a statistic serves
+KNOWN_FOR = 60.0  # seconds that the statistics serve
 # Below that nobody wonders; seconds.
 YOUNG = 20.0
 LONG_WITHOUT_HISTORY = 300.0
@@ -59,13 +60,17 @@ class Course:
     runs: Usual | None
 
 
+UNKNOWN = Course(None, None)
+
+
 class Outlooks:
     """Says of jobs what is unusual about them, from the journal's own past."""
 
     def __init__(self, journal: Journal, house: House) -> None:
         self._journal = journal
         self._house = house
-        self._known: dict[tuple[BackendName, str], tuple[float, Course]] = {}
+        self._known: Mapping[tuple[BackendName, str], Course] = {}
+        self._known_until = 0.0
 
     async def of(self, jobs: Sequence[Job]) -> tuple[Job, ...]:
         """Return *jobs* with `Job.outlook` and `Job.elsewhere` filled in."""
@@ -84,30 +89,30 @@ class Outlooks:
         return replace(job, outlook=expiry_words(job, now))
 
     async def _course(self, job: Job) -> Course:
-        key = (job.backend, job.endpoint_id)
-        at, course = self._known.get(key, (0.0, None))
-        if course is None or time.monotonic() - at > KNOWN_FOR:
-            course = await self._journal.read(lambda c: course_of(c, *key))
-            if len(self._known) > MOST_RUNS:
-                self._known.clear()
-            self._known[key] = (time.monotonic(), course)
-        return course
+        if time.monotonic() > self._known_until:
+            self._known = await self._journal.read(courses)
+            self._known_until = time.monotonic() + KNOWN_FOR
+        return self._known.get((job.backend, job.endpoint_id), UNKNOWN)
 
 
-def course_of(connection: sqlite3.Connection, backend: BackendName, endpoint_id: str) -> Course:
-    """Return what is usual for *endpoint_id* on *backend*, by its newest runs that ended well."""
+def courses(connection: sqlite3.Connection) -> dict[tuple[BackendName, str], Course]:
+    """Return what is usual for each backend and model, by the newest runs that ended well."""
     rows = connection.execute(
-        "SELECT submitted, started, ended FROM"
-        " (SELECT job_id, submitted, started, ended, state, kind, backend, endpoint_id FROM jobs"
-        "  ORDER BY job_id DESC LIMIT ?)"
-        " WHERE endpoint_id = ? AND backend = ? AND state = 'done' AND kind = ''"
-        " AND submitted IS NOT NULL AND started IS NOT NULL AND ended IS NOT NULL"
+        "SELECT backend, endpoint_id, state, submitted, started, ended FROM jobs"
         " ORDER BY job_id DESC LIMIT ?",
-        (AMONG, endpoint_id, backend, MOST_RUNS),
-    ).fetchall()
-    waits = [max(0, row["started"] - row["submitted"]) / 1000 for row in rows]
-    runs = [max(0, row["ended"] - row["started"]) / 1000 for row in rows]
-    return Course(Usual.of(waits), Usual.of(runs))
+        (AMONG,),
+    )
+    found: defaultdict[tuple[BackendName, str], list[tuple[float, float]]] = defaultdict(list)
+    for row in rows:
+        times = (row["submitted"], row["started"], row["ended"])
+        runs = found[row["backend"], row["endpoint_id"]]
+        if row["state"] == "done" and None not in times and len(runs) < MOST_RUNS:
+            submitted, started, ended = times
+            runs.append((max(0, started - submitted) / 1000, max(0, ended - started) / 1000))
+    return {
+        key: Course(Usual.of([wait for wait, _ in runs]), Usual.of([run for _, run in runs]))
+        for key, runs in found.items()
+    }
 
 
 def progress_words(job: Job, course: Course, now: datetime) -> str:
