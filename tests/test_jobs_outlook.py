@@ -9,7 +9,7 @@ from pathlib import Path
 from server.jobs.outlook import Course, Usual, expiry_words, progress_words
 from tests.jobs_platform import FolderPlatform, intent, jobs_in
 from tools.job_view import JobView, next_step
-from tools.ports import Job, JobQuery, Output
+from tools.ports import Job, JobQuery, Output, WholeIntent
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RUNNING = Job(
@@ -120,3 +120,22 @@ async def test_a_job_of_another_key_is_not_promised_to_be_followed(tmp_path: Pat
         "another key or address of fal has it: follow it from a falkit set up so; do not resubmit"
     )
     assert next_step(waiting).endswith("then a falkit of another key or address of fal sends it")
+
+
+async def test_a_slow_part_is_told_of_with_its_whole(tmp_path: Path) -> None:
+    platform = FolderPlatform(tmp_path / "platform", runs=0)
+    async with jobs_in(tmp_path, platform) as jobs:
+        for prompt in ("one", "two", "three"):
+            await jobs.wait((await jobs.start(intent(prompt))).job_id, 10)
+        platform.runs = 3600
+        whole = await jobs.start_whole(WholeIntent("batch", (intent("four"), intent("five")), {}))
+        while {part.state for part in await jobs.parts(whole.job_id)} != {"running"}:
+            await jobs.wait(whole.job_id, 0.2)
+        with closing(sqlite3.connect(tmp_path / "journal.db", timeout=5)) as journal, journal:
+            journal.execute(
+                "UPDATE jobs SET submitted = submitted - 600000, started = started - 600000"
+                " WHERE whole = ? AND place = 2",
+                (whole.job_id,),
+            )
+        parts = await jobs.parts(whole.job_id)
+    assert [bool(part.outlook) for part in parts] == [False, True]

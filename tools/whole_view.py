@@ -74,14 +74,14 @@ async def whole_answer(
 
 
 def _remarks(parts: Sequence[Job]) -> list[str]:
-    """Return what is odd about the files of *parts*, for the first few of them."""
+    """Return what is odd about *parts* and their files, for the first few of them."""
     odd = [
-        f"{part.name or f'item {part.place}'}: {output.remark}"
+        f"{part.name or f'item {part.place}'}: {words}"
         for part in parts
-        for output in part.outputs
-        if output.remark
+        for words in (part.outlook, *(output.remark for output in part.outputs))
+        if words
     ]
-    more = [f"{len(odd) - REMARKS_SHOWN} more files look odd"] if len(odd) > REMARKS_SHOWN else []
+    more = [f"{len(odd) - REMARKS_SHOWN} more are odd"] if len(odd) > REMARKS_SHOWN else []
     return [*odd[:REMARKS_SHOWN], *more]
 
 

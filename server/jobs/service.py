@@ -211,7 +211,8 @@ class JournalJobs:
         Raises:
             UnknownJobError: no such job.
         """
-        return tuple(part.job for part in (await self.store.whole(job_id)).parts)
+        whole = await self.store.whole(job_id)
+        return await self._outlooks.of([part.job for part in whole.parts])
 
     async def _begin(self, intent: Intent) -> tuple[Job, Hand | None]:
         """Write *intent* down, and give its submit to a task of its own."""
