@@ -39,6 +39,7 @@ from prompts.library import PROMPTS, PromptText
 from server.asking import MODERN, Approve, Verdict, answered, ask, can_ask, put_off
 from server.calls import answer, explain, failure, fault, shown, unknown_names
 from server.resources import Shelf
+from server.tasks import Tasks
 from tools.job_view import job_answer
 from tools.ports import BackendName, Call, Rooms
 from tools.tool import AnyTool
@@ -113,6 +114,7 @@ class StrictServer(MCPServer[None]):
             instructions=instructions([tool.name for tool in tools], rooms.backend),
             subscriptions=False,
             cache_hints=CACHED,
+            extensions=[Tasks(rooms, self._heed)],
             log_level="WARNING",
         )
         self.values = {tool.name: tool for tool in tools}

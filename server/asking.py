@@ -82,7 +82,7 @@ def answered(ctx: Context[Any, Any]) -> tuple[str, Verdict] | None:
     given = ctx.input_responses[KEY]
     if not isinstance(given, ElicitResult):
         return ctx.request_state, "nobody"
-    return ctx.request_state, _verdict(given.action, given.content)
+    return ctx.request_state, verdict_of(given.action, given.content)
 
 
 async def ask(ctx: Context[Any, Any], job: Job) -> Verdict:
@@ -98,7 +98,8 @@ async def ask(ctx: Context[Any, Any], job: Job) -> Verdict:
     return "nobody"
 
 
-def _verdict(action: str, content: object) -> Verdict:
+def verdict_of(action: str, content: object) -> Verdict:
+    """Return what an answer to the question means."""
     if action == "accept" and isinstance(content, dict):
         return _VERDICTS.get(str(cast("dict[str, object]", content).get("answer")), "nobody")
     return "no" if action == "decline" else "nobody"

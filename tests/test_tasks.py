@@ -1,0 +1,144 @@
+"""The Tasks extension over HTTP: a job as a task, for clients that declare it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from server.app import build_server
+from server.asking import ONCE
+from server.rooms import open_rooms
+from server.settings import Settings
+from server.web import WebOptions, serve_http, web_app
+from tests.house import environment
+from tools.inventory import TOOLS
+
+TASKS = "io.modelcontextprotocol/tasks"
+FILM = {
+    "endpoint_id": "fal-ai/kling-video/v2.5-turbo/pro/text-to-video",
+    "prompt": "waves",
+    "arguments": {"duration": "5"},
+}
+
+
+class Asker:
+    """Sends requests of the newer era and returns results or errors."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str) -> None:
+        self._http = http
+        self._url = url
+
+    async def __call__(
+        self, method: str, named: str = "", /, *, tasks: bool = True, **params: Any
+    ) -> dict[str, Any]:
+        meta: dict[str, Any] = {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {
+                "extensions": {TASKS: {}} if tasks else {}
+            },
+        }
+        headers = {
+            "accept": "application/json, text/event-stream",
+            "mcp-protocol-version": "2026-07-28",
+            "mcp-method": method,
+            **({"mcp-name": named} if named else {}),
+        }
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+        answer = (await self._http.post(self._url, json=body, headers=headers)).json()
+        told: dict[str, Any] = answer.get("result") or answer["error"]
+        return told
+
+    async def call(self, tool: str, arguments: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return await self("tools/call", tool, name=tool, arguments=arguments, **more)
+
+    async def task(self, task_id: str) -> dict[str, Any]:
+        return await self("tasks/get", task_id, taskId=task_id)
+
+    async def until(self, task_id: str, status: str) -> dict[str, Any]:
+        with anyio.fail_after(20):
+            while (task := await self.task(task_id))["status"] != status:
+                await anyio.sleep(0.05)
+        return task
+
+
+@asynccontextmanager
+async def asking(home: Path, **more: str) -> AsyncGenerator[Asker]:
+    settings = Settings.read(environment(home, **more))
+    options = WebOptions(port=0)
+    async with open_rooms(settings) as rooms, anyio.create_task_group() as tasks:
+
+        def build(_rooms: Any, tools: Any) -> Any:
+            return build_server(rooms, tools, rooms.approve)
+
+        app = web_app(rooms, TOOLS, options, build=build)
+        port = await tasks.start(serve_http, app, options)
+        async with httpx.AsyncClient(timeout=30) as http:
+            yield Asker(http, f"http://127.0.0.1:{port}/mcp")
+        tasks.cancel_scope.cancel()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be done so quickly that there is no task."""
+    monkeypatch.setattr("server.tasks.QUICK_SECONDS", 0)
+
+
+async def test_a_long_job_is_a_task_that_another_process_can_finish(tmp_path: Path) -> None:
+    async with asking(tmp_path, FALKIT_EMULATOR_SPEED="1") as ask:
+        begun = await ask.call("generate", FILM)
+        assert begun["resultType"] == "task"
+        assert begun["status"] == "working"
+        assert isinstance(begun["ttlMs"], int)
+        assert isinstance(begun["pollIntervalMs"], int)
+        working = await ask.task(begun["taskId"])
+        assert "result" not in working
+    async with asking(tmp_path) as ask:
+        done = await ask.until(begun["taskId"], "completed")
+        assert done["resultType"] == "complete"
+        job = done["result"]["structuredContent"]
+        assert (job["job_id"], job["state"], job["saved"]) == (begun["taskId"], "done", True)
+
+
+async def test_a_task_is_cancelled_on_the_platform_too(tmp_path: Path) -> None:
+    async with asking(tmp_path, FALKIT_EMULATOR_SPEED="1") as ask:
+        begun = await ask.call("generate", FILM)
+        for _ in range(2):  # the second finds it over, and says so no less politely
+            assert await ask("tasks/cancel", begun["taskId"], taskId=begun["taskId"]) == {
+                "resultType": "complete",
+                "_meta": {"io.modelcontextprotocol/serverInfo": _any_server(begun)},
+            }
+            await ask.until(begun["taskId"], "cancelled")
+
+
+def _any_server(result: dict[str, Any]) -> dict[str, Any]:
+    return result["_meta"]["io.modelcontextprotocol/serverInfo"]
+
+
+async def test_a_held_task_asks_and_heeds_the_answer(tmp_path: Path) -> None:
+    asks = {"FALKIT_ASK_ON_EMULATOR": "on", "FALKIT_APPROVE_ABOVE": "0"}
+    async with asking(tmp_path, **asks) as ask:
+        held = await ask.call("generate", FILM)
+        job = held["structuredContent"]
+        assert job["state"] == "held"
+        task = await ask.task(job["job_id"])
+        assert task["status"] == "input_required"
+        assert "waves" in task["inputRequests"]["approve"]["params"]["message"]
+        yes = {"approve": {"action": "accept", "content": {"answer": ONCE}}}
+        await ask("tasks/update", job["job_id"], taskId=job["job_id"], inputResponses=yes)
+        await ask.until(job["job_id"], "completed")
+
+
+async def test_who_does_not_declare_tasks_gets_none_and_wrong_ids_are_errors(
+    tmp_path: Path,
+) -> None:
+    async with asking(tmp_path) as ask:
+        plain = await ask.call("generate", {**FILM, "wait_seconds": 0}, tasks=False)
+        assert plain["resultType"] == "complete"
+        assert plain["structuredContent"]["job_id"]
+        assert (await ask.task("nothing"))["code"] == -32602
+        crossed = await ask("tasks/get", "another", taskId=plain["structuredContent"]["job_id"])
+        assert crossed["code"] == -32020
