@@ -25,17 +25,19 @@ LEFT_OUT = (
 Record = dict[str, Any]
 
 
-def build(source: Path, folder: Path) -> None:
+def build(source: Path, folder: Path, *, strict: bool = True) -> None:
     """Write every table of a snapshot into *folder* from the facts in *source*.
 
     *source* is a file of cards, one JSON object a line. The same facts always give the same bytes.
+    With *strict* every task of the lexicon must have a card: so for what is shipped, while fal
+    may retire the last model of its kind.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = source.read_text(encoding="utf-8").splitlines()
     records = sorted((json.loads(line) for line in lines if line.strip()), key=lambda r: r["id"])
     write_cards(records, folder)
     write_facets(records, folder)
-    build_search(records, folder)
+    build_search(records, folder, strict=strict)
 
 
 def write_cards(records: Sequence[Record], folder: Path) -> None:

@@ -155,14 +155,14 @@ def read_tasks(folder: Path = LEXICON) -> tuple[dict[str, str], list[tuple[str, 
 
 
 def assign(
-    records: Sequence[Record], rules: Sequence[tuple[str, float, str]]
+    records: Sequence[Record], rules: Sequence[tuple[str, float, str]], *, strict: bool = True
 ) -> dict[str, dict[int, float]]:
     """Return for each task the records that do it, with weights from 0 to 1.
 
     Records have ``id``, ``category``, ``inputs`` and ``outputs`` (names, kinds) and ``summary``.
 
     Raises:
-        LexiconError: a rule fits no record.
+        LexiconError: a task is done by no record, and *strict* forbids it.
     """
     done: dict[str, dict[int, float]] = {}
     for task, weight, rule in rules:
@@ -171,7 +171,7 @@ def assign(
         fitting = [at for at, record in enumerate(records) if all(t(record) for t in tests)]
         for at in fitting:
             places[at] = max(places.get(at, 0.0), weight)
-    if empty := [task for task, places in done.items() if not places]:
+    if strict and (empty := [task for task, places in done.items() if not places]):
         raise LexiconError(f"tasks.tsv: nothing does {', '.join(empty)}")
     return done
 

@@ -52,17 +52,20 @@ _LONG = 100_000  # characters of a text of ours
 _SMALLEST_FIELD = 8
 
 
-def build_search(records: Sequence[Record], folder: Path) -> None:
-    """Write ``search.json``, ``search.bin`` (little-endian) and ``shown.tsv`` into *folder*."""
+def build_search(records: Sequence[Record], folder: Path, *, strict: bool = True) -> None:
+    """Write ``search.json``, ``search.bin`` (little-endian) and ``shown.tsv`` into *folder*.
+
+    *strict* wants a record for every task of the lexicon.
+    """
     cards = [ModelCard.from_record(record) for record in records]
     facts = [facts_of(card) for card in cards]
-    index = _Index(cards, facts)
+    index = _Index(cards, facts, strict=strict)
     index.write(folder)
 
 
 class _Index:
-    def __init__(self, cards: Sequence[ModelCard], facts: Sequence[Facts]) -> None:
-        self.cards, self.facts = cards, facts
+    def __init__(self, cards: Sequence[ModelCard], facts: Sequence[Facts], *, strict: bool) -> None:
+        self.cards, self.facts, self.strict = cards, facts, strict
         self.forms = read_forms()
         self.task_names, self.rules = read_tasks()
         self.phrases = read_phrases(self.forms, self.task_names)
@@ -141,7 +144,7 @@ class _Index:
             }
             for card in self.cards
         ]
-        for task, places in assign(records, self.rules).items():
+        for task, places in assign(records, self.rules, strict=self.strict).items():
             for at, weight in places.items():
                 self._add(f"c{task}", at, round(weight * 100))
 

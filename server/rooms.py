@@ -1,6 +1,7 @@
 """Open what a running server lends to its tools, late, and close it in reverse."""
 
 import logging
+import os
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,6 +15,7 @@ from typing import Protocol, cast
 import anyio
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from catalog.current import current_snapshot, hold, is_due
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from catalog.media import MediaKind
@@ -47,6 +49,9 @@ log = logging.getLogger("falkit.rooms")
 
 # How often a process without open jobs looks whether another one left work behind, in seconds.
 LOOK_EVERY = 2.0
+# When a server first thinks of a newer catalog, and how often then, in seconds: most calls come
+# in the first minute, and a daily look may be an hour late.
+FRESH_AFTER, FRESH_EVERY = 60.0, 3600.0
 
 
 class Prune(Protocol):
@@ -84,12 +89,13 @@ async def open_rooms(settings: Settings) -> AsyncGenerator[OpenRooms]:
 
     Work that an earlier process left behind is taken up in the background.
     """
-    catalog = CatalogIndex.open()
+    catalog, held = open_catalog(settings)
     annexe = Annexe(settings, catalog)
     failure: Exception | None = None  # a task group would wrap what its body raises
     async with anyio.create_task_group() as group:
         group.start_soon(annexe.keep_open)
         group.start_soon(annexe.watch_for_work)
+        group.start_soon(keep_fresh, settings)
         try:
             yield OpenRooms(
                 catalog=catalog,
@@ -106,8 +112,35 @@ async def open_rooms(settings: Settings) -> AsyncGenerator[OpenRooms]:
             with anyio.CancelScope(shield=True), anyio.move_on_after(5):
                 await annexe.closed.wait()
             group.cancel_scope.cancel()
+            if held is not None:
+                os.close(held)
     if failure is not None:
         raise failure
+
+
+def open_catalog(settings: Settings) -> tuple[CatalogIndex, int | None]:
+    """Return the catalog to use, and a mark to close when it is no longer read, if it needs one.
+
+    It is chosen once: a running server keeps what it began with. The emulator keeps to the shipped
+    snapshot, from which it answers.
+    """
+    if settings.backend == "emulator":
+        return CatalogIndex.open(), None
+    folder = current_snapshot(settings.home / "catalog")
+    return CatalogIndex.open(folder), hold(folder)
+
+
+async def keep_fresh(settings: Settings) -> None:
+    """Refresh the catalog once a day where there is a fal to ask, unless a setting forbids it."""
+    if settings.backend == "emulator" or settings.key is None or not settings.catalog_refresh:
+        return
+    await anyio.sleep(FRESH_AFTER)
+    while True:
+        if is_due(settings.home / "catalog"):
+            from server.refresh.refresh import refresh_quietly
+
+            await refresh_quietly(settings)
+        await anyio.sleep(FRESH_EVERY)
 
 
 class Annexe:

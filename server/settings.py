@@ -229,6 +229,13 @@ class Settings:
         True,
         "on",
     )
+    catalog_refresh: bool = setting(
+        "FALKIT_CATALOG_REFRESH",
+        "with a key, ask fal once a day for models and prices, for the next start",
+        _switch,
+        True,
+        "on",
+    )
     previews: bool = setting(
         "FALKIT_PREVIEWS", "put a small picture into answers", _switch, True, "on"
     )

@@ -2,9 +2,8 @@
 
 import anyio
 
-from catalog.index import CatalogIndex
 from server.asking import described, price_of
-from server.rooms import open_annexe
+from server.rooms import open_annexe, open_catalog
 from server.settings import Settings
 
 # How long to wait for the submit after a yes, in seconds.
@@ -19,7 +18,7 @@ async def approve_job(settings: Settings, job_id: str, today: bool = False) -> N
     Raises:
         UnknownJobError: there is no such job.
     """
-    async with open_annexe(settings, CatalogIndex.open()) as rooms:
+    async with open_annexe(settings, open_catalog(settings)[0]) as rooms:
         job = await rooms.jobs.find(job_id)
         if job.state != "held":
             print(f"{job.job_id} is {job.state}, not held; nothing to approve")

@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator
 
 import anyio
 
-from catalog.index import CatalogIndex
 from server.jobs.service import house_of
-from server.rooms import open_annexe
+from server.rooms import open_annexe, open_catalog
 from server.settings import Settings
 from tools.ports import Job, JobQuery, Jobs, JobState
 
@@ -35,7 +34,7 @@ async def keep_jobs(settings: Settings, once: bool) -> None:
     house = house_of(settings)
     told: dict[str, str] = {}
     begun = time.monotonic()
-    async with open_annexe(settings, CatalogIndex.open()) as rooms:
+    async with open_annexe(settings, open_catalog(settings)[0]) as rooms:
         print(f"keeping the jobs of {settings.home}; Ctrl-C ends it, jobs run on", flush=True)
         watched = {job.job_id async for job in _missing(rooms.jobs)}
         while True:

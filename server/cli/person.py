@@ -159,6 +159,40 @@ def approve(
     anyio.run(approve_job, Settings.read(os.environ), job_id, endpoint_today)
 
 
+catalog = typer.Typer(help="The catalog of models: what is used, and how old it is.")
+app.add_typer(catalog, name="catalog")
+
+
+@catalog.callback(invoke_without_command=True)
+def catalog_shown(context: typer.Context) -> None:
+    """Show which snapshot of the catalog is used."""
+    if context.invoked_subcommand is None:
+        from server.cli.catalog import show_catalog
+
+        show_catalog(Settings.read(os.environ))
+
+
+@catalog.command("refresh", help="Ask fal for its models and prices, and say what changed.")
+def catalog_refresh() -> None:
+    """Bring the catalog up to date."""
+    from server.cli.catalog import refresh_catalog
+
+    anyio.run(refresh_catalog, Settings.read(os.environ))
+
+
+@catalog.command("check", help="Hold every card to the rules; exit code 1 where one breaks them.")
+def catalog_check(
+    folder: Annotated[
+        Path | None, typer.Argument(help="A snapshot; by default the one in use.")
+    ] = None,
+) -> None:
+    """Check a snapshot."""
+    from server.cli.catalog import check_catalog
+
+    if not check_catalog(Settings.read(os.environ), folder):
+        raise typer.Exit(1)
+
+
 jobs = typer.Typer(help="The journal of jobs.", no_args_is_help=True)
 app.add_typer(jobs, name="jobs")
 

@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from catalog.index import CatalogIndex
-from server.rooms import open_annexe
+from server.rooms import open_annexe, open_catalog
 from server.settings import Settings
 
 # Where neither the command nor a setting names an age, in days.
@@ -13,7 +12,7 @@ USUAL_DAYS = 90
 async def prune_jobs(settings: Settings, days: int | None, dry: bool) -> None:
     """Print how many jobs that ended more than *days* ago were forgotten, or would be."""
     age = days or settings.keep_days or USUAL_DAYS
-    async with open_annexe(settings, CatalogIndex.open()) as rooms:
+    async with open_annexe(settings, open_catalog(settings)[0]) as rooms:
         count = await rooms.prune(datetime.now(UTC) - timedelta(days=age), dry=dry)
     jobs = "1 job" if count == 1 else f"{count} jobs"
     did = "would be forgotten" if dry else "forgotten"

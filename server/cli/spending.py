@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from catalog.errors import ActionableError
-from catalog.index import CatalogIndex
 from server.fal.problems import UnauthorisedError
 from server.jobs.reconciling import reconciled, words
-from server.rooms import Opened, open_annexe
+from server.rooms import Opened, open_annexe, open_catalog
 from server.settings import Settings
 from tools.ports import Call, LedgerEntry, Rooms
 from tools.spending import SpendingArguments, spending, start_of
@@ -31,7 +30,7 @@ async def show_spending(settings: Settings, arguments: SpendingArguments, form: 
         ActionableError: the period is none, or the journal cannot be read.
     """
     start = start_of(arguments.period)
-    catalog = CatalogIndex.open()
+    catalog = open_catalog(settings)[0]
     async with open_annexe(settings, catalog) as rooms:
         if form == "text":
             lent = Rooms(catalog, rooms.jobs, rooms.media, settings.backend)

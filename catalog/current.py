@@ -1,0 +1,65 @@
+"""Which snapshot counts: a refreshed one in falkit's home, or the one that is shipped."""
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from catalog.index import SNAPSHOT
+
+try:
+    import fcntl
+except ImportError:  # Windows, where open files keep their folder
+    fcntl = None
+
+POINTER, LOOKED, READ = "current", "looked", "in-use"
+DAY = 24 * 3600.0
+# The sizes of these tell one shipped snapshot from another well enough.
+_TELLING = ("cards.jsonl", "search.bin", "search.json")
+
+
+def shipped_mark() -> str:
+    """Return a mark of the shipped snapshot: a refreshed one counts only for what it came from."""
+    return ".".join(str((SNAPSHOT / name).stat().st_size) for name in _TELLING)
+
+
+def current_snapshot(catalog_home: Path) -> Path:
+    """Return the folder of the snapshot to use; *catalog_home* is where refreshed ones lie.
+
+    A refreshed snapshot of another version of falkit does not count (its search index may be
+    written otherwise), nor does one that is not whole. Without one this costs one failed open.
+    """
+    try:
+        mark, _, name = (catalog_home / POINTER).read_text(encoding="utf-8").strip().partition(" ")
+        folder = catalog_home / name
+        if not name or Path(name).name != name or mark != shipped_mark():
+            return SNAPSHOT
+        if (folder / "search.bin").stat().st_size and (folder / "offsets.bin").stat().st_size:
+            return folder
+    except (OSError, ValueError):
+        pass
+    return SNAPSHOT
+
+
+def hold(folder: Path) -> int | None:
+    """Return a descriptor that marks *folder* as read until it is closed or the process ends.
+
+    None where there is nothing to hold: the shipped snapshot is never removed.
+    """
+    try:
+        mark = os.open(folder / READ, os.O_RDONLY)
+    except OSError:
+        return None
+    if fcntl:
+        with suppress(OSError):
+            fcntl.flock(mark, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return mark
+
+
+def is_due(catalog_home: Path) -> bool:
+    """Whether no refresh was tried for a day; a try in the future counts as none."""
+    try:
+        age = time.time() - (catalog_home / LOOKED).stat().st_mtime
+    except OSError:
+        return True
+    return not 0 <= age < DAY

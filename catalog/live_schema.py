@@ -1,0 +1,152 @@
+"""Read input and output of a model from the OpenAPI document that fal publishes of it."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+Schema = dict[str, Any]
+
+_DEEPEST = 12
+# What holds for values; prose, widgets and patterns (which may take for ever) are left out.
+_RULES = frozenset(
+    {
+        "type", "required", "enum", "const", "default", "minimum", "maximum", "exclusiveMinimum",
+        "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems", "multipleOf",
+        "uniqueItems", "format", "deprecated",
+    }
+)  # fmt: skip
+_UNIONS = ("anyOf", "oneOf", "allOf")
+_MEDIA = ("image", "video", "audio", "mask")
+_LOCATION = re.compile(r"(?:^|_)(?:url|urls|uri)$")
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSchema:
+    """Input and output of a model as JSON Schema without prose."""
+
+    input: Schema
+    output: Schema
+
+
+def live_schema(document: Mapping[str, Any]) -> LiveSchema | None:
+    """Return what *document* says of input and output, None where it holds no readable input."""
+    try:
+        paths = cast("dict[str, dict[str, Any]]", document["paths"])
+        given = next(
+            operation["post"]["requestBody"]["content"]["application/json"]["schema"]
+            for operation in paths.values()
+            if "post" in operation
+        )
+        components = document["components"]["schemas"]
+        read = _Reader(components, folds_files=False).read(given, "", 0)
+        if not isinstance(read.get("properties", {}), dict):
+            return None
+        return LiveSchema(
+            {"type": "object", "properties": {}, **read},
+            _output(paths, _Reader(components, folds_files=True)),
+        )
+    except (KeyError, TypeError, AttributeError, StopIteration, IndexError):
+        return None
+
+
+def _output(paths: Mapping[str, Mapping[str, Any]], reader: "_Reader") -> Schema:
+    for path, operation in paths.items():
+        if path.endswith("/requests/{request_id}") and "get" in operation:
+            answer = operation["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+            return reader.read(answer, "", 0)
+    return {}
+
+
+class _Reader:
+    """Reads rules; of what comes back, a file object counts as one piece of media."""
+
+    def __init__(self, components: Mapping[str, Any], *, folds_files: bool) -> None:
+        self._components = components
+        self._folds_files = folds_files
+
+    def read(self, rule: Any, name: str, depth: int) -> Schema:  # noqa: ANN401  # JSON
+        """Return *rule*, which stands under *name*, with references put in."""
+        if not isinstance(rule, dict) or depth > _DEEPEST:
+            return {}
+        given = cast("dict[str, Any]", rule)
+        if isinstance(reference := given.get("$ref"), str):
+            return self._target(given, reference.rpartition("/")[2], name, depth)
+        if len(given.get("allOf") or ()) == 1:  # how a reference carries a default
+            rest = {key: value for key, value in given.items() if key != "allOf"}
+            return {**self.read(given["allOf"][0], name, depth + 1), **self.read(rest, name, depth)}
+        title = str(given.get("title") or "")
+        if self._folds_files and (kind := _file_kind(given, title, name)):
+            return {"type": "object", "x-media": kind}
+        made = self._rules(given, name, depth)
+        if given.get("nullable") and isinstance(made.get("type"), str):
+            made = {"anyOf": [made, {"type": "null"}]}
+        kind = _kind_of(name)
+        if made.get("type") == "string" and kind and _LOCATION.search(name):
+            made = {"x-media": kind, **made}
+        return made
+
+    def _target(self, given: Mapping[str, Any], target: str, name: str, depth: int) -> Schema:
+        """Return the component *target* in the place of *given*, which refers to it."""
+        found = self._components.get(target)
+        if self._folds_files and (kind := _file_kind(found, target, name)):
+            return {"type": "object", "x-media": kind}
+        defaults = {"default": given["default"]} if "default" in given else {}
+        return {**self.read(found, name, depth + 1), **defaults}
+
+    def _rules(self, given: Mapping[str, Any], name: str, depth: int) -> Schema:
+        """Return what *given* says of values."""
+        made: Schema = {key: value for key, value in given.items() if key in _RULES}
+        _newer(made)
+        for key in _UNIONS:
+            if isinstance(branches := given.get(key), list):
+                read = (self.read(each, name, depth + 1) for each in cast("list[Any]", branches))
+                made[key] = list(read)
+        if isinstance(fields := given.get("properties"), dict):
+            made["properties"] = self._fields(given, cast("dict[str, Any]", fields), depth)
+        if "items" in given:
+            made["items"] = self.read(given["items"], name, depth + 1)
+        if isinstance(limits := given.get("x-fal"), dict):
+            made["x-limits"] = limits
+        return made
+
+    def _fields(self, given: Mapping[str, Any], fields: Mapping[str, Any], depth: int) -> Schema:
+        order = given.get("x-fal-order-properties")
+        names = [name for name in cast("list[Any]", order) if name in fields] if order else []
+        names += [name for name in fields if name not in names]
+        return {name: self.read(fields[name], name, depth + 1) for name in names}
+
+
+def _newer(rule: Schema) -> None:
+    """Turn OpenAPI 3.0's boolean bounds of *rule* into numbers."""
+    for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(rule.get(exclusive), bool):
+            is_open = rule.pop(exclusive)
+            if is_open and bound in rule:
+                rule[exclusive] = rule.pop(bound)
+
+
+def _file_kind(rule: Any, title: str, name: str) -> str:  # noqa: ANN401  # JSON
+    """Return what a file object holds, empty where *rule* is not one."""
+    if not isinstance(rule, dict):
+        return ""
+    fields = cast("dict[str, Any]", rule).get("properties")
+    if not isinstance(fields, dict) or not {"url", "content_type"} <= set(cast("Schema", fields)):
+        return ""
+    return _kind_of(title.lower()) or _kind_of(name) or "file"
+
+
+def _kind_of(name: str) -> str:
+    kind = next((kind for kind in _MEDIA if kind in name.lower()), "")
+    return "image" if kind == "mask" else kind
+
+
+def media_of(output: Mapping[str, Any]) -> dict[str, str]:
+    """Return the kind of media of each field of *output* that holds some."""
+    found: dict[str, str] = {}
+    for name, rule in cast("dict[str, Schema]", output.get("properties") or {}).items():
+        items = cast("Schema", rule.get("items") or {})
+        kind = rule.get("x-media") or items.get("x-media")
+        if isinstance(kind, str):
+            found[name] = kind
+    return found

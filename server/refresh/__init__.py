@@ -1,0 +1,1 @@
+"""Bring the catalog up to what fal says now."""

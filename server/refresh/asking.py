@@ -1,0 +1,18 @@
+"""Open what asks fal, for a refresh that nobody waits for."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from server.fal.retry import RetryPolicy
+from server.fal.sender import Sender
+from server.settings import Settings
+
+
+@asynccontextmanager
+async def open_sender(settings: Settings) -> AsyncGenerator[Sender]:
+    """Yield a sender to the addresses and with the key of *settings*."""
+    async with httpx.AsyncClient() as http:
+        policy = RetryPolicy(longest=60.0, patience=300.0)
+        yield Sender(http, settings.hosts, settings.key, policy)

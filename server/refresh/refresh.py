@@ -1,0 +1,258 @@
+"""`refresh`: ask fal for models and prices, politely, and put a new snapshot on the shelf."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from shutil import rmtree
+from typing import Any, cast
+
+import anyio
+
+from catalog.current import current_snapshot, is_due
+from catalog.errors import ActionableError
+from catalog.fold import Difference, NotWholeError, Record, fold
+from server.fal.platform_calls import MOST_IDS, MOST_PAGES, Calls
+from server.fal.problems import BadInputError, NotFoundError, UnauthorisedError
+from server.fal.sender import Sender
+from server.fal.wire import Answer, UnreadableAnswerError, listed, mapped
+from server.refresh.asking import open_sender
+from server.refresh.incoming import Entry, Incoming
+from server.refresh.shelf import Shelf
+from server.settings import Settings
+
+log = logging.getLogger("falkit.refresh")
+
+PAGE = 50
+# Between two requests, in seconds: the platform states no limit, and nobody waits for this.
+PAUSE = 0.2
+
+Say = Callable[[str], None]
+
+
+class RefreshError(ActionableError):
+    """The catalog could not be brought up to date; the one in use stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What came of a refresh. *folder* is the snapshot that counts now, *told* the difference;
+    *notes* say what could not be asked for."""
+
+    folder: Path
+    told: Difference
+    count: int
+    notes: tuple[str, ...] = ()
+
+
+def refuse_emulator(settings: Settings) -> None:
+    """Raise unless there is a fal to ask.
+
+    Raises:
+        RefreshError: jobs run on the emulator, whose models are the catalog's own.
+    """
+    if settings.backend == "emulator":
+        raise RefreshError(
+            "the embedded emulator knows nothing newer than the catalog it was made from",
+            hint="set FAL_KEY to ask fal",
+        )
+
+
+async def refresh(
+    settings: Settings, sender: Sender, shelf: Shelf, say: Say, pause: float = PAUSE
+) -> Refreshed:
+    """Ask for every model and price, and let a new snapshot count; the caller holds the lease.
+
+    What came before an interruption is kept and not asked for again. Retries and ``Retry-After``
+    are the sender's.
+
+    Raises:
+        RefreshError: what came is not whole, or cannot be kept.
+        FalError: fal does not answer.
+    """
+    try:
+        incoming = await anyio.to_thread.run_sync(
+            Incoming.open, shelf.incoming, _whose(settings, sender)
+        )
+        await _list_models(sender, incoming, say, pause)
+        notes = await _ask_prices(sender, incoming, say, pause)
+        done = await anyio.to_thread.run_sync(_put, shelf, incoming)
+        return replace(done, notes=notes)
+    except NotWholeError as problem:
+        await anyio.to_thread.run_sync(partial(rmtree, shelf.incoming, ignore_errors=True))
+        raise RefreshError(
+            f"fal's list of models is not whole: {problem}", hint="the catalog in use stands"
+        ) from None
+    except OSError as problem:
+        raise RefreshError(
+            f"the new catalog cannot be kept: {(problem.strerror or str(problem)).lower()}",
+            hint="the catalog in use stands; make room in FALKIT_HOME",
+        ) from problem
+
+
+def _whose(settings: Settings, sender: Sender) -> str:
+    """Return a mark of the account and the address: what one sees another may not."""
+    key_id = settings.key.get_secret_value().partition(":")[0] if settings.key else ""
+    return hashlib.sha256(f"{key_id} {sender.hosts.api}".encode()).hexdigest()[:16]
+
+
+async def _list_models(sender: Sender, incoming: Incoming, say: Say, pause: float) -> None:
+    calls = Calls(sender)
+    seen: set[str] = set()
+    began_at = incoming.cursor
+    for _ in range(MOST_PAGES):
+        if incoming.listed:
+            return
+        cursor = incoming.cursor
+        query = {"limit": PAGE, "expand": "openapi-3.0", "cursor": cursor}
+        try:
+            models, following = await calls.ask(calls.request("GET", "/models", query), _page)
+        except BadInputError:
+            if not began_at or cursor != began_at:
+                raise
+            incoming.models.clear()  # a cursor of an earlier try is no longer known
+            incoming.cursor = began_at = ""
+            continue
+        if following and following in seen:
+            raise NotWholeError("its pages begin again")
+        seen.add(following)
+        await anyio.to_thread.run_sync(incoming.add_page, models, following)
+        say(f"{len(incoming.models)} models")
+        await anyio.sleep(pause)
+    raise NotWholeError(f"it has more than {MOST_PAGES} pages")
+
+
+def _page(answer: Answer) -> tuple[dict[str, Entry], str]:
+    """Return the models of a page by id, and the cursor of the next, empty at the end.
+
+    Raises:
+        UnreadableAnswerError: it is no page, or says that more follows without saying where.
+    """
+    raw = mapped(answer.json())
+    models: dict[str, Entry] = {}
+    for entry in listed(raw, "models"):
+        found = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
+        if not isinstance(found.get("endpoint_id"), str):
+            raise UnreadableAnswerError("the answer holds a model without endpoint_id")
+        models[found["endpoint_id"]] = found
+    cursor = raw.get("next_cursor")
+    if raw.get("has_more") and not (isinstance(cursor, str) and cursor):
+        raise UnreadableAnswerError("the answer says that more follows, and not where")
+    ends = raw.get("has_more") is False or not isinstance(cursor, str)
+    return models, "" if ends else cast("str", cursor)
+
+
+async def _ask_prices(
+    sender: Sender, incoming: Incoming, say: Say, pause: float
+) -> tuple[str, ...]:
+    left = [name for name in sorted(incoming.models) if name not in incoming.asked]
+    for start in range(0, len(left), MOST_IDS):
+        block = left[start : start + MOST_IDS]
+        try:
+            prices = await _prices(sender, block, pause)
+        except UnauthorisedError as problem:
+            return (f"prices stay as they were: {problem}",)
+        await anyio.to_thread.run_sync(incoming.add_prices, block, prices)
+        say(f"{len(incoming.prices)} prices")
+        await anyio.sleep(pause)
+    return ()
+
+
+async def _prices(sender: Sender, ids: Sequence[str], pause: float) -> dict[str, Entry]:
+    """Return the prices of *ids*; where one that is unknown fails them all, halves are asked."""
+    calls = Calls(sender)
+    request = calls.request("GET", "/models/pricing", {"endpoint_id": ids})
+    try:
+        return await calls.ask(request, _priced)
+    except NotFoundError:
+        if len(ids) == 1:
+            return {}
+    await anyio.sleep(pause)
+    middle = len(ids) // 2
+    first = await _prices(sender, ids[:middle], pause)
+    return {**first, **await _prices(sender, ids[middle:], pause)}
+
+
+def _priced(answer: Answer) -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
+    for entry in listed(mapped(answer.json()), "prices"):
+        price = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
+        if isinstance(price.get("endpoint_id"), str):
+            found[price["endpoint_id"]] = price
+    return found
+
+
+def _put(shelf: Shelf, incoming: Incoming) -> Refreshed:
+    current = current_snapshot(shelf.folder)
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    known = _records(current)
+    records, told = fold(known, incoming.models, incoming.prices, today)
+    about: dict[str, Any] = {"refreshed": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+    if _digest(records) != _digest(known):  # also dates: ages are shown
+        try:
+            current = shelf.put(records, told, about)
+        except OSError:
+            raise
+        except Exception as problem:  # facts of fal that no rule here foresaw
+            log.error("a new catalog could not be built", exc_info=problem)
+            raise RefreshError(
+                f"what fal says cannot be built into a catalog: {type(problem).__name__}",
+                hint="the catalog in use stands",
+            ) from problem
+    incoming.forget()
+    return Refreshed(current, told, len(records))
+
+
+def _records(folder: Path) -> list[Record]:
+    """Return the facts in *folder*; what the shipped snapshot says of itself stays in it."""
+    text = (folder / "cards.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def _digest(records: Sequence[Mapping[str, Any]]) -> str:
+    text = json.dumps(records, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def refresh_alone(
+    settings: Settings, sender: Sender, say: Say, *, quietly: bool, pause: float = PAUSE
+) -> Refreshed | None:
+    """Refresh if no other process does; *quietly* only once a day. None where nothing was done.
+
+    Raises:
+        RefreshError: there is no fal to ask, or the home cannot be used.
+        FalError: fal does not answer.
+    """
+    refuse_emulator(settings)
+    shelf = Shelf(settings.home / "catalog")
+    try:
+        await anyio.to_thread.run_sync(shelf.prepare)
+        with shelf.lease() as mine:
+            if not mine or (quietly and not is_due(shelf.folder)):
+                return None
+            shelf.note_attempt()
+            return await refresh(settings, sender, shelf, say, pause)
+    except OSError as problem:
+        raise RefreshError(
+            f"falkit's home {str(settings.home)!r} cannot be used: {problem.strerror or problem}",
+            hint="set FALKIT_HOME to a folder of your own",
+        ) from problem
+
+
+async def refresh_quietly(settings: Settings) -> None:
+    """Refresh once a day, by one process; whatever fails is a line in the log.
+
+    For a running server, which keeps the snapshot it began with.
+    """
+    try:
+        async with open_sender(settings) as sender:
+            done = await refresh_alone(settings, sender, lambda _: None, quietly=True)
+    except Exception as problem:
+        log.info("the catalog was not refreshed: %s", problem)
+        return
+    if done:
+        log.info("the catalog was refreshed: %s models", done.count)

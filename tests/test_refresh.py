@@ -1,0 +1,374 @@
+"""The catalog is brought up to what fal says: whole or not at all, and told."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from pydantic import SecretStr
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from catalog.current import current_snapshot, hold
+from catalog.fold import Difference, Record, cleaned, fold, unit_of
+from catalog.index import SNAPSHOT, CatalogIndex
+from catalog.rules import findings
+from catalog.search import SearchRequest, search
+from server.emulator.openapi import document
+from server.fal.problems import FalError
+from server.fal.sender import Sender
+from server.refresh.refresh import Refreshed, RefreshError, refresh_alone
+from server.refresh.shelf import Shelf
+from server.settings import Settings
+from tests.emulated import on_a_port
+from tests.fal_ends import HOSTS, KEY, Clock
+from tests.platform_ends import refusal
+
+FLUX = "fal-ai/flux/dev"
+NEW = "acme/dream/v2"
+CARDS = CatalogIndex.open()
+SHIPPED = [json.loads(line) for line in (SNAPSHOT / "cards.jsonl").read_text("utf-8").splitlines()]
+KNOWN: list[Record] = [
+    r
+    for r in SHIPPED
+    if r["id"].startswith(("fal-ai/flux/", "fal-ai/veo3")) and not r.get("replaced_by")
+]
+
+
+def entry(endpoint_id: str, **facts: Any) -> dict[str, Any]:
+    """Return a model as the platform lists it, with the schema of the card or of FLUX."""
+    card = CARDS.find(endpoint_id) or CARDS.get(FLUX)
+    status = "deprecated" if card.status == "deprecated" else "active"
+    metadata = {"display_name": "Dream 2", "category": "text-to-image", "status": status, **facts}
+    return {"endpoint_id": endpoint_id, "metadata": metadata, "openapi": document(card)}
+
+
+@dataclass
+class Platform:
+    """A platform of few models, three to a page, whose answers a test may spoil."""
+
+    models: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {r["id"]: entry(r["id"]) for r in KNOWN}
+    )
+    prices: dict[str, float] = field(default_factory=lambda: {FLUX: 0.025})
+    spoil: Callable[[str, int], Response | None] = lambda path, number: None
+    asked: list[str] = field(default_factory=list[str])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        self.asked.append(request.url.path.rpartition("/")[2])
+        answer = self.spoil(self.asked[-1], len(self.asked)) or self.answer(request)
+        await answer(scope, receive, send)
+
+    def answer(self, request: Request) -> Response:
+        if request.url.path.endswith("/pricing"):
+            ids = request.query_params.getlist("endpoint_id")
+            if unknown := [name for name in ids if name not in self.prices]:
+                return refusal(404, "not_found", f"no {unknown[0]}")
+            prices = [
+                {"endpoint_id": i, "unit_price": self.prices[i], "unit": "megapixels"} for i in ids
+            ]
+            return JSONResponse({"prices": prices, "has_more": False, "next_cursor": None})
+        at = int(request.query_params.get("cursor", "0"))
+        page = list(self.models.values())[at : at + 3]
+        more = at + 3 < len(self.models)
+        told = {"has_more": more, "next_cursor": str(at + 3) if more else None}
+        return JSONResponse({"models": page, **told})
+
+
+def settings_in(home: Path, **more: str) -> Settings:
+    return Settings.read({"FALKIT_HOME": str(home), "FAL_KEY": KEY, **more})
+
+
+@cache
+def template() -> TemporaryDirectory[str]:
+    """Return a home whose snapshot in use holds few models; it goes when the tests end."""
+    folder = TemporaryDirectory()
+    Shelf(Path(folder.name)).put(KNOWN, Difference(), {})
+    return folder
+
+
+def small(home: Path) -> Shelf:
+    """Return a shelf whose snapshot in use holds few models."""
+    shutil.copytree(template().name, home / "catalog")
+    return Shelf(home / "catalog")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tidy() -> Generator[None]:  # pyright: ignore[reportUnusedFunction]  # pytest uses it
+    yield
+    template().cleanup()
+    template.cache_clear()
+
+
+async def refreshed(home: Path, platform: Platform, quietly: bool = False) -> Refreshed | None:
+    transport = httpx.ASGITransport(platform)
+    async with httpx.AsyncClient(transport=transport) as http:
+        sender = Sender(http, HOSTS, SecretStr(KEY), Clock().policy())
+        with anyio.fail_after(20):
+            return await refresh_alone(
+                settings_in(home), sender, lambda _: None, quietly=quietly, pause=0
+            )
+
+
+async def test_new_changed_retired_and_repriced_models_are_told_and_own_words_stay(
+    tmp_path: Path,
+) -> None:
+    shelf = small(tmp_path)
+    platform = Platform(prices={FLUX: 0.05, NEW: 0.5})
+    del platform.models["fal-ai/flux/schnell"]
+    platform.models[FLUX]["metadata"] |= {"description": "BUY NOW", "display_name": "Best!"}
+    given = platform.models[FLUX]["openapi"]["components"]["schemas"]["FluxDevInput"]
+    given["properties"]["mood"] = {"type": "string", "title": "Mood", "enum": ["calm", "wild"]}
+    platform.models[NEW] = entry(NEW, description="Dreams\x1b[31m\nin colour", private=True)
+
+    done = await refreshed(tmp_path, platform)
+
+    assert done is not None
+    assert done.told.new == [NEW]
+    assert done.told.retired == ["fal-ai/flux/schnell"]
+    assert done.told.repriced == {FLUX: "$0.025 → $0.05 per megapixels"}
+    index = CatalogIndex.open(current_snapshot(shelf.folder))
+    assert index.folder == done.folder
+    flux, before = index.get(FLUX), CARDS.get(FLUX)
+    assert (flux.title, flux.summary) == (before.title, before.summary)
+    assert flux.price is not None
+    assert (flux.price["amount"], flux.price["unit"]) == (0.05, "megapixel")
+    assert done.told.changed == {FLUX: ["mood"]}
+    assert flux.properties == {
+        **before.properties,
+        "mood": {"type": "string", "enum": ["calm", "wild"]},
+    }
+    assert index.get("fal-ai/flux/schnell").status == "deprecated"
+    assert index.get(NEW).summary == "Dreams [31m in colour"
+    assert NEW in [hit.endpoint_id for hit in search(index, SearchRequest("acme dream")).hits]
+    assert list(findings(done.folder)) == []
+    assert "1 new: acme/dream/v2" in (done.folder / "difference.txt").read_text("utf-8")
+
+
+async def test_an_interrupted_refresh_goes_on_where_it_was(tmp_path: Path) -> None:
+    shelf = small(tmp_path)
+    before = current_snapshot(shelf.folder)
+    platform = Platform(spoil=lambda _, number: Response(status_code=403) if number == 4 else None)
+    with pytest.raises(FalError):
+        await refreshed(tmp_path, platform)
+    assert current_snapshot(shelf.folder) == before
+    with (shelf.incoming / "models.jsonl").open("a") as pages:
+        pages.write('{"models": {"torn')  # as a kill or a full disk leaves it
+
+    platform.asked.clear()
+    platform.spoil = lambda _, __: None
+    assert await refreshed(tmp_path, platform) is not None
+
+    assert platform.asked.count("models") == -(-len(KNOWN) // 3) - 3
+    assert current_snapshot(shelf.folder) != before
+    assert not shelf.incoming.exists()
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        pytest.param(Response('{"models": [', media_type="application/json"), id="bad JSON"),
+        pytest.param(JSONResponse({"models": [{}]}), id="a model without id"),
+        pytest.param(JSONResponse({"models": [], "has_more": True}), id="more, and not where"),
+        pytest.param(JSONResponse({"models": [], "has_more": False}), id="an early end"),
+        pytest.param(JSONResponse({"models": [], "next_cursor": "0"}), id="pages begin again"),
+        pytest.param(Response(status_code=500), id="a failure"),
+    ],
+)
+async def test_a_broken_or_partial_answer_leaves_the_catalog_as_it_was(
+    tmp_path: Path, spoilt: Response
+) -> None:
+    shelf = small(tmp_path)
+    before = current_snapshot(shelf.folder)
+    platform = Platform(spoil=lambda _, number: spoilt if number >= 2 else None)
+    with pytest.raises((FalError, RefreshError)):
+        await refreshed(tmp_path, platform)
+    assert current_snapshot(shelf.folder) == before
+    assert CatalogIndex.open(before).get(FLUX).endpoint_id == FLUX
+
+
+@pytest.mark.proof
+async def test_a_refresh_is_polite_and_asks_around_an_id_without_a_price(tmp_path: Path) -> None:
+    small(tmp_path)
+
+    def busy_once(_: str, number: int) -> Response | None:
+        return refusal(429, "rate_limited", "slow", **{"Retry-After": "3"}) if number == 1 else None
+
+    platform = Platform(spoil=busy_once)
+    done = await refreshed(tmp_path, platform)
+    assert done is not None
+    card = CatalogIndex.open(done.folder).get(FLUX)
+    assert card.price is not None
+    assert card.price["api"]["amount"] == 0.025
+    assert platform.asked.count("pricing") > 1
+
+
+@pytest.mark.proof
+async def test_a_key_that_may_not_see_prices_keeps_the_old_ones_and_says_so(tmp_path: Path) -> None:
+    small(tmp_path)
+    platform = Platform(
+        spoil=lambda path, _: (
+            refusal(403, "authorization_error", "no") if path == "pricing" else None
+        )
+    )
+    done = await refreshed(tmp_path, platform)
+    assert done is not None
+    assert done.notes[0].startswith("prices stay as they were")
+    assert CatalogIndex.open(done.folder).get(FLUX).price == CARDS.get(FLUX).price
+
+
+async def test_a_second_refresh_on_one_day_finds_nothing_and_a_quiet_one_does_not_ask(
+    tmp_path: Path,
+) -> None:
+    small(tmp_path)
+    platform = Platform()
+    first = await refreshed(tmp_path, platform)
+    platform.asked.clear()
+    assert await refreshed(tmp_path, platform, quietly=True) is None
+    assert platform.asked == []
+    second = await refreshed(tmp_path, platform)
+    assert first is not None
+    assert second is not None
+    assert second.told.is_empty
+    assert second.folder == first.folder
+
+
+async def test_only_one_process_refreshes(tmp_path: Path) -> None:
+    shelf = small(tmp_path)
+    program = (
+        "import sys; from pathlib import Path; from server.refresh.shelf import Shelf\n"
+        "with Shelf(Path(sys.argv[1])).lease() as mine: print(mine, flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(shelf.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "True\n"
+        platform = Platform()
+        assert await refreshed(tmp_path, platform) is None
+        assert platform.asked == []
+        other.kill()  # its lease ends with it
+    assert await refreshed(tmp_path, Platform()) is not None
+
+
+def test_a_snapshot_that_is_read_is_kept_and_removed_afterwards(tmp_path: Path) -> None:
+    shelf = small(tmp_path)
+    old = current_snapshot(shelf.folder)
+    held = hold(old)
+    assert held is not None
+    shelf.put(KNOWN[:5], Difference(), {})
+    assert len(CatalogIndex.open(old).ids) == len(KNOWN)
+    os.close(held)
+    shelf.prune()
+    assert not old.exists()
+    assert len(CatalogIndex.open(current_snapshot(shelf.folder)).ids) == 5
+
+
+@pytest.mark.parametrize("damage", ["half", "gone", "pointer", "version"])
+def test_a_damaged_snapshot_gives_way_to_the_shipped_one(tmp_path: Path, damage: str) -> None:
+    shelf = small(tmp_path)
+    folder = current_snapshot(shelf.folder)
+    match damage:
+        case "half":
+            (folder / "search.bin").write_bytes(b"")
+        case "gone":
+            folder.rename(folder.with_name("elsewhere"))
+        case "pointer":
+            (shelf.folder / "current").write_bytes(b"\xff\xfe ../..")
+        case _:
+            (shelf.folder / "current").write_text(f"1.2.3 {folder.name}\n")
+    assert current_snapshot(shelf.folder) == SNAPSHOT
+
+
+def test_a_list_that_lacks_many_models_is_not_believed() -> None:
+    with pytest.raises(ValueError, match="missing"):
+        fold(KNOWN, {FLUX: entry(FLUX)}, {}, "2026-11-24")
+
+
+def test_live_facts_that_cannot_be_used_leave_the_card_as_it_was() -> None:
+    models = {r["id"]: entry(r["id"]) for r in KNOWN}
+    models[FLUX]["openapi"] = {"paths": {"/x": {"post": 7}}}
+    models["../up"] = entry("../up")
+    prices: dict[str, dict[str, Any]] = {
+        FLUX: {"endpoint_id": FLUX, "unit_price": float("nan"), "unit": "images"}
+    }
+    records, told = fold(KNOWN, models, prices, "2026-11-24")
+    flux = next(r for r in records if r["id"] == FLUX)
+    before = next(r for r in KNOWN if r["id"] == FLUX)
+    assert (flux["input"], flux["price"]) == (before["input"], before["price"])
+    assert told.left == ["../up"]
+
+
+def test_the_embedded_emulator_is_not_asked(tmp_path: Path) -> None:
+    environ = {"PATH": os.environ["PATH"], "FALKIT_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "falkit", "catalog", "refresh"],
+        capture_output=True,
+        text=True,
+        env=environ,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "set FAL_KEY to ask fal" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_foreign_text_becomes_one_short_line_and_units_our_words() -> None:
+    assert cleaned("a\u202eb\n\tc", 10) == "a b c"
+    assert cleaned("many words in a row", 12) == "many words…"
+    assert unit_of("5 seconds") == ("second", 5)
+    assert unit_of("bananas") == ("unit", 1)
+
+
+def test_every_shipped_card_keeps_the_rules() -> None:
+    assert list(findings(SNAPSHOT)) == []
+
+
+def test_a_card_that_breaks_rules_is_found(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path)
+    bad = {**KNOWN[0], "summary": "x" * 200, "replaced_by": "no/where"}
+    bad["input"] = {"properties": {"n": {"type": "integer", "default": 9, "maximum": 4}}}
+    found = list(findings(shelf.put([bad, *KNOWN[1:]], Difference(), {})))
+    assert len(found) >= 3
+    assert any("its successor 'no/where' does not exist" in line for line in found)
+    assert any("default 9 is outside" in line for line in found)
+
+
+@pytest.mark.proof
+async def test_everything_the_emulator_lists_is_refreshed_from_the_command_line(
+    tmp_path: Path,
+) -> None:
+    async with on_a_port(tmp_path / "far") as port:
+        base = f"http://127.0.0.1:{port}"
+        environ = {
+            "PATH": os.environ["PATH"],
+            "FALKIT_HOME": str(tmp_path / "near"),
+            "FALKIT_BACKEND": "cloud",
+            "FAL_KEY": "emulator:local",
+            "FALKIT_API_URL": f"{base}/api/v1",
+            "FALKIT_MODELS_URL": f"{base}/fal",
+        }
+        command = [sys.executable, "-m", "falkit", "catalog"]
+        with anyio.fail_after(120):
+            done = await anyio.run_process([*command, "refresh"], env=environ, check=False)
+            assert done.returncode == 0, done.stderr
+            assert b"1791 models; nothing became different" in done.stdout
+            checked = await anyio.run_process([*command, "check"], env=environ, check=False)
+            assert checked.returncode == 0, checked.stdout
+            shown = await anyio.run_process(command, env=environ)
+            assert b"(today), refreshed" in shown.stdout
