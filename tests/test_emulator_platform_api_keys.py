@@ -145,6 +145,32 @@ async def test_a_key_is_made_used_and_made_void(tmp_path: Path) -> None:
             assert (await client.post(f"{API}/keys", json={"alias": ""})).status_code == 400
 
 
+async def test_a_key_that_was_made_void_opens_no_host(tmp_path: Path) -> None:
+    with anyio.fail_after(10):
+        async with emulated(tmp_path) as client:
+            key = (await client.post(f"{API}/keys", json={"alias": "ci"})).json()
+            headers = {"authorization": f"Key {key['key']}"}
+            wrong = {"authorization": f"Key {key['key_id']}:another"}
+            places = (
+                "/queue/fal-ai/flux/dev",
+                "/run/fal-ai/flux/dev",
+                "/run/fal-ai/flux/dev/stream",
+                "/rest/tokens/",
+                "/rest/storage/auth/token",
+                "/rest/storage/upload/initiate",
+            )
+
+            async def statuses(given: dict[str, str]) -> set[int]:
+                body = {"prompt": 3, "allowed_apps": ["flux"]}
+                answers = [await client.post(url, json=body, headers=given) for url in places]
+                return {answer.status_code for answer in answers}
+
+            assert 401 not in await statuses(headers)
+            assert await statuses(wrong) == {401}
+            await client.delete(f"{API}/keys/{key['key_id']}")
+            assert await statuses(headers) == {401}
+
+
 async def test_an_idempotency_key_gives_the_same_answer_and_does_nothing_again(
     tmp_path: Path,
 ) -> None:

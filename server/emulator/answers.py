@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 KEY = re.compile(r"Key ([^\s:]+):(\S+)\Z")
+VOID_KEY = "emulator.void_key"  # stands in the scope of a request whose key was deleted
 EVERY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 RETRYABLE = frozenset({429, 502, 503, 504})
 
@@ -131,14 +132,16 @@ def base_of(request: HTTPConnection) -> str:
 
 
 def has_key(request: HTTPConnection) -> bool:
-    """Return whether the request carries a well-formed key; every such key is good here."""
+    """Return whether the request carries a well-formed key that was not made void."""
+    if request.scope.get(VOID_KEY):
+        return False
     return KEY.match(request.headers.get("authorization", "")) is not None
 
 
 def user_of(request: HTTPConnection) -> str:
     """Return the id of the caller's key, empty where there is none: it stands for the account."""
     found = KEY.match(request.headers.get("authorization", ""))
-    return found[1] if found else ""
+    return found[1] if found and has_key(request) else ""
 
 
 async def json_body(request: Request) -> Any:  # noqa: ANN401  # JSON

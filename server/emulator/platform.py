@@ -44,6 +44,7 @@ from server.emulator.signing import SigningKeys
 from server.emulator.sockets import Sockets
 from server.emulator.storage import Storage
 from server.emulator.store import Store
+from server.emulator.void_keys import VoidKeys
 from server.emulator.webhooks import Webhooks
 
 log = logging.getLogger("falkit.emulator")
@@ -107,7 +108,8 @@ async def open_emulator(
                 *platform_routes(folder, catalog, store, shelf, pace),
                 *Controls(store, faults, pace).routes(),
             ]
-            app = Faults(Stamp(Starlette(routes=routes, exception_handlers=ANSWERS)), store, faults)
+            hosts = Starlette(routes=routes, exception_handlers=ANSWERS)
+            app = Faults(VoidKeys(Stamp(hosts), store), store, faults)
             try:
                 yield Browsers(AtRoot(Proxy(app)), origins)
             except Exception as problem:  # else it would come out wrapped in a group
