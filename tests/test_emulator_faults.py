@@ -1,4 +1,6 @@
 import sqlite3
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +170,29 @@ async def test_a_mistake_of_the_platform_is_a_500_in_its_own_shape_and_ends_noth
             assert await submits(client) == 0
             told = await submitted(client, body={})
             assert (await over(client, told["status_url"]))["error_type"] == "missing"
+
+
+async def test_a_clock_that_goes_wrong_shows_in_every_time_that_is_told(tmp_path: Path) -> None:
+    with anyio.fail_after(10):
+        async with emulated(tmp_path) as client:
+            told = await submitted(client)
+            true = await over(client, told["status_url"])
+            wrong = {"x-emulator-fault": "clock_skew=-7200"}
+            answer = await client.get(f"{told['status_url']}?logs=1", headers=wrong)
+
+            behind = datetime.now(UTC) - parsedate_to_datetime(answer.headers["date"])
+            assert 7190 < behind.total_seconds() < 7210
+            ((first, later),) = [(true["logs"][0], answer.json()["logs"][0])]
+            gap = instant(first["timestamp"]) - instant(later["timestamp"])
+            assert gap.total_seconds() == 7200
+
+            await ask_for(client, fault="clock_skew", on="other", seconds=-7200)
+            token = (await client.post("/rest/storage/auth/token", json={})).json()
+            lasts = datetime.fromisoformat(token["expires_at"]) - datetime.now(UTC)
+            again = (await client.post("/rest/storage/auth/token", json={})).json()
+            honest = datetime.fromisoformat(again["expires_at"]) - datetime.now(UTC)
+            assert 7190 < (honest - lasts).total_seconds() < 7210
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)

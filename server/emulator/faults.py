@@ -10,6 +10,8 @@ drop                 the request arrives and is accepted, its answer is lost
 drop_before          the connection breaks before the request is accepted
 latency              the answer comes *seconds* later
 bad_json             half of a JSON body
+clock_skew           the platform's clock is *seconds* ahead (below zero: behind) while it answers:
+                     the ``Date`` header, times, ends of tokens, and the webhook of a submit
 slow, stuck          the runner takes *seconds*, or never ends
 runner_500, runner_502, runner_503, runner_504, runner_lost, runner_needs_retry
                      the runner fails in the first *seconds* attempts, in all without a number;
@@ -32,6 +34,7 @@ from starlette.websockets import WebSocket
 
 from server.emulator.answers import API_TYPES, failure_headers, json_answer
 from server.emulator.places import place_of
+from server.emulator.skew import SKEW, dated
 from server.emulator.store import Store
 
 HEADER = b"x-emulator-fault"
@@ -50,7 +53,19 @@ USUAL_PLACE: Mapping[str, str] = {
     "truncated_file": "download",
 }
 KINDS = frozenset(
-    {"429", "500", "502", "503", "504", "locked", "drop", "drop_before", "latency", "bad_json"}
+    {
+        "429",
+        "500",
+        "502",
+        "503",
+        "504",
+        "locked",
+        "drop",
+        "drop_before",
+        "latency",
+        "bad_json",
+        "clock_skew",
+    }
     | ON_RUNNER
     | set(USUAL_PLACE)
 )
@@ -68,6 +83,7 @@ PLATFORM: Mapping[str, tuple[int, str, str]] = {
     "locked": (403, ACCOUNT_LOCKED, ""),
 }
 REFUSALS = frozenset({*PLATFORM, "502", "504"})
+SKEW_SECONDS = 600.0  # twice what the receiver of a webhook tolerates
 BROKEN = 1011  # the code of a socket that ends for a reason of the server's
 
 
@@ -214,6 +230,9 @@ class Faults:
             case "latency":
                 await anyio.sleep(1.0 if fault.seconds is None else fault.seconds)
                 await self._app(scope, receive, send)
+            case "clock_skew":
+                SKEW.set(SKEW_SECONDS if fault.seconds is None else fault.seconds)
+                await self._app(scope, receive, dated(send))
             case "bad_json":
                 await self._app(scope, receive, _Halved(send, keeps_length=False))
             case "truncated_file":

@@ -13,6 +13,7 @@ from catalog.index import CatalogIndex
 from server.emulator.answers import Refusal, base_of, has_key, user_of
 from server.emulator.retrying import wishes
 from server.emulator.rows import Submission
+from server.emulator.skew import SKEW
 from server.emulator.tags import tags_of
 
 
@@ -66,6 +67,8 @@ class Intake:
         headers = asked.headers
         options: dict[str, Any] = {"faults": asked.scope.get("emulator.faults", {})}
         options |= wishes(headers)
+        if skew := SKEW.get():
+            options["skew"] = skew
         if tags := tags_of(headers.get("x-fal-tags")):
             options["tags"] = tags
         if lifecycle := headers.get("x-fal-object-lifecycle-preference"):

@@ -23,6 +23,7 @@ from server.emulator.access import (
 from server.emulator.acl import Acl
 from server.emulator.answers import Refusal, base_of, has_key, json_answer, json_body, user_of
 from server.emulator.shelf import Shelf, Shelved, file_id_in, with_base
+from server.emulator.skew import told_now
 from server.emulator.store import Store
 from server.emulator.tokens import issue, stands_for
 
@@ -65,7 +66,7 @@ class Storage:
         wanted = _field(await json_body(request), "expiration_seconds")
         seconds = float(wanted) if isinstance(wanted, int | float) else CDN_TOKEN_SECONDS
         seconds = min(max(seconds, 1.0), LONGEST_TOKEN_SECONDS)
-        end = datetime.now(UTC) + timedelta(seconds=seconds)
+        end = datetime.fromtimestamp(told_now(), UTC) + timedelta(seconds=seconds)
         return json_answer(
             {
                 "token": cdn_token(self.store.secret, user_of(request), seconds),

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from server.emulator.answers import failure_headers, json_answer
 from server.emulator.rows import Log, Row
 from server.emulator.shelf import with_base
+from server.emulator.skew import SKEW
 
 RESULT_SECONDS = 3600.0  # how long a result lives without payload storage (documented)
 LARGE_RESULT_SECONDS = 360.0  # the same, from 10 KB on
@@ -52,8 +53,11 @@ def gateway_id(row: Row) -> str:
 
 
 def instant(seconds: float) -> str:
-    """Return a time of the Unix epoch as fal writes it, such as ``2026-01-01T00:00:00.000Z``."""
-    text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    """Return a time of the Unix epoch as fal writes it, such as ``2026-01-01T00:00:00.000Z``.
+
+    A clock that goes wrong shows here; what is kept is true.
+    """
+    text = datetime.fromtimestamp(seconds + SKEW.get(), UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
 

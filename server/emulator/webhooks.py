@@ -238,7 +238,8 @@ class Webhooks:
         """Return what became of one attempt, as a state and in words."""
         body = _body(row)
         user = str(row.options.get("user") or USER)
-        headers = dict(await self._store.do(self.keys.sign, due.request_id, user, body))
+        skew = float(row.options.get("skew", 0.0))
+        headers = dict(await self._store.do(self.keys.sign, due.request_id, user, body, skew))
         headers["content-type"] = "application/json"
         headers["user-agent"] = "falkit-emulator"
         try:
