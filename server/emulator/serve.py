@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.emulator.browsers import is_loopback
 from server.emulator.faults import ConnectionDroppedError
+from server.emulator.skew import dated
 
 LARGEST_MESSAGE = 256 * 2**20
 OPEN_STREAMS_SECONDS = 2  # how long open streams may delay the end
@@ -48,6 +49,7 @@ async def serve(
         access_log=False,
         log_config=None,
         log_level="warning",
+        date_header=False,  # the platform's clock is one that faults can turn
         timeout_graceful_shutdown=OPEN_STREAMS_SECONDS,
         ssl_certfile=None if certificate is None else str(certificate),
     )
@@ -172,7 +174,7 @@ class _Dropping:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, dated(send))
         except ConnectionDroppedError:
             # ASGI has no word for this; uvicorn's `send` is a method of what holds the socket.
             cycle = getattr(send, "__self__", None)

@@ -16,14 +16,14 @@ def told_now() -> float:
 
 
 def dated(send: Send) -> Send:
-    """Return *send* with a ``Date`` header by the platform's clock in every answer."""
+    """Return *send* with a ``Date`` header, by the platform's clock, where it lacks one."""
 
     async def sent(message: Message) -> None:
         if message["type"] == "http.response.start":
-            given = list(message.get("headers", ()))
-            headers = [pair for pair in given if pair[0].lower() != b"date"]
-            moment = formatdate(told_now(), usegmt=True).encode()
-            message = {**message, "headers": [*headers, (b"date", moment)]}
+            headers = list(message.get("headers", ()))
+            if not any(name.lower() == b"date" for name, _ in headers):
+                headers.append((b"date", formatdate(told_now(), usegmt=True).encode()))
+            message = {**message, "headers": headers}
         await send(message)
 
     return sent
