@@ -28,8 +28,9 @@ from catalog.search import SearchRequest, search
 from server.emulator.openapi import document
 from server.fal.problems import FalError
 from server.fal.sender import Sender
-from server.refresh.refresh import Refreshed, RefreshError, refresh_alone
+from server.refresh.refresh import Refreshed, RefreshError, refresh_alone, refresh_quietly
 from server.refresh.shelf import Shelf
+from server.rooms import open_rooms
 from server.settings import Settings
 from tests.emulated import on_a_port
 from tests.fal_ends import HOSTS, KEY, Clock
@@ -372,3 +373,46 @@ async def test_everything_the_emulator_lists_is_refreshed_from_the_command_line(
             assert checked.returncode == 0, checked.stdout
             shown = await anyio.run_process(command, env=environ)
             assert b"(today), refreshed" in shown.stdout
+
+
+async def test_a_disk_without_room_leaves_the_catalog_as_it_was_and_no_remains(
+    tmp_path: Path,
+) -> None:
+    resource = pytest.importorskip("resource")
+    shelf = small(tmp_path)
+    before = current_snapshot(shelf.folder)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
+    try:
+        with pytest.raises(RefreshError, match="cannot be kept"):
+            await refreshed(tmp_path, Platform())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert current_snapshot(shelf.folder) == before
+    assert list(shelf.folder.glob("making-*")) == []
+    assert await refreshed(tmp_path, Platform()) is not None
+
+
+async def test_a_quiet_refresh_that_fails_is_only_a_line_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "falkit.refresh")
+    (tmp_path / "catalog").write_text("a file where the folder should be")
+    with anyio.fail_after(10):
+        await refresh_quietly(settings_in(tmp_path, FALKIT_API_URL="http://127.0.0.1:9/v1"))
+    assert "the catalog was not refreshed" in caplog.text
+    assert KEY not in caplog.text
+
+
+async def test_a_server_opens_the_refreshed_catalog_and_the_emulator_the_shipped_one(
+    tmp_path: Path,
+) -> None:
+    shelf = small(tmp_path)
+    async with open_rooms(settings_in(tmp_path, FALKIT_CATALOG_REFRESH="off")) as rooms:
+        assert rooms.catalog.folder == current_snapshot(shelf.folder)
+        shelf.put(KNOWN[:5], Difference(), {})
+        assert len(rooms.catalog.ids) == len(KNOWN)
+    shelf.prune()
+    assert len(list(shelf.folder.glob("2*Z-*"))) == 1
+    async with open_rooms(settings_in(tmp_path, FALKIT_BACKEND="emulator")) as rooms:
+        assert rooms.catalog.folder == SNAPSHOT
