@@ -1,5 +1,6 @@
 """Pictures open, follow the arguments and say what they are; edits change what was given."""
 
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -8,6 +9,8 @@ import pytest
 from PIL import Image, ImageChops, ImageDraw
 
 from server.emulator.runners.canvas import resized
+from server.emulator.runners.instructing import instructed
+from server.emulator.runners.words import wishes
 from server.emulator.work import Made, RunnerError
 from tests.made import first_image, made, painted
 
@@ -210,3 +213,20 @@ def test_a_picture_that_was_not_fetched_is_a_download_error(tmp_path: Path) -> N
         made("fal-ai/flux-pro/kontext", wish, tmp_path)
     assert refused.value.type == "file_download_error"
     assert refused.value.loc == ("image_url",)
+
+
+def test_a_night_has_the_moon_and_the_stars_that_were_asked_for() -> None:
+    day = Image.new("RGB", (240, 160), (90, 120, 150))
+
+    def brightest(text: str) -> int:
+        new = instructed(day, text, "", random.Random(3))  # noqa: S311  # drawing, no secret
+        return sum(new.convert("L").crop((0, 0, 240, 80)).histogram()[220:])
+
+    assert brightest("at night") == 0
+    assert brightest("a starry night") > 10
+    assert brightest("a night with a full moon") > 300
+
+
+def test_a_wish_for_an_hour_alone_is_a_landscape() -> None:
+    assert not wishes("starry night with full moon").is_abstract
+    assert wishes("a gradient of midnight").is_abstract

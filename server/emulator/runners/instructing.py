@@ -5,10 +5,25 @@ import random
 from PIL import Image, ImageChops, ImageDraw
 
 from server.emulator.runners import motifs, retouch
-from server.emulator.runners.canvas import glow, mapped, mask, painted, resized
+from server.emulator.runners.canvas import (
+    circle,
+    glow,
+    mapped,
+    mask,
+    painted,
+    polygons,
+    resized,
+)
 from server.emulator.runners.palette import mix, turned
 from server.emulator.runners.pictures import written
-from server.emulator.runners.words import Colour, Wishes, changes, colour_names, wishes
+from server.emulator.runners.words import (
+    Colour,
+    Wishes,
+    changes,
+    colour_names,
+    wishes,
+    words_of,
+)
 
 _CHANGES: dict[str, retouch.Retouch] = {
     **retouch.STYLES,
@@ -24,6 +39,8 @@ _CHANGES: dict[str, retouch.Retouch] = {
     "restored": retouch.restored,
     "coloured": retouch.coloured,
 }
+_MOON = frozenset({"moon", "moonlight", "moonlit"})
+_STARS = frozenset({"star", "starry", "starlight"})
 _SIDES = {"left": (0.1, 0.4), "right": (0.9, 0.4), "top": (0.5, 0.05), "bottom": (0.5, 0.95)}
 
 
@@ -40,11 +57,7 @@ def instructed(picture: Image.Image, text: str, hint: str, chance: random.Random
         return picture
     alpha = picture.getchannel("A") if picture.mode == "RGBA" else None
     new = picture.convert("RGB")
-    for name in named:
-        if name == "snowed":
-            new = retouch.snowed(new, chance)
-        elif name in _CHANGES:
-            new = _CHANGES[name](new)
+    new = _changed(new, named, text, chance)
     new = _relit(new, text, wished)
     new = _coloured(new, wished)
     if wished.things:
@@ -59,6 +72,43 @@ def instructed(picture: Image.Image, text: str, hint: str, chance: random.Random
         upside = "180" in text or "upside" in text.lower()
         new = new.transpose(Image.Transpose.ROTATE_180 if upside else Image.Transpose.ROTATE_270)
     return new
+
+
+def _changed(
+    picture: Image.Image, named: tuple[str, ...], text: str, chance: random.Random
+) -> Image.Image:
+    """Change the picture in each of the ways *named*, in their order."""
+    for name in named:
+        if name == "snowed":
+            picture = retouch.snowed(picture, chance)
+        elif name in _CHANGES:
+            picture = _CHANGES[name](picture)
+    return _heavens(picture, set(words_of(text)), chance) if "night" in named else picture
+
+
+def _heavens(picture: Image.Image, words: set[str], chance: random.Random) -> Image.Image:
+    """Stars and a moon over the upper part of a night, where *words* name them."""
+    size, side = picture.size, min(picture.size)
+    whole = picture.convert("RGBA")
+    if words & _STARS:
+        spots = [
+            (chance.random(), chance.random() ** 1.6 * 0.5, chance.random()) for _ in range(130)
+        ]
+
+        def draw(pen: ImageDraw.ImageDraw, scale: float) -> None:
+            for x, y, bright in spots:
+                across, down = x * size[0] * scale, y * size[1] * scale
+                reach = side * (0.0012 + 0.0036 * bright**4) * scale
+                box = (across - reach, down - reach, across + reach, down + reach)
+                pen.ellipse(box, fill=round(110 + 145 * bright))
+
+        whole.alpha_composite(painted(mask(size, draw), (255, 255, 246)))
+    if words & _MOON:
+        at = (size[0] * chance.uniform(0.2, 0.8), size[1] * 0.2)
+        whole.alpha_composite(painted(glow(size, at, side * 0.4, 130), (208, 220, 255)))
+        disc = polygons(size, [circle(at, side * 0.085)])
+        whole.alpha_composite(painted(disc, (246, 244, 226)))
+    return whole.convert("RGB")
 
 
 def _coloured(picture: Image.Image, wished: Wishes) -> Image.Image:

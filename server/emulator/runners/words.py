@@ -43,6 +43,7 @@ def wishes(text: str) -> Wishes:
     thing_colour, colours = _colours(words)
     places = _found(words, "place")
     lowered = text.lower()
+    hours, weathers = _found(words, "hour"), _found(words, "weather")
     styles = set(_found(words, "style"))
     if "black and white" in lowered or "b&w" in lowered:
         styles.add("mono")
@@ -54,14 +55,14 @@ def wishes(text: str) -> Wishes:
     return Wishes(
         text=text,
         place=next((place for place in places if place != "snow" or len(places) == 1), ""),
-        hour=next(iter(_found(words, "hour")), ""),
-        weather=next(iter(_found(words, "weather")), ""),
+        hour=next(iter(hours), ""),
+        weather=next(iter(weathers), ""),
         things=things,
         thing_colour=thing_colour,
         colours=colours,
         styles=frozenset(styles),
         caption=caption[1].strip() if caption else "",
-        is_abstract=bool(_ABSTRACT & set(words)) or not (places or things),
+        is_abstract=bool(_ABSTRACT & set(words)) or not (places or things or hours or weathers),
     )
 
 
