@@ -49,8 +49,7 @@ log = logging.getLogger("falkit.rooms")
 
 # How often a process without open jobs looks whether another one left work behind, in seconds.
 LOOK_EVERY = 2.0
-# When a server first thinks of a newer catalog, and how often then, in seconds: most calls come
-# in the first minute, and a daily look may be an hour late.
+# When a server first thinks of a newer catalog, after its busiest minute, and how often then.
 FRESH_AFTER, FRESH_EVERY = 60.0, 3600.0
 
 
@@ -121,8 +120,7 @@ async def open_rooms(settings: Settings) -> AsyncGenerator[OpenRooms]:
 def open_catalog(settings: Settings) -> tuple[CatalogIndex, int | None]:
     """Return the catalog to use, and a mark to close when it is no longer read, if it needs one.
 
-    It is chosen once: a running server keeps what it began with. The emulator keeps to the shipped
-    snapshot, from which it answers.
+    A running server keeps what it began with. The emulator answers from the shipped snapshot.
     """
     if settings.backend == "emulator":
         return CatalogIndex.open(), None

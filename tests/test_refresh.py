@@ -73,6 +73,8 @@ class Platform:
         await answer(scope, receive, send)
 
     def answer(self, request: Request) -> Response:
+        if request.url.path.endswith("/openapi.json"):
+            return JSONResponse(document(CARDS.get(request.query_params["endpoint_id"])))
         if request.url.path.endswith("/pricing"):
             ids = request.query_params.getlist("endpoint_id")
             if unknown := [name for name in ids if name not in self.prices]:
@@ -175,6 +177,20 @@ async def test_an_interrupted_refresh_goes_on_where_it_was(tmp_path: Path) -> No
     assert platform.asked.count("models") == -(-len(KNOWN) // 3) - 3
     assert current_snapshot(shelf.folder) != before
     assert not shelf.incoming.exists()
+
+
+@pytest.mark.proof
+async def test_a_schema_that_the_list_lacks_is_asked_for_by_itself(tmp_path: Path) -> None:
+    shelf = small(tmp_path)
+    names_only: list[Record] = [{**r, "input": {}} if r["id"] == FLUX else r for r in KNOWN]
+    shelf.put(names_only, Difference(), {})
+    platform = Platform()
+    platform.models[FLUX]["openapi"] = {"error": {"code": "expansion_failed", "message": "no"}}
+    done = await refreshed(tmp_path, platform)
+    assert done is not None
+    assert platform.asked.count("openapi.json") == 1
+    got = CatalogIndex.open(done.folder).get(FLUX)
+    assert set(got.properties) == set(CARDS.get(FLUX).properties)
 
 
 @pytest.mark.parametrize(
@@ -375,6 +391,7 @@ async def test_everything_the_emulator_lists_is_refreshed_from_the_command_line(
             assert b"(today), refreshed" in shown.stdout
 
 
+@pytest.mark.proof
 async def test_a_disk_without_room_leaves_the_catalog_as_it_was_and_no_remains(
     tmp_path: Path,
 ) -> None:

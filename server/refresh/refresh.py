@@ -17,7 +17,8 @@ from catalog.current import current_snapshot, is_due
 from catalog.errors import ActionableError
 from catalog.fold import Difference, NotWholeError, Record, fold
 from server.fal.platform_calls import MOST_IDS, MOST_PAGES, Calls
-from server.fal.problems import BadInputError, NotFoundError, UnauthorisedError
+from server.fal.platform_models import Models
+from server.fal.problems import BadInputError, FalError, NotFoundError, UnauthorisedError
 from server.fal.sender import Sender
 from server.fal.wire import Answer, UnreadableAnswerError, listed, mapped
 from server.refresh.asking import open_sender
@@ -30,6 +31,8 @@ log = logging.getLogger("falkit.refresh")
 PAGE = 50
 # Between two requests, in seconds: the platform states no limit, and nobody waits for this.
 PAUSE = 0.2
+# Documents asked for one by one in one refresh.
+MOST_SINGLE = 200
 
 Say = Callable[[str], None]
 
@@ -79,6 +82,7 @@ async def refresh(
             Incoming.open, shelf.incoming, _whose(settings, sender)
         )
         await _list_models(sender, incoming, say, pause)
+        await _ask_schemas(sender, incoming, pause)
         notes = await _ask_prices(sender, incoming, say, pause)
         done = await anyio.to_thread.run_sync(_put, shelf, incoming)
         return replace(done, notes=notes)
@@ -144,6 +148,28 @@ def _page(answer: Answer) -> tuple[dict[str, Entry], str]:
         raise UnreadableAnswerError("the answer says that more follows, and not where")
     ends = raw.get("has_more") is False or not isinstance(cursor, str)
     return models, "" if ends else cast("str", cursor)
+
+
+async def _ask_schemas(sender: Sender, incoming: Incoming, pause: float) -> None:
+    """Ask for the documents that the list could not put in, each by itself, as far as they are."""
+    missing = [name for name, model in incoming.models.items() if _lacks_document(model)]
+    for name in missing[:MOST_SINGLE]:
+        try:
+            document = await Models(Calls(sender)).openapi(name)
+        except NotFoundError:
+            continue
+        except FalError as problem:
+            log.info("schemas are not asked for one by one: %s", problem)
+            return
+        finally:
+            await anyio.sleep(pause)
+        found = {name: {**incoming.models[name], "openapi": document}}
+        await anyio.to_thread.run_sync(incoming.add_page, found, "")
+
+
+def _lacks_document(model: Entry) -> bool:
+    document = model.get("openapi")
+    return not isinstance(document, dict) or "paths" not in document
 
 
 async def _ask_prices(
