@@ -115,8 +115,10 @@ async def failures_of(cards: list[ModelCard], folder: Path) -> dict[str, str]:
 
 
 async def test_an_example_goes_through_the_queue_and_its_file_opens(tmp_path: Path) -> None:
-    card = CatalogIndex.open().get("fal-ai/flux/schnell")
-    assert await failures_of([card], tmp_path) == {}
+    catalog = CatalogIndex.open()
+    # The second has an optional file whose default is an empty text.
+    cards = [catalog.get(name) for name in ("fal-ai/flux/schnell", "fal-ai/post-processing")]
+    assert await failures_of(cards, tmp_path) == {}
 
 
 @pytest.mark.proof

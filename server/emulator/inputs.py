@@ -39,6 +39,8 @@ def named_media(card: ModelCard, arguments: Mapping[str, Any]) -> list[Named]:
 
 def _named(rule: Mapping[str, Any], value: Any, loc: tuple[str | int, ...]) -> Iterator[Named]:  # noqa: ANN401  # JSON
     if isinstance(value, str):
+        if not value and rule.get("default") == "":
+            return  # a card's own word for no file
         kind = str(rule.get("x-media", ""))
         if kind or value.startswith("data:") or file_id_in(value):
             yield Named(loc, kind or "file", value)
