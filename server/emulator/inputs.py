@@ -19,6 +19,7 @@ from server.emulator.store import Store
 from server.emulator.work import RunnerError
 
 # Files of these kinds are settings and weights that no runner here opens: not worth a download.
+NO_FILE = ("", "null")  # defaults by which schemas say that there is no file
 UNOPENED = ("weights", "file")
 
 
@@ -39,8 +40,8 @@ def named_media(card: ModelCard, arguments: Mapping[str, Any]) -> list[Named]:
 
 def _named(rule: Mapping[str, Any], value: Any, loc: tuple[str | int, ...]) -> Iterator[Named]:  # noqa: ANN401  # JSON
     if isinstance(value, str):
-        if not value and rule.get("default") == "":
-            return  # a card's own word for no file
+        if value in NO_FILE and rule.get("default") == value:
+            return
         kind = str(rule.get("x-media", ""))
         if kind or value.startswith("data:") or file_id_in(value):
             yield Named(loc, kind or "file", value)
