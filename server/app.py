@@ -27,6 +27,7 @@ from mcp.types import (
     Resource,
     ResourceTemplate,
     ResourceTemplateReference,
+    SubscriptionsListenRequestParams,
     TextContent,
     ToolAnnotations,
 )
@@ -38,6 +39,7 @@ from catalog.errors import ActionableError
 from prompts.library import PROMPTS, PromptText
 from server.asking import MODERN, Approve, Verdict, answered, ask, can_ask, put_off
 from server.calls import answer, explain, failure, fault, shown, unknown_names
+from server.notices import JobNotices
 from server.resources import Shelf
 from server.tasks import Tasks
 from tools.job_view import job_answer
@@ -123,6 +125,10 @@ class StrictServer(MCPServer[None]):
         self._approve = approve
         self._made: dict[str, SDKTool] = {}
         self.completion()(self.complete)
+        # The SDK takes a bus, but would not say who listens to what.
+        self._lowlevel_server.add_request_handler(
+            "subscriptions/listen", SubscriptionsListenRequestParams, JobNotices(rooms)
+        )
 
     def made(self, name: str) -> SDKTool:
         """Return the tool called *name* as the SDK runs it, made when it is first needed.

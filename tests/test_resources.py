@@ -3,6 +3,7 @@
 import base64
 from pathlib import Path
 
+import anyio
 import pytest
 from mcp import MCPError
 from mcp.types import (
@@ -81,3 +82,27 @@ async def test_ids_of_models_and_jobs_complete_from_what_is_begun(tmp_path: Path
         prompt = PromptReference(type="ref/prompt", name="text_to_image")
         nothing = await client.complete(prompt, {"name": "picture", "value": "a"})
         assert nothing.completion.values == []
+
+
+async def test_who_listens_to_a_job_hears_of_its_changes_to_the_end(tmp_path: Path) -> None:
+    async with connected(tmp_path, FALKIT_EMULATOR_SPEED="20") as client:
+        film = {
+            "endpoint_id": "fal-ai/kling-video/v2.5-turbo/pro/text-to-video",
+            "prompt": "waves",
+            "wait_seconds": 0,
+        }
+        job = record(await client.call_tool("generate", film))
+        uri = f"falkit://jobs/{job['job_id']}"
+        heard = 0
+        with anyio.fail_after(20):
+            async with client.listen(resource_subscriptions=[uri, "falkit://jobs/none"]) as told:
+                async for _ in told:
+                    heard += 1
+                    found = record(
+                        await client.call_tool(
+                            "job_status", {"job_id": job["job_id"], "wait_seconds": 0}
+                        )
+                    )
+                    if found["state"] == "done" and found["saved"]:
+                        break
+        assert heard >= 2
