@@ -195,3 +195,17 @@ async def test_only_a_pipeline_is_resumed(tmp_path: Path) -> None:
     assert words(answer) == (
         f"job {made['job_id']!r} is no pipeline (generate with from_job repeats a single job)"
     )
+
+
+async def test_a_reference_in_another_spelling_is_refused_and_nothing_is_paid(
+    tmp_path: Path,
+) -> None:
+    async with connected(tmp_path) as client:
+        for prompt in ("{{pic.outputs.0}}", "${pic}", "$pic.1", "a frame like $pic"):
+            again = {**PIC, "name": "next", "arguments": {"prompt": prompt}}
+            said = words(await client.call_tool("run_pipeline", {"steps": [PIC, again]}))
+            assert "step 'next': prompt:" in said
+            assert "a reference is the whole value: $pic" in said
+        made = await jobs_made(client)
+
+    assert made == 0

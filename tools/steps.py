@@ -112,6 +112,7 @@ async def _planned(
     if unknown := sorted(step.needs - set(before) - set(kept)):
         there = ", ".join([*kept, *before]) or "none"
         raise ActionableError(f"${unknown[0]} is no earlier step", hint=f"there are: {there}")
+    _check_written(step, [*before, *kept])
     card = usable(call.rooms.catalog, step.endpoint_id)
     checked = check(card, step.arguments)
     uses = _uses(checked)
@@ -137,6 +138,33 @@ async def _planned(
     price = _price(order, checked, facts, [use.path for use in uses if use.kind == "text"])
     price = with_history(price, past)
     return Planned(step.name, Prepared(order, here, given, price), uses, facts)
+
+
+def _check_written(step: Step, names: Sequence[str]) -> None:
+    """Refuse what means an earlier step but would be sent, and paid, as it is written."""
+    if not names:
+        return
+    called = "|".join(re.escape(name) for name in names)
+    meant = re.compile(r"(?:\$\{?|\{\{\s*\$?)(" + called + r")(?![\w-])")
+    for path, text in _texts(step.arguments):
+        found = meant.search(text)
+        if found is not None and _REFERENCE.fullmatch(text.strip()) is None:
+            name = found[1]
+            raise ActionableError(
+                f"{dotted(path)}: {text[:80]!r} names step {name!r} inside other text",
+                hint=f"a reference is the whole value: ${name}, or ${name}/2 for its second",
+            )
+
+
+def _texts(value: object, path: MediaPath = ()) -> Iterator[tuple[MediaPath, str]]:
+    if isinstance(value, Mapping):
+        for name, inner in cast("Mapping[str, object]", value).items():
+            yield from _texts(inner, (*path, name))
+    elif isinstance(value, list):
+        for number, inner in enumerate(cast("list[object]", value)):
+            yield from _texts(inner, (*path, number))
+    elif isinstance(value, str):
+        yield path, value
 
 
 def _to_come(source: Planned, use: Use) -> MediaFacts:
@@ -182,14 +210,9 @@ def _kept_value(use: Use, job: Job) -> str:
 
 def references(value: object, path: MediaPath = ()) -> Iterator[tuple[MediaPath, re.Match[str]]]:
     """Yield every reference to a step in *value*, a whole text such as ``$name`` or ``$name/2``."""
-    if isinstance(value, Mapping):
-        for name, inner in cast("Mapping[str, object]", value).items():
-            yield from references(inner, (*path, name))
-    elif isinstance(value, list):
-        for number, inner in enumerate(cast("list[object]", value)):
-            yield from references(inner, (*path, number))
-    elif isinstance(value, str) and (found := _REFERENCE.fullmatch(value.strip())) is not None:
-        yield path, found
+    for where, text in _texts(value, path):
+        if (found := _REFERENCE.fullmatch(text.strip())) is not None:
+            yield where, found
 
 
 def _raise(problems: Sequence[str], hint: str) -> None:
