@@ -151,6 +151,7 @@ async def test_a_failed_step_is_changed_and_continued_and_nothing_is_paid_again(
         )
         corrected = {**CUT, "name": "other"}
         ended = await run(client, corrected, resume=failed["job_id"])
+        repeated = await run(client, corrected, resume=failed["job_id"])
         after = await jobs_made(client)
 
     assert answer.is_error
@@ -165,6 +166,7 @@ async def test_a_failed_step_is_changed_and_continued_and_nothing_is_paid_again(
         ("other", "done"), ("cut", "done"),
     ]  # fmt: skip
     assert f"pic: kept from job {failed['steps'][0]['job_id']}" in ended["notes"]
+    assert repeated["job_id"] == ended["job_id"]
     assert after == before + 2
 
 

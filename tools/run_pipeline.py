@@ -11,7 +11,7 @@ from pydantic import Field
 from catalog.errors import ActionableError
 from tools.making import check_cap, intent_of
 from tools.naming import meant
-from tools.ports import Call, Job, WholeIntent
+from tools.ports import Call, Job, JobQuery, WholeIntent
 from tools.run_batch import followed
 from tools.steps import Step, plan, read_steps
 from tools.tool import Answer, Arguments, Tool
@@ -47,6 +47,9 @@ async def run_pipeline(call: Call, arguments: PipelineArguments) -> Answer:
         steps, kept = await _continued(call, old, steps)
         if all(step.name in kept for step in steps):
             return await followed(call, old, 0, begun, ("every step of it is done",))
+        if (later := await _continuation(call, old, steps)) is not None:
+            notes = ("it was continued so before, and here is that job",)
+            return await followed(call, later, arguments.wait_seconds, begun, notes)
         parents = (old.job_id,)
     elif not steps:
         raise ActionableError("no steps", hint="give steps, or resume with a pipeline's job id")
@@ -109,6 +112,17 @@ async def _continued(
         if step.needs <= set(kept):
             kept[step.name] = job
     return steps, kept
+
+
+async def _continuation(call: Call, old: Job, steps: Sequence[Step]) -> Job | None:
+    """Return the pipeline that continued *old* with these very *steps*, unless it failed too."""
+    same = [step.model_dump() for step in steps]
+    query = JobQuery(text="run_pipeline", related_to=old.job_id, limit=50)
+    for job in (await call.rooms.jobs.list(query)).jobs:
+        is_next = job.kind == "pipeline" and old.job_id in job.parents
+        if is_next and job.arguments["steps"] == same and job.state not in ("failed", "cancelled"):
+            return job
+    return None
 
 
 RUN_PIPELINE = Tool(
