@@ -33,6 +33,15 @@ class EditArguments(MakeArguments):
 
 async def edit(call: Call, arguments: EditArguments) -> Answer:
     """Choose a model for the operation, check, price and run it; answer with the job."""
+    return await make(call, await order_of(call, arguments), arguments)
+
+
+async def order_of(call: Call, arguments: EditArguments) -> Order:
+    """Return the model and the arguments that the operation stands for, not yet checked.
+
+    Raises:
+        ActionableError: there is no such operation for this media, or the media cannot be used.
+    """
     operation = operation_named(arguments.operation)
     try:
         given = await call.rooms.media.look(arguments.media)
@@ -48,8 +57,7 @@ async def edit(call: Call, arguments: EditArguments) -> Answer:
         arguments.media, arguments.instruction, arguments.mask, arguments.references
     )
     notes = () if arguments.endpoint_id else (f"chose {endpoint_id} for {operation.name}",)
-    order = Order(card, merged(own, arguments.arguments), notes=notes)
-    return await make(call, order, arguments)
+    return Order(card, merged(own, arguments.arguments), notes=notes)
 
 
 async def _check_mask(call: Call, given: GivenMedia, mask: str) -> None:

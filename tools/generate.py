@@ -38,10 +38,15 @@ class GenerateArguments(MakeArguments):
 
 async def generate(call: Call, arguments: GenerateArguments) -> Answer:
     """Check, price and run a model; answer with the job as it stands after the wait."""
-    return await make(call, await _order(call, arguments), arguments)
+    return await make(call, await order_of(call, arguments), arguments)
 
 
-async def _order(call: Call, given: GenerateArguments) -> Order:
+async def order_of(call: Call, given: GenerateArguments) -> Order:
+    """Return the model and the arguments that *given* stand for, not yet checked.
+
+    Raises:
+        ActionableError: no model is named, more than one way, or one that cannot be run.
+    """
     catalog = call.rooms.catalog
     named = [name for name in ("endpoint_id", "task", "from_job") if getattr(given, name)]
     if not named:

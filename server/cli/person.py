@@ -14,8 +14,10 @@ import typer
 
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
-from server.cli import fail
+from server.calls import explain
+from server.cli import fail, verbs
 from server.cli.problems import mendable_in
+from server.cli.speaking import speak
 from server.settings import Settings
 
 app = typer.Typer(
@@ -193,8 +195,49 @@ def catalog_check(
         raise typer.Exit(1)
 
 
-jobs = typer.Typer(help="The journal of jobs.", no_args_is_help=True)
+verbs.register(app)
+
+jobs = typer.Typer(help="What was made, newest first; `prune` forgets old jobs.")
 app.add_typer(jobs, name="jobs")
+
+
+@jobs.callback(invoke_without_command=True)
+def list_jobs(
+    context: typer.Context,
+    state: Annotated[str, typer.Option(help="Only jobs in this state.")] = "",
+    model: Annotated[str, typer.Option(help="Only jobs of this endpoint.")] = "",
+    text: Annotated[str, typer.Option(help="Words in prompt, model or tags.")] = "",
+    tag: Annotated[str, typer.Option(help="Only jobs with this tag.")] = "",
+    since: Annotated[str, typer.Option(help="A date, or an age such as 2h, 3d.")] = "",
+    related_to: Annotated[str, typer.Option(help="Made from this job, or led to it.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=50)] = 10,
+    cursor: Annotated[str, typer.Option(help="The next page, as the one before named it.")] = "",
+    as_json: verbs.AsJson = False,
+) -> None:
+    """List jobs."""
+    if context.invoked_subcommand:
+        return
+    from pydantic import ValidationError
+
+    from tools.list_jobs import LIST_JOBS, ListArguments
+
+    try:
+        given = ListArguments.model_validate(
+            {
+                "state": state,
+                "endpoint_id": model,
+                "text": text,
+                "tag": tag,
+                "since": since,
+                "related_to": related_to,
+                "limit": limit,
+                "cursor": cursor,
+            }
+        )
+    except ValidationError as problem:
+        fail(explain(problem))
+    else:
+        speak(LIST_JOBS, given, as_json=as_json)
 
 
 @jobs.command(help="Forget finished jobs of earlier months; their files stay.")

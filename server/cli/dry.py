@@ -1,0 +1,63 @@
+"""What a run would be and cost, with nothing sent."""
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+
+from server.cli.speaking import ASKED_BY, print_answer
+from server.rooms import open_rooms
+from server.settings import Settings
+from tools import edit, generate
+from tools.making import MakeArguments, Order, prepare
+from tools.ports import Call
+from tools.tool import Answer, Result
+
+A = TypeVar("A", bound=MakeArguments)
+
+
+class DryRun(Result):
+    """A run that was checked and priced; dollars are absent where the price is not known."""
+
+    endpoint_id: str
+    arguments: dict[str, object]
+    kind: str
+    low: float | None = None
+    high: float | None = None
+    formula: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def priced_run(given: generate.GenerateArguments, *, as_json: bool) -> None:
+    """Print what `falkit run` would send and cost."""
+    print_answer(anyio.run(_priced, generate.order_of, given), as_json=as_json)
+
+
+def priced_edit(given: edit.EditArguments, *, as_json: bool) -> None:
+    """Print what `falkit edit` would send and cost."""
+    print_answer(anyio.run(_priced, edit.order_of, given), as_json=as_json)
+
+
+async def _priced(order_of: Callable[[Call, A], Awaitable[Order]], given: A) -> Answer:
+    async with open_rooms(Settings.read(os.environ)) as rooms:
+        order = await order_of(Call(rooms, _untold, asked_by=ASKED_BY), given)
+        prepared = await prepare(rooms, order)
+    price, checked = prepared.price, prepared.checked
+    told = DryRun(
+        endpoint_id=order.card.endpoint_id,
+        arguments=dict(checked.arguments),
+        kind=price.kind,
+        low=None if price.low is None else float(price.low),
+        high=None if price.high is None else float(price.high),
+        formula=price.formula,
+        notes=(*order.notes, *checked.repairs),
+    )
+    cost = "price not known" if told.high is None else f"up to ${told.high:g} ({told.kind})"
+    fields = "\n".join(f"  {name} = {value!r}" for name, value in told.arguments.items())
+    words = f"would run {told.endpoint_id}: {cost}; {told.formula}\n{fields}"
+    return Answer(told, "\n".join([words, *told.notes, "nothing was sent"]))
+
+
+async def _untold(_fraction: float, _words: str) -> None:
+    """Tell nobody: nothing runs."""

@@ -1,0 +1,171 @@
+"""Run a tool for a person: its words on a terminal, its record as JSON anywhere else."""
+
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+from rich.console import Console
+
+from catalog.errors import ActionableError
+from server.rooms import OpenRooms, open_rooms
+from server.settings import Settings
+from tools.job_view import job_answer
+from tools.ports import Call, Job
+from tools.tool import Answer, AnyTool, Arguments
+from tools.whole_view import whole_answer
+
+# What a script learns from the exit code; 0 is done, 2 a command that cannot be read.
+FAILED, HELD, UNCONFIRMED, RUNNING = 1, 3, 4, 5
+CODES = {"done": 0, "failed": FAILED, "cancelled": FAILED, "held": HELD, "unconfirmed": UNCONFIRMED}
+ASKED_BY = "falkit command line"
+LONGEST_WAIT = 3600.0  # one wait of many
+
+
+def speak(tool: AnyTool, arguments: Arguments, *, as_json: bool = False) -> None:
+    """Run *tool* and print what it answers; exit code 1 when that is a failure."""
+    answer = anyio.run(_answer, tool, arguments)
+    print_answer(answer, as_json=as_json)
+    if answer.is_error:
+        raise SystemExit(FAILED)
+
+
+async def _answer(tool: AnyTool, arguments: Arguments) -> Answer:
+    async with open_rooms(Settings.read(os.environ)) as rooms:
+        return await tool.run(Call(rooms, _untold, asked_by=ASKED_BY), arguments)
+
+
+def print_answer(answer: Answer, *, as_json: bool) -> None:
+    """Print *answer*: JSON when asked for or when nobody reads along, else its words."""
+    if answer.result is not None and (as_json or not sys.stdout.isatty()):
+        print_json(answer.result.model_dump(mode="json", exclude_defaults=True, exclude_none=True))
+    else:
+        print(answer.text)
+
+
+def print_json(value: object) -> None:
+    """Print *value* as JSON that a person can read as well."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def follow(
+    tool: AnyTool, arguments: Arguments, *, seconds: float | None, as_json: bool = False
+) -> None:
+    """Run *tool*, which makes a job, and follow the job to its end or for *seconds*.
+
+    The exit code says how it stands: 0 done, 1 failed, 3 waits for a person, 4 not known whether it
+    was sent, 5 still running. Ctrl-C leaves it running, and says how to find it.
+    """
+    answer, state = anyio.run(_followed, tool, arguments, seconds)
+    print_answer(answer, as_json=as_json)
+    raise SystemExit(CODES.get(state, RUNNING))
+
+
+async def _followed(
+    tool: AnyTool, arguments: Arguments, seconds: float | None
+) -> tuple[Answer, str]:
+    async with open_rooms(Settings.read(os.environ)) as rooms, shown_progress() as tell:
+        call = Call(rooms, tell, asked_by=ASKED_BY)
+        begun = await tool.run(call, arguments)
+        told = begun.result.model_dump() if begun.result is not None else {}
+        job_id = str(told.get("job_id", ""))
+        if not job_id:
+            return begun, "failed"
+        try:
+            job = await _settled(rooms, call, job_id, seconds)
+        except anyio.get_cancelled_exc_class():
+            print(f"\n{job_id} runs on: `falkit job {job_id}` follows it", file=sys.stderr)
+            raise
+        if job.is_settled:
+            await rooms.jobs.deliver(job.job_id)
+        notes = tuple(note for note in told.get("notes", ()) if note not in (job.note, job.outlook))
+        return await job_told(rooms, call, job, notes), job.state
+
+
+async def _settled(rooms: OpenRooms, call: Call, job_id: str, seconds: float | None) -> Job:
+    job = await rooms.jobs.find(job_id)
+    with anyio.move_on_after(seconds):
+        while not job.is_settled:
+            job = await rooms.jobs.wait(job_id, LONGEST_WAIT, call.progress)
+    return await rooms.jobs.find(job_id)
+
+
+async def job_told(
+    rooms: OpenRooms, call: Call, job: Job, notes: tuple[str, ...] = (), *, logs: bool = False
+) -> Answer:
+    """Return what is told of *job*, a single one or a whole."""
+    if job.kind:
+        return await whole_answer(call, job, notes, logs=logs)
+    return await job_answer(rooms.media, job, notes, logs=logs, preview=False)
+
+
+@asynccontextmanager
+async def shown_progress() -> AsyncGenerator[Callable[[float, str], Any]]:
+    """Yield what shows how a job goes on one line of stderr, where that is a terminal."""
+    console = Console(stderr=True)
+    begun = anyio.current_time()
+    with console.status("…") as line:
+
+        async def tell(fraction: float, words: str) -> None:
+            share = f"{fraction:.0%} " if fraction > 0 else ""
+            line.update(f"{share}{words} · {anyio.current_time() - begun:.0f} s")
+
+        yield tell
+
+
+async def _untold(_fraction: float, _words: str) -> None:
+    """Tell nobody: it is over at once."""
+
+
+def fields_of(words: list[str]) -> dict[str, Any]:
+    """Return the model's inputs that a person typed: ``width=512``, ``--width 512``, ``--flag``.
+
+    ``@file`` stands for the words in a file, JSON for lists and objects; a name given twice makes a
+    list. What a value must be is for the model's schema to say.
+
+    Raises:
+        ActionableError: a word belongs to no field, or a file cannot be read.
+    """
+    fields: dict[str, Any] = {}
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        if word.startswith("--"):
+            name, told, value = word[2:].partition("=")
+            if not told:
+                value = left.pop(0) if left and not left[0].startswith("--") else "true"
+            name = name.replace("-", "_")
+        else:
+            name, told, value = word.partition("=")
+            if not told or not name.isidentifier():
+                raise ActionableError(
+                    f"{word[:80]!r} belongs to no field", hint="write field=value or --field value"
+                )
+        read = _value(value)
+        if name not in fields:
+            fields[name] = read
+        elif isinstance(fields[name], list):
+            fields[name].append(read)
+        else:
+            fields[name] = [fields[name], read]
+    return fields
+
+
+def _value(text: str) -> Any:  # noqa: ANN401  # any JSON
+    if text.startswith("@"):
+        try:
+            return Path(text[1:]).expanduser().read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as problem:
+            raise ActionableError(
+                f"the file {text[1:121]!r} cannot be read as text", hint="@ stands before a path"
+            ) from problem
+    if text[:1] in ("[", "{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text

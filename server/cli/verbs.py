@@ -1,0 +1,238 @@
+"""What the tools do for a model, for a person at a terminal."""
+
+from typing import Annotated
+
+import typer
+
+from server.cli.speaking import fields_of, follow, speak
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON also on a terminal.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="Word to find it by; repeatable.")]
+MaxDollars = Annotated[float, typer.Option(min=0, help="Refuse above this many dollars.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and price it; send nothing.")]
+Again = Annotated[bool, typer.Option(help="Make another though this call is under way.")]
+SaveTo = Annotated[str, typer.Option(help="Folder for the files.")]
+Wait = Annotated[
+    float | None, typer.Option(min=0, help="Seconds to follow it; to its end without.")
+]
+# Every other option is a field of the model, which only its card knows.
+OPEN = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs to *app*."""
+    app.command(help="Find models for a need in plain words.")(search)
+    app.command(help="Describe a model: inputs, outputs, price, example.")(show)
+    app.command(
+        context_settings=OPEN, help="Dollars for exact inputs; with --with, models side by side."
+    )(price)
+    app.command(context_settings=OPEN, help="Write client code for a model and inputs.")(code)
+    app.command(
+        context_settings=OPEN,
+        add_help_option=False,
+        help="Run a model: falkit run ENDPOINT [PROMPT] field=value …; with --help, its fields.",
+    )(run)
+    app.command(context_settings=OPEN, help="Change a picture, video or sound that exists.")(edit)
+    app.command(help="Follow a job to its end, and bring its files home.")(job)
+    app.command(help="Show a picture, video, sound or mesh as a small picture.")(view)
+    app.command(help="Cancel a job, and say whether that was in time and what it cost.")(cancel)
+
+
+def search(
+    query: Annotated[str, typer.Argument(help="The need, or a model's name.")],
+    category: str = "",
+    media_in: Annotated[list[str] | None, typer.Option(help="Media it takes; repeatable.")] = None,
+    media_out: Annotated[list[str] | None, typer.Option(help="Media it returns.")] = None,
+    feature: Annotated[list[str] | None, typer.Option(help="Such as sound, mask, 4k.")] = None,
+    max_dollars: MaxDollars = 0,
+    for_work: Annotated[str, typer.Option(help='Such as "10 seconds at 1080p".')] = "",
+    limit: Annotated[int, typer.Option(min=1, max=20)] = 8,
+    as_json: AsJson = False,
+) -> None:
+    """Rank models for a need."""
+    from tools.search_models import SEARCH_MODELS, SearchArguments
+
+    given = SearchArguments(
+        query=query,
+        category=category,
+        media_in=media_in or [],
+        media_out=media_out or [],
+        features=feature or [],
+        max_dollars=max_dollars,
+        for_work=for_work,
+        limit=limit,
+    )
+    speak(SEARCH_MODELS, given, as_json=as_json)
+
+
+def show(
+    endpoint_id: str,
+    full: Annotated[bool, typer.Option(help="Every input, and the JSON Schema.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Describe one model."""
+    from tools.describe_model import DESCRIBE_MODEL, DescribeArguments
+
+    given = DescribeArguments(endpoint_id=endpoint_id, detail="full" if full else "concise")
+    speak(DESCRIBE_MODEL, given, as_json=as_json)
+
+
+def price(
+    context: typer.Context,
+    endpoint_id: str,
+    beside: Annotated[
+        list[str] | None, typer.Option("--with", help="Another model to compare; repeatable.")
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, max=10_000)] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate what runs would cost."""
+    from tools.estimate_cost import ESTIMATE_COST, EstimateArguments
+
+    given = EstimateArguments(
+        endpoint_id="" if beside else endpoint_id,
+        endpoint_ids=[endpoint_id, *beside] if beside else [],
+        arguments=fields_of(context.args),
+        runs=runs,
+    )
+    speak(ESTIMATE_COST, given, as_json=as_json)
+
+
+def code(
+    context: typer.Context,
+    endpoint_id: str,
+    language: Annotated[str, typer.Option(help="python, typescript or curl.")] = "python",
+    style: Annotated[
+        str, typer.Option(help="run, queue, stream, realtime, webhook, proxy.")
+    ] = "queue",
+    as_json: AsJson = False,
+) -> None:
+    """Write code that calls a model."""
+    from tools.write_code import WRITE_CODE, CodeArguments
+
+    given = CodeArguments(
+        endpoint_id=endpoint_id,
+        arguments=fields_of(context.args),
+        language=language,
+        style=style,
+    )
+    speak(WRITE_CODE, given, as_json=as_json)
+
+
+def run(
+    context: typer.Context,
+    endpoint_id: Annotated[str, typer.Argument()] = "",
+    prompt: Annotated[str, typer.Argument()] = "",
+    task: Annotated[str, typer.Option(help="Instead of a model: a category.")] = "",
+    prefer: Annotated[str, typer.Option(help="With --task: popular, cheap, fast, newest.")] = "",
+    from_job: Annotated[str, typer.Option(help="Repeat this job, changed by what is given.")] = "",
+    max_dollars: MaxDollars = 0,
+    save_to: SaveTo = "",
+    tag: Tags = None,
+    again: Again = False,
+    wait: Wait = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+    help_asked: Annotated[bool, typer.Option("--help", help="Show this, and its fields.")] = False,
+) -> None:
+    """Run a model and bring its files home."""
+    from server.cli.help import run_help
+    from tools.generate import GENERATE, GenerateArguments
+
+    if help_asked or not (endpoint_id or task or from_job):
+        print(run_help(context, endpoint_id))
+        return
+    words = [*context.args]
+    if "=" in prompt and prompt.partition("=")[0].isidentifier():
+        prompt, words = "", [prompt, *words]  # a field where the prompt would stand
+    given = GenerateArguments(
+        endpoint_id=endpoint_id,
+        prompt=prompt,
+        arguments=fields_of(words),
+        task=task,
+        prefer=prefer,
+        from_job=from_job,
+        max_dollars=max_dollars,
+        save_to=save_to,
+        tags=tag or [],
+        again=again,
+        wait_seconds=0,
+    )
+    if dry_run:
+        from server.cli.dry import priced_run
+
+        priced_run(given, as_json=as_json)
+    else:
+        follow(GENERATE, given, seconds=wait, as_json=as_json)
+
+
+def edit(
+    context: typer.Context,
+    operation: Annotated[str, typer.Argument(help="Such as instruct, upscale, remove_background.")],
+    media: Annotated[str, typer.Argument(help="A path, URL, or job: JOB or JOB/2.")],
+    instruction: Annotated[str, typer.Argument(help="The change in plain words.")] = "",
+    mask: Annotated[str, typer.Option(help="Picture of the same size; white is changed.")] = "",
+    reference: Annotated[list[str] | None, typer.Option(help="Another picture.")] = None,
+    model: Annotated[str, typer.Option(help="Endpoint id; the best for it without.")] = "",
+    max_dollars: MaxDollars = 0,
+    save_to: SaveTo = "",
+    tag: Tags = None,
+    again: Again = False,
+    wait: Wait = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Edit media that exists."""
+    from tools.edit import EDIT, EditArguments
+
+    given = EditArguments(
+        operation=operation,
+        media=media,
+        instruction=instruction,
+        mask=mask,
+        references=reference or [],
+        endpoint_id=model,
+        arguments=fields_of(context.args),
+        max_dollars=max_dollars,
+        save_to=save_to,
+        tags=tag or [],
+        again=again,
+        wait_seconds=0,
+    )
+    if dry_run:
+        from server.cli.dry import priced_edit
+
+        priced_edit(given, as_json=as_json)
+    else:
+        follow(EDIT, given, seconds=wait, as_json=as_json)
+
+
+def job(
+    job_id: str,
+    wait: Wait = None,
+    logs: Annotated[bool, typer.Option(help="The last lines of its log too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Follow one job."""
+    from tools.job_status import JOB_STATUS, StatusArguments
+
+    given = StatusArguments(job_id=job_id, wait_seconds=0, logs=logs)
+    follow(JOB_STATUS, given, seconds=wait, as_json=as_json)
+
+
+def view(
+    media: Annotated[str, typer.Argument(help="A path, URL, or job: JOB or JOB/2.")],
+    to: Annotated[str, typer.Option(help="File to write the picture to.")] = "falkit-view.jpg",
+    frames: Annotated[int, typer.Option(min=1, max=16)] = 6,
+) -> None:
+    """Write what a model would see into a file."""
+    from server.cli.viewing import write_view
+
+    write_view(media, to, frames)
+
+
+def cancel(job_id: str, as_json: AsJson = False) -> None:
+    """Cancel a job."""
+    from tools.cancel_job import CANCEL_JOB, CancelArguments
+
+    speak(CANCEL_JOB, CancelArguments(job_id=job_id), as_json=as_json)
