@@ -16,9 +16,6 @@ from catalog.search_tables import (
     SearchTables,
 )
 
-# The guides that exist; how-to questions name those that fit.
-GUIDES: tuple[str, ...] = ()
-
 _MOST_USED = 0.6
 _LONGEST_WHY = 110
 
@@ -112,14 +109,14 @@ def understood_words(steps: Sequence[Understood], tables: SearchTables) -> str:
 
 
 def guides_for(steps: Sequence[Understood], lexicon: Lexicon) -> tuple[str, ...]:
-    """Return the guides that answer a how-to question in *steps*, of those that exist."""
-    wanted = {
-        lexicon.senses[sense][1:]
-        for understood in steps
-        for sense in understood.reading.senses
+    """Return the guides of which *steps* speak (`catalog/lexicon/guides.tsv`), as they come up."""
+    named = [
+        (at, places[0], lexicon.senses[sense][1:])
+        for at, understood in enumerate(steps)
+        for sense, places in understood.reading.senses.items()
         if lexicon.senses[sense][0] == "?"
-    }
-    return tuple(guide for guide in GUIDES if guide in wanted)
+    ]
+    return tuple(dict.fromkeys(guide for *_, guide in sorted(named)))
 
 
-__all__ = ["GUIDES", "REQUEST", "guides_for", "price_words", "understood_words", "why_words"]
+__all__ = ["REQUEST", "guides_for", "price_words", "understood_words", "why_words"]

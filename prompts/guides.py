@@ -18,4 +18,4 @@ NAMES = (
     "deploying",
 )
 
-GUIDES = Library(tuple(name for name in NAMES if (TEXTS / f"{name}.md").is_file()), TEXTS)
+GUIDES = Library(NAMES, TEXTS)

@@ -1,19 +1,40 @@
 """The prompts: Markdown texts with named gaps, read when someone asks for them.
 
-A text begins with lines ``key: value`` up to a line ``---``: title, description, and one line for
-each gap, whose name carries a star when it must be filled.
+A text begins with lines ``key: value`` up to a line ``---``: title, description, for a prompt the
+tools that it leads through, and one line for each gap, whose name carries a star when it must be
+filled. A gap's line may end in what it can be: ``[photo | icon]``, or ``[@image]`` for what a
+running server knows.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from catalog.errors import ActionableError
 
 TEXTS = Path(__file__).parent / "texts"
-NAMES = ("text_to_image", "image_to_video", "choose_a_model")
+NAMES = (
+    "text_to_image",
+    "image_to_video",
+    "edit_with_words",
+    "product_photos",
+    "consistent_character",
+    "restore_an_old_photo",
+    "talking_portrait",
+    "narration_with_sound",
+    "storyboard_to_film",
+    "choose_a_model",
+    "compare_models",
+    "batch_under_a_budget",
+    "fix_a_failing_call",
+    "write_client_code",
+    "train_a_style",
+    "deploy_a_model",
+    "make_an_app_cheaper",
+)
 GAP = re.compile(r"\{(\w+)\}")
+CHOICES = re.compile(r"\s*\[([^\]]+)\]$")
 MOST_CHARACTERS = 4000
 
 
@@ -24,6 +45,8 @@ class Gap:
     name: str
     description: str
     required: bool
+    choices: tuple[str, ...] = ()
+    """Values to offer; any other may be given. One that begins with @ names what a server knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +58,14 @@ class PromptText:
     description: str
     gaps: tuple[Gap, ...]
     text: str
+    tools: tuple[str, ...] = ()
+
+    @property
+    def gist(self) -> str:
+        """The first paragraph after the heading, on one line."""
+        paragraphs = self.text.split("\n\n")
+        first = paragraphs[1] if self.text.startswith("# ") and paragraphs[1:] else paragraphs[0]
+        return " ".join(first.split())
 
     def filled(self, values: Mapping[str, object]) -> str:
         """Return the text with *values* in its gaps; an optional gap left out reads "not said".
@@ -63,17 +94,22 @@ def read(name: str, folder: Path = TEXTS) -> PromptText:
     """Return the text called *name* from its file in *folder*."""
     head, _, body = (folder / f"{name}.md").read_text("utf-8").partition("\n---\n")
     lines = [line.partition(": ") for line in head.splitlines() if line.strip()]
-    title, description, *gaps = lines
+    title, description, *rest = lines
+    tools = rest.pop(0)[2] if rest and rest[0][0] == "tools" else ""
     return PromptText(
         name=name,
         title=title[2].strip(),
         description=description[2].strip(),
-        gaps=tuple(
-            Gap(key.strip().rstrip("*"), about.strip(), key.strip().endswith("*"))
-            for key, _, about in gaps
-        ),
+        gaps=tuple(_gap(key.strip(), about.strip()) for key, _, about in rest),
         text=body.strip() + "\n",
+        tools=tuple(tool.strip() for tool in tools.split(",") if tool.strip()),
     )
+
+
+def _gap(key: str, about: str) -> Gap:
+    found = CHOICES.search(about)
+    choices = tuple(one.strip() for one in found[1].split("|")) if found else ()
+    return Gap(key.rstrip("*"), CHOICES.sub("", about), key.endswith("*"), choices)
 
 
 class Library(Mapping[str, PromptText]):
@@ -99,3 +135,8 @@ class Library(Mapping[str, PromptText]):
 
 
 PROMPTS = Library(NAMES)
+
+
+def offered(tools: Collection[str]) -> dict[str, PromptText]:
+    """Return the prompts, by name and in their order, that need none but these *tools*."""
+    return {name: one for name, one in PROMPTS.items() if set(one.tools) <= set(tools)}

@@ -36,7 +36,7 @@ from mcp.types import Tool as ListedTool
 from pydantic import AnyUrl, ValidationError
 
 from catalog.errors import ActionableError
-from prompts.library import PROMPTS, PromptText
+from prompts.library import PromptText, offered
 from server.asking import MODERN, Approve, Verdict, answered, ask, can_ask, put_off
 from server.calls import answer, explain, failure, fault, shown, unknown_names
 from server.notices import JobNotices
@@ -244,10 +244,11 @@ class StrictServer(MCPServer[None]):
         context: CompletionContext | None,
     ) -> Completion:
         """Return what fits what is begun of an argument of a prompt or of an address."""
-        return await self._shelf.complete(argument.name, argument.value)
+        prompt = ref.name if isinstance(ref, PromptReference) else ""
+        return await self._shelf.complete(argument.name, argument.value, prompt)
 
     async def list_prompts(self) -> list[SDKPrompt]:
-        """Return the prompts in the order of `PROMPTS`."""
+        """Return the prompts, in their order, whose tools are all offered."""
         return [
             SDKPrompt(
                 name=prompt.name,
@@ -260,7 +261,7 @@ class StrictServer(MCPServer[None]):
                     for gap in prompt.gaps
                 ],
             )
-            for prompt in PROMPTS.values()
+            for prompt in offered(self.values).values()
         ]
 
     async def get_prompt(
@@ -274,9 +275,10 @@ class StrictServer(MCPServer[None]):
         Raises:
             MCPError: there is no such prompt, or a gap is missing or unknown.
         """
-        prompt: PromptText | None = PROMPTS.get(name)
+        prompts = offered(self.values)
+        prompt: PromptText | None = prompts.get(name)
         if prompt is None:
-            known = ", ".join(PROMPTS)
+            known = ", ".join(prompts)
             raise MCPError(
                 code=INVALID_PARAMS, message=f"unknown prompt {name[:80]!r} (there are {known})"
             )

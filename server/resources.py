@@ -11,6 +11,7 @@ from mcp.types import Completion, Resource, ResourceTemplate
 
 from catalog.errors import ActionableError
 from prompts.guides import GUIDES
+from prompts.library import PROMPTS
 from tools.describe_model import DescribeArguments, describe_model
 from tools.job_view import JobView
 from tools.ports import Call, JobQuery, Rooms
@@ -109,9 +110,15 @@ class Shelf:
         content = await anyio.to_thread.run_sync(_bytes, given.path)
         return ReadResourceContents(content, given.facts.media_type or "application/octet-stream")
 
-    async def complete(self, name: str, begun: str) -> Completion:
-        """Return values of the argument called *name* that fit what is *begun*."""
-        values = await self._values(name)
+    async def complete(self, name: str, begun: str, prompt: str = "") -> Completion:
+        """Return values that fit what is *begun* of *prompt*'s gap, or of an address's part.
+
+        Either is called *name*.
+        """
+        gaps = PROMPTS[prompt].gaps if prompt in PROMPTS else ()
+        choices = next((gap.choices for gap in gaps if gap.name == name), ())
+        lent = choices[:1] if choices and choices[0].startswith("@") else ()
+        values = choices if choices and not lent else await self._values((*lent, name)[0])
         wanted = begun.strip().lower()
         fitting = [value for value in values if value.lower().startswith(wanted)]
         fitting += [value for value in values if wanted in value.lower() and value not in fitting]
@@ -124,13 +131,17 @@ class Shelf:
     async def _values(self, name: str) -> Sequence[str]:
         """Return everything that an argument called *name* can be, in a useful order."""
         match name:
-            case "endpoint_id" | "model" | "endpoint_ids" | "models":
+            case "endpoint_id" | "model" | "endpoint_ids" | "models" | "@models":
                 return self._rooms.catalog.ids
             case "category" | "task":
                 return self._rooms.catalog.categories
-            case "job_id" | "job":
+            case "job_id" | "job" | "@jobs":
                 page = await self._rooms.jobs.list(JobQuery(limit=50))
                 return [job.job_id for job in page.jobs]
+            case "@image" | "@video" | "@audio":
+                page = await self._rooms.jobs.list(JobQuery(limit=50))
+                kinds = [(job, {output.kind for output in job.outputs}) for job in page.jobs]
+                return [job.job_id for job, made in kinds if name[1:] in made]
             case "name" | "guide":
                 return list(GUIDES)
             case _:

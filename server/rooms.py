@@ -19,6 +19,7 @@ from catalog.current import current_snapshot, hold, is_due
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from catalog.media import MediaKind
+from prompts.guides import GUIDES
 from server.asking import Approve
 from server.settings import Settings
 from tools.errors import NotConfiguredError
@@ -102,6 +103,7 @@ async def open_rooms(settings: Settings) -> AsyncGenerator[OpenRooms]:
                 media=LateMedia(annexe),
                 backend=settings.backend,
                 previews=settings.previews,
+                guides=GUIDES,
                 approve=annexe.approve,
             )
         except Exception as problem:

@@ -307,8 +307,13 @@ def test_a_spoken_language_brings_its_voice(index: CatalogIndex) -> None:
     assert "fal-ai/kokoro/hindi" not in found
 
 
-def test_a_guide_that_does_not_exist_is_not_named(index: CatalogIndex) -> None:
-    assert search(index, SearchRequest("how do webhooks work")).guides == ()
+def test_a_how_to_question_names_its_guides_in_the_order_in_which_they_come_up(
+    index: CatalogIndex,
+) -> None:
+    assert search(index, SearchRequest("how do webhooks work")).guides == ("webhooks-and-code",)
+    told = search(index, SearchRequest("does a 429 cost anything")).guides
+    assert told == ("failures", "what-things-cost")
+    assert search(index, SearchRequest("a red fox in fresh snow")).guides == ()
 
 
 # ---------------------------------------------------------------- odd queries

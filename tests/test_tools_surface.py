@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from prompts.library import PROMPTS
+from prompts.library import PROMPTS, offered
 from tests.house import Era, connected
 from tools.inventory import TOOLS
 from tools.ports import JobState
@@ -88,12 +88,12 @@ async def test_both_eras_see_the_same_tools(tmp_path: Path) -> None:
     assert names[0] == names[1] == list(BY_NAME)
 
 
-@pytest.mark.parametrize("name", list(PROMPTS))
+@pytest.mark.parametrize("name", list(offered(BY_NAME)))
 def test_a_prompt_names_only_tools_and_arguments_that_exist(name: str) -> None:
     prompt = PROMPTS[name]
     known = set(BY_NAME) | {argument for tool in TOOLS for argument in tool.arguments.model_fields}
     results = {field for tool in TOOLS if tool.result for field in tool.result.model_fields}
-    values = {*get_args(JobState), "emulator", "unknown", "image_size", "aspect_ratio"}
+    values = {*get_args(JobState), "emulator", "unknown", "image_size", "aspect_ratio", "falkit"}
     spoken = {part.split()[0] for part in prompt.text.split("`")[1::2]}
     assert spoken - known - results - values == set()
 
@@ -101,7 +101,7 @@ def test_a_prompt_names_only_tools_and_arguments_that_exist(name: str) -> None:
 async def test_a_prompt_is_filled_and_a_missing_gap_is_refused(tmp_path: Path) -> None:
     async with connected(tmp_path) as client:
         listed = (await client.list_prompts()).prompts
-        assert [prompt.name for prompt in listed] == list(PROMPTS)
+        assert [prompt.name for prompt in listed] == list(offered(BY_NAME))
         got = await client.get_prompt("text_to_image", {"subject": "a red fox"})
         assert "a red fox" in got.messages[0].content.model_dump()["text"]
         with pytest.raises(Exception, match="subject is missing"):

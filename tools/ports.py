@@ -3,7 +3,7 @@
 Tools never see a backend, a database or a socket: they ask the ports below, which `server` fills.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -197,6 +197,18 @@ class Media(Protocol):
         ...
 
 
+class Guide(Protocol):
+    """How to do a thing well, in a page of Markdown."""
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def gist(self) -> str:
+        """Its first paragraph, on one line."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rooms:
     """What one running server lends to every call."""
@@ -206,6 +218,7 @@ class Rooms:
     media: Media
     backend: BackendName
     previews: bool = True
+    guides: Mapping[str, Guide] = field(default_factory=dict[str, Guide])
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +237,7 @@ __all__ = [
     "Cancelled",
     "Cost",
     "GivenMedia",
+    "Guide",
     "Intent",
     "Job",
     "JobError",

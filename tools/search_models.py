@@ -1,16 +1,24 @@
 """Find models for a need in plain words."""
 
 import json
+import re
 from decimal import Decimal
 
 from pydantic import Field
 
-from catalog.search import Hit, SearchRequest, search
+from catalog.search import Hit, SearchAnswer, SearchRequest, search
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool
 
 # An answer of eight hits fits this many bytes of JSON (design section 7).
 MOST_BYTES = 2000
+# A guide is read whole by its name, and told in short to whoever asks a question.
+BY_NAME = re.compile(r"(?:falkit://guides/|guides?\b[\s:]*)([\w-]*)\W*", re.IGNORECASE)
+ASKING = re.compile(
+    r"[?\uff1f\u061f]|^\W*(?:how|why|what|which|when|should|does|do|is|are|can)\b"
+    r"|\bhow (?:to|much|many|long)\b",
+    re.IGNORECASE,
+)
 
 
 class SearchArguments(Arguments):
@@ -58,11 +66,17 @@ class FoundModels(Result):
     models: list[ModelHit]
     low_confidence: bool = False
     guides: list[str] = []
+    guide: str = ""
     next_cursor: str = ""
 
 
 async def search_models(call: Call, arguments: SearchArguments) -> Answer:
-    """Return the models that fit the need best, with price and the reason they matched."""
+    """Return the models that fit the need best, with price and the reason they matched.
+
+    A how-to question is answered by the gist of its guide, and "guide NAME" by the whole of it.
+    """
+    if (named := _guide_named(call, arguments.query)) is not None:
+        return named
     request = SearchRequest(
         query=arguments.query,
         category=arguments.category,
@@ -75,34 +89,63 @@ async def search_models(call: Call, arguments: SearchArguments) -> Answer:
         cursor=arguments.cursor,
     )
     answer = search(call.rooms.catalog, request)
+    gist = _gist(call, arguments.query, answer)
     found = FoundModels(
-        models=_fitted(answer.hits),
+        models=_fitted(answer.hits, MOST_BYTES - len(json.dumps([gist, *answer.guides]))),
         low_confidence=answer.low_confidence,
         guides=list(answer.guides),
+        guide=gist,
         next_cursor=answer.next_cursor,
     )
     lines = [
         f"{model.endpoint_id} | {model.price} | {model.summary} | {model.why}"
         for model in found.models
     ]
-    if not lines:
+    if not lines and gist:
+        lines = ["no model is meant; the guide says:"]
+    elif not lines:
         lines = ["no model fits; say the need in other words, or drop a filter"]
     elif found.low_confidence:
         lines.insert(0, "low confidence: perhaps nothing here does this")
-    if found.guides:
-        lines.append(f"guides: {', '.join(found.guides)}")
+    if gist:
+        lines.append(gist)
+    elif found.guides:
+        lines.append(f'guides (query "guide NAME" reads one): {", ".join(found.guides)}')
     if found.next_cursor:
         lines.append(f"more with cursor={found.next_cursor}")
     return Answer(found, "\n".join(lines))
 
 
-def _fitted(hits: tuple[Hit, ...]) -> list[ModelHit]:
-    """Return *hits* so that eight of them fit `MOST_BYTES`.
+def _guide_named(call: Call, query: str) -> Answer | None:
+    """Return the guide that *query* names, or all names where it only says guides."""
+    if (said := BY_NAME.fullmatch(query.strip())) is None:
+        return None
+    guides, name = call.rooms.guides, said[1].lower().replace("_", "-")
+    if guides and not name:
+        told = f'{", ".join(guides)}. The query "guide NAME" reads one.'
+    elif name in guides:
+        told = guides[name].text
+    else:
+        return None
+    return Answer(FoundModels(models=[], guides=[name] if name else list(guides), guide=told), told)
+
+
+def _gist(call: Call, query: str, answer: SearchAnswer) -> str:
+    """Return what the first guide of *answer* says in short, if *query* asks rather than seeks."""
+    if not answer.guides or not (ASKING.search(query) or not answer.hits):
+        return ""
+    guide = call.rooms.guides.get(answer.guides[0])
+    more = f'Whole guide: search_models {{"query":"guide {answer.guides[0]}"}}'
+    return f"{guide.gist} {more}" if guide else ""
+
+
+def _fitted(hits: tuple[Hit, ...], bytes_of_eight: int) -> list[ModelHit]:
+    """Return *hits* so that eight of them fit *bytes_of_eight*.
 
     Titles go first, since they say the id again; then what a model does is cut, but not why it is
     here.
     """
-    most = MOST_BYTES * max(len(hits), 8) // 8
+    most = bytes_of_eight * max(len(hits), 8) // 8
     models: list[ModelHit] = []
     for titled, words in ((True, 120), (False, 120), (False, 90), (False, 70), (False, 50)):
         models = [
