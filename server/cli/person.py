@@ -79,7 +79,17 @@ def demo(
     anyio.run(play, folder.resolve())
 
 
-@app.command(help="Serve the embedded fal-compatible platform on a loopback port.")
+FAULTS = (
+    "Failures on purpose: send `x-emulator-fault: 429`, POST to /_emulator/faults, or set "
+    'FALKIT_EMULATOR_FAULTS="latency=0.2, 429@0.1" (kind=seconds@share/place). Kinds: 429, 500, '
+    "502, 503, 504, locked, drop, drop_before, latency, jitter, bad_json, truncated_body, "
+    "clock_skew, slow, stuck, moderation, black, result_504, expired_file, truncated_file, "
+    "runner_500, runner_502, runner_503, runner_504, runner_lost, runner_needs_retry. Places: "
+    "submit, run, status, stream, result, cancel, upload, download, other, any."
+)
+
+
+@app.command(help="Serve the embedded fal-compatible platform on a loopback port.", epilog=FAULTS)
 def emulate(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes any free one.")
@@ -130,6 +140,7 @@ async def _emulate(settings: Settings, options: EmulateOptions) -> None:
             speed=options.speed,
             loopback_webhooks=options.loopback_webhooks,
             origins=options.origins,
+            faults=settings.emulator_faults,
         ) as platform,
         anyio.create_task_group() as tasks,
     ):
@@ -143,6 +154,37 @@ async def _emulate(settings: Settings, options: EmulateOptions) -> None:
             ) from problem
         print(exports(port, shown.public if shown else None), flush=True)
         print(f"serving on port {port} of 127.0.0.1; Ctrl-C ends it", file=sys.stderr, flush=True)
+
+
+@app.command(help="Put falkit into a host's settings: claude-code, cursor, vscode, codex, …")
+def install(
+    host: Annotated[
+        str, typer.Argument(help="claude-code, claude-desktop, cursor, vscode, codex or gemini.")
+    ],
+    file: Annotated[str, typer.Option(help="Its settings, where they lie elsewhere.")] = "",
+    key_file: Annotated[
+        str, typer.Option(help="File that holds your fal key; named, not copied.")
+    ] = "",
+    with_key: Annotated[
+        bool, typer.Option("--with-key", help="Copy FAL_KEY into the file.")
+    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take it out again.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Write without asking.")] = False,
+    show: Annotated[bool, typer.Option("--print", help="Print the entry, write nothing.")] = False,
+) -> None:
+    """Change a host's settings, after showing how."""
+    from server.cli.install import install as change
+
+    change(host, file=file, key_file=key_file, with_key=with_key, undo=undo, yes=yes, show=show)
+
+
+@app.command(help="Say on one screen what works, what does not, and what to do.")
+def doctor() -> None:
+    """Examine key, folders, journal, budget, reach and hosts."""
+    from server.cli.doctor import examine
+
+    if not examine():
+        raise SystemExit(1)
 
 
 @app.command(help="Approve a held job, after showing what it would run and cost.")

@@ -70,15 +70,17 @@ async def _followed(
 ) -> tuple[Answer, str]:
     async with open_rooms(Settings.read(os.environ)) as rooms, shown_progress() as tell:
         call = Call(rooms, tell, asked_by=ASKED_BY)
-        begun = await tool.run(call, arguments)
-        told = begun.result.model_dump() if begun.result is not None else {}
-        job_id = str(told.get("job_id", ""))
-        if not job_id:
-            return begun, "failed"
+        job_id = ""
         try:
+            begun = await tool.run(call, arguments)
+            told = begun.result.model_dump() if begun.result is not None else {}
+            job_id = str(told.get("job_id", ""))
+            if not job_id:
+                return begun, "failed"
             job = await _settled(rooms, call, job_id, seconds)
         except anyio.get_cancelled_exc_class():
-            print(f"\n{job_id} runs on: `falkit job {job_id}` follows it", file=sys.stderr)
+            job = f"{job_id} runs on: `falkit job {job_id}` follows it"
+            print(f"\n{job if job_id else '`falkit jobs` lists what was begun'}", file=sys.stderr)
             raise
         if job.is_settled:
             await rooms.jobs.deliver(job.job_id)

@@ -1,0 +1,143 @@
+"""`falkit doctor`: one screen that says what works, what does not, and what to do."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import anyio
+
+from catalog.errors import ActionableError
+from server.cli.install import HOSTS, entry_of
+from server.rooms import OpenRooms, open_rooms
+from server.settings import Settings
+from tools.ports import JobQuery, SpendingQuery
+
+LEAST_FREE = 500 * 2**20
+ASKED_WITHIN = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the screen; *todo* is empty where all is well."""
+
+    name: str
+    words: str
+    todo: str = ""
+
+
+def examine() -> bool:
+    """Print the screen, and return whether all is well."""
+    well = True
+    for finding in anyio.run(_findings):
+        mark = "!!" if finding.todo else "ok"
+        print(f"{mark}  {finding.name:<9} {finding.words}")
+        if finding.todo:
+            print(f"    {'':<9} {finding.todo}")
+        well = well and not finding.todo
+    return well
+
+
+async def _findings() -> list[Finding]:
+    python = ".".join(map(str, sys.version_info[:3]))
+    found = [Finding("falkit", f"{version('falkit')} on Python {python}, {sys.platform}")]
+    try:
+        settings = Settings.read(os.environ)
+    except ActionableError as problem:
+        return [*found, Finding("settings", problem.message, problem.hint or "correct it")]
+    found += [_key(settings), _folder("home", settings.home)]
+    found.append(_folder("media", settings.media_folder))
+    async with open_rooms(settings) as rooms:
+        found.append(Finding("catalog", f"{len(rooms.catalog.ids)} models, {rooms.catalog.as_of}"))
+        found.append(await _journal(rooms))
+        found.append(await _budget(rooms))
+    if settings.backend == "cloud":
+        found.append(await _reach(settings))
+    return [*found, *_hosts(Path.home())]
+
+
+def _key(settings: Settings) -> Finding:
+    if settings.key is None:
+        words = f"none ({settings.key_note})" if settings.key_note else "none"
+        todo = "correct it, or unset it" if settings.key_note else ""
+        return Finding("key", f"{words}: the embedded emulator is used", todo)
+    key_id = settings.key.get_secret_value().partition(":")[0]
+    return Finding("key", f"{key_id[:4]}…{key_id[-2:]}; runs go to {settings.backend}")
+
+
+def _folder(name: str, folder: Path) -> Finding:
+    standing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(standing, os.W_OK):
+        return Finding(name, f"{folder} cannot be written", "name another folder, or change it")
+    free = shutil.disk_usage(standing).free
+    words = f"{folder}, {free / 2**30:.1f} GB free"
+    return Finding(name, words, "make room: results may not fit" if free < LEAST_FREE else "")
+
+
+async def _journal(rooms: OpenRooms) -> Finding:
+    open_states = ("queued", "running", "held", "unconfirmed")
+    try:
+        pages = [await rooms.jobs.list(JobQuery(state=state, limit=50)) for state in open_states]
+    except ActionableError as problem:
+        return Finding("journal", problem.message, problem.hint or "see the message")
+    counts = [
+        f"{len(page.jobs)} {state}"
+        for page, state in zip(pages, open_states, strict=True)
+        if page.jobs
+    ]
+    todo = "`falkit jobs` shows them; `falkit approve` says yes" if pages[2].jobs else ""
+    if pages[3].jobs:
+        todo = "`falkit jobs --state unconfirmed`: they may have been charged"
+    return Finding("journal", ", ".join(counts) or "nothing unfinished", todo)
+
+
+async def _budget(rooms: OpenRooms) -> Finding:
+    try:
+        told = await rooms.jobs.spending(SpendingQuery())
+    except ActionableError as problem:
+        return Finding("budget", problem.message, problem.hint or "see the message")
+    limits = "; ".join(f"{name} ${amount:f}" for name, amount in told.limits.items())
+    left = "; ".join(f"{name} ${amount:f}" for name, amount in told.left.items())
+    return Finding("budget", f"left: {left or 'no limit'} (limits: {limits or 'none'})")
+
+
+async def _reach(settings: Settings) -> Finding:
+    """Ask fal for one model with the key: the cheapest read that needs one."""
+    import httpx
+
+    assert settings.key is not None  # noqa: S101  # a cloud backend has one
+    headers = {"authorization": f"Key {settings.key.get_secret_value()}"}
+    url = f"{settings.hosts.api}/models?limit=1"
+    try:
+        async with httpx.AsyncClient(timeout=ASKED_WITHIN) as http:
+            status = (await http.get(url, headers=headers)).status_code
+    except httpx.HTTPError as problem:
+        name = type(problem).__name__
+        return Finding("reach", f"{settings.hosts.api} does not answer ({name})", "check network")
+    if status in (401, 403):
+        return Finding("reach", f"fal refuses the key ({status})", "make a new key on fal's site")
+    todo = "" if status < 400 else "try again later; status.fal.ai may say more"
+    return Finding("reach", f"{settings.hosts.api} answers {status}", todo)
+
+
+def _hosts(person: Path) -> Iterator[Finding]:
+    for host in HOSTS.values():
+        path = host.file(person)
+        if not path.exists():
+            continue
+        try:
+            entry = entry_of(host, path)
+        except ActionableError as problem:
+            yield Finding(host.name, problem.message, "correct the file")
+            continue
+        command = str(entry.get("command", ""))
+        if not entry:
+            yield Finding(host.name, f"does not have falkit (`falkit install {host.name}`)")
+        elif shutil.which(command) is None:
+            todo = f"`falkit install {host.name}` writes the right one"
+            yield Finding(host.name, f"starts {command!r}, which is not there", todo)
+        else:
+            yield Finding(host.name, f"starts falkit ({path})")

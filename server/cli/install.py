@@ -1,0 +1,324 @@
+"""`falkit install HOST`: put falkit into a host's settings, with nothing lost, and take it out."""
+
+import difflib
+import json
+import os
+import re
+import stat
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from catalog.errors import ActionableError
+from server.cli.connect import serve_command
+
+NAME = "falkit"
+BACKUP = ".before-falkit"
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A program that starts MCP servers: the file of its settings, and where in it they stand."""
+
+    name: str
+    title: str
+    file: Callable[[Path], Path]
+    key: str = "mcpServers"
+    form: Literal["json", "toml"] = "json"
+    fixed: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def _data(person: Path) -> Path:
+    """Return where programs of this system keep a person's settings."""
+    if sys.platform == "darwin":
+        return person / "Library" / "Application Support"
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA") or person / "AppData" / "Roaming")
+    return Path(os.environ.get("XDG_CONFIG_HOME") or person / ".config")
+
+
+# As the hosts document it, read in autumn 2026; only Linux was at hand to try the files on.
+HOSTS = {
+    host.name: host
+    for host in (
+        Host("claude-code", "Claude Code", lambda person: person / ".claude.json"),
+        Host(
+            "claude-desktop",
+            "Claude Desktop",
+            lambda person: _data(person) / "Claude" / "claude_desktop_config.json",
+        ),
+        Host("cursor", "Cursor", lambda person: person / ".cursor" / "mcp.json"),
+        Host(
+            "vscode",
+            "VS Code",
+            lambda person: _data(person) / "Code" / "User" / "mcp.json",
+            key="servers",
+            fixed={"type": "stdio"},
+        ),
+        Host(
+            "codex",
+            "Codex",
+            lambda person: person / ".codex" / "config.toml",
+            key="mcp_servers",
+            form="toml",
+        ),
+        Host("gemini", "Gemini CLI", lambda person: person / ".gemini" / "settings.json"),
+    )
+}
+
+
+def host_named(name: str) -> Host:
+    """Return the host called *name*.
+
+    Raises:
+        ActionableError: falkit knows no such host.
+    """
+    plain = re.sub(r"[\s_]+", "-", name.strip().lower())
+    plain = {"vs-code": "vscode", "code": "vscode", "gemini-cli": "gemini"}.get(plain, plain)
+    if plain not in HOSTS:
+        raise ActionableError(
+            f"no host {name[:40]!r} is known", hint=f"there are {', '.join(HOSTS)}"
+        )
+    return HOSTS[plain]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a host's settings are and would be; *before* is None where there is no file yet."""
+
+    host: Host
+    path: Path
+    before: str | None
+    after: str
+
+    @property
+    def difference(self) -> str:
+        """The lines that change, with values of keys left out."""
+        lines = difflib.unified_diff(
+            (self.before or "").splitlines(),
+            self.after.splitlines(),
+            str(self.path),
+            str(self.path),
+            lineterm="",
+            n=2,
+        )
+        return re.sub(r'("?FAL_KEY"?\s*[:=]\s*)"[^"]*"', r'\1"…"', "\n".join(lines))
+
+
+def entry_of(host: Host, path: Path) -> Entry:
+    """Return the entry of falkit in the settings at *path*, empty where there is none.
+
+    Raises:
+        ActionableError: the file cannot be read as what it should be.
+    """
+    return _entry_in(host, _read(path), path)
+
+
+def installed(host: Host, path: Path, env: Mapping[str, str]) -> Change:
+    """Return the change that puts falkit into the settings at *path*, with *env* for it.
+
+    Raises:
+        ActionableError: the file cannot be read as what it should be.
+    """
+    command, *arguments = serve_command()
+    entry: Entry = {**host.fixed, "command": command, "args": arguments}
+    before = _read(path)
+    kept = _entry_in(host, before, path).get("env")
+    own = {**cast("dict[str, str]", kept if isinstance(kept, dict) else {}), **env}
+    if own:
+        entry["env"] = own
+    return Change(host, path, before, _with(host, before, path, entry))
+
+
+def taken_out(host: Host, path: Path) -> Change:
+    """Return the change that undoes `installed`: the entry that stood there before, or none.
+
+    Raises:
+        ActionableError: there is nothing to undo.
+    """
+    before = _read(path)
+    if before is None or not _entry_in(host, before, path):
+        raise ActionableError(f"{path} has no entry for falkit", hint="there is nothing to undo")
+    backup = path.with_name(path.name + BACKUP)
+    earlier = _entry_in(host, _read(backup), backup) if backup.exists() else {}
+    return Change(host, path, before, _with(host, before, path, earlier or None))
+
+
+def carry_out(change: Change) -> Path | None:
+    """Write the change, and return where the file as it was lies, if there was one.
+
+    Raises:
+        ActionableError: the file changed meanwhile, or cannot be written.
+    """
+    path = change.path.resolve()
+    if _read(path) != change.before:
+        raise ActionableError(f"{path} changed meanwhile; nothing was written", hint="run it again")
+    backup = path.with_name(path.name + BACKUP)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if change.before is not None and not _entry_in(change.host, change.before, path):
+            _write_whole(backup, change.before, path)
+        _write_whole(path, change.after, path)
+    except OSError as problem:
+        raise ActionableError(f"{path} cannot be written: {problem.strerror}") from problem
+    return backup if backup.exists() else None
+
+
+def _write_whole(path: Path, text: str, like: Path) -> None:
+    """Write *text* to *path*, whole or not at all, with the permissions of *like*."""
+    mode = stat.S_IMODE(like.stat().st_mode) if like.exists() else 0o600
+    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(part, mode)  # noqa: PTH101  # as the lines around it
+        os.replace(part, path)  # noqa: PTH105  # atomic also where the target exists
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ActionableError(f"{path} cannot be read as text") from problem
+
+
+def _parsed(host: Host, text: str | None, path: Path) -> dict[str, Any]:
+    if text is None or not text.strip():
+        return {}
+    try:
+        found: Any = tomllib.loads(text) if host.form == "toml" else json.loads(text)
+    except ValueError as problem:
+        raise ActionableError(
+            f"{path} is not plain {host.form.upper()}: {problem}; nothing was written",
+            hint="comments in JSON cannot be kept: add the entry that `falkit install --print` "
+            "shows by hand",
+        ) from problem
+    table = cast("dict[str, Any]", found) if isinstance(found, dict) else {host.key: None}
+    if not isinstance(table.get(host.key, {}), dict):
+        raise ActionableError(f"{host.key} in {path} is no table of servers; nothing was written")
+    return table
+
+
+def _entry_in(host: Host, text: str | None, path: Path) -> Entry:
+    entry = _parsed(host, text, path).get(host.key, {}).get(NAME, {})
+    return cast("Entry", entry) if isinstance(entry, dict) else {}
+
+
+def _with(host: Host, text: str | None, path: Path, entry: Entry | None) -> str:
+    """Return *text* with *entry* for falkit, or without one."""
+    found = _parsed(host, text, path)
+    if host.form == "toml":
+        return _with_table(text or "", host.key, entry)
+    servers = {**found.get(host.key, {})}
+    if entry is None:
+        servers.pop(NAME, None)
+    else:
+        servers[NAME] = entry
+    indent = re.search(r"^([ \t]+)\S", text or "", re.MULTILINE)
+    step: str | int = indent[1] if indent else 2
+    return json.dumps({**found, host.key: servers}, indent=step, ensure_ascii=False) + "\n"
+
+
+def _with_table(text: str, key: str, entry: Entry | None) -> str:
+    """Return the TOML *text* with the table of falkit put in its place; all else stays as it is."""
+    own = re.compile(
+        rf"^\[{re.escape(key)}\.\"?{NAME}\"?(?:\.[^\]]*)?\][^\n]*\n(?:(?!\[)[^\n]*\n?)*",
+        re.MULTILINE,
+    )
+    rest = own.sub("", text)
+    if entry is None:
+        return rest
+    rows = [f"[{key}.{NAME}]"]
+    rows += [
+        f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        for name, value in entry.items()
+        if name != "env"
+    ]
+    if entry.get("env"):
+        pairs = ", ".join(f"{name} = {json.dumps(value)}" for name, value in entry["env"].items())
+        rows.append(f"env = {{ {pairs} }}")
+    before = f"{rest.rstrip()}\n\n" if rest.strip() else ""
+    made = before + "\n".join(rows) + "\n"
+    kept, wanted = tomllib.loads(made), tomllib.loads(text)
+    if kept.get(key, {}).pop(NAME, None) != entry or _others(kept, key) != _others(wanted, key):
+        raise ActionableError(
+            "this file writes its servers in a way that falkit cannot change without loss",
+            hint="add the entry that `falkit install --print` shows by hand",
+        )
+    return made
+
+
+def _others(found: dict[str, Any], key: str) -> dict[str, Any]:
+    servers = {name: value for name, value in found.get(key, {}).items() if name != NAME}
+    return {**{name: value for name, value in found.items() if name != key}, key: servers}
+
+
+def install(  # one for each option
+    name: str,
+    *,
+    file: str,
+    key_file: str,
+    with_key: bool,
+    undo: bool,
+    yes: bool,
+    show: bool,
+) -> None:
+    """Show the change to the settings of the host called *name*, ask, and carry it out.
+
+    Raises:
+        ActionableError: there is no such host, or its file cannot be changed without loss.
+    """
+    host = host_named(name)
+    path = Path(file).expanduser() if file else host.file(Path.home())
+    env = _env(key_file, with_key=with_key)
+    if show:
+        command, *arguments = serve_command()
+        entry = {**host.fixed, "command": command, "args": arguments}
+        blank = Change(host, path, None, _with(host, None, path, entry))
+        print(blank.after, end="")
+        return
+    change = taken_out(host, path) if undo else installed(host, path, env)
+    if change.before == change.after:
+        print(f"{path} has it already; nothing to change")
+        return
+    print(change.difference)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise ActionableError("nobody is there to say yes", hint="--yes says it")
+        if input(f"Write this to {path}? Type yes: ").strip().lower() != "yes":
+            print("nothing was written")
+            return
+    backup = carry_out(change)
+    print(f"{path} is written" + (f"; as it was: {backup}" if backup else ""))
+    print(f"Start {host.title} anew. `falkit install {host.name} --undo` takes it back.")
+    if not undo and "FAL_KEY" not in str(change.after) and not os.environ.get("FAL_KEY_FILE"):
+        print("Without a key it uses the emulator: --key-file PATH names a file that holds one.")
+
+
+def _env(key_file: str, *, with_key: bool) -> dict[str, str]:
+    """Return what is written of the key: the path of its file, or itself only when told to."""
+    env: dict[str, str] = {}
+    if key_file:
+        path = Path(key_file).expanduser().resolve()
+        if not path.is_file():
+            raise ActionableError(f"there is no file {str(path)!r}", hint="write the key into it")
+        env["FAL_KEY_FILE"] = str(path)
+    if with_key:
+        key = os.environ.get("FAL_KEY", "").strip()
+        if not key:
+            raise ActionableError("FAL_KEY is not set", hint="set it, or use --key-file PATH")
+        env["FAL_KEY"] = key
+    return env

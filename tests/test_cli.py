@@ -1,0 +1,132 @@
+"""The command line: the tools' work for a person and for scripts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalog.errors import ActionableError
+from server.cli.person import person
+from server.cli.speaking import fields_of
+from tests.house import environment
+
+FLUX = "fal-ai/flux/schnell"
+
+
+@pytest.fixture
+def said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Any:
+    """Yield a function that runs a command in a private house: exit code, stdout, stderr."""
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*argv: str) -> tuple[int, str, str]:
+        code = 0
+        try:
+            person(list(argv))
+        except SystemExit as left:
+            code = left.code if isinstance(left.code, int) else 0
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    return run
+
+
+def test_a_run_is_followed_to_its_files_and_found_again(said: Any, tmp_path: Path) -> None:
+    code, out, _ = said("run", FLUX, "a red fox", "image_size=square", "--seed", "7", "--tag", "t")
+    job = json.loads(out)
+    assert (code, job["state"], job["saved"], job["seed"]) == (0, "done", True, 7)
+    assert Path(job["outputs"][0]["path"]).exists()
+    code, out, _ = said("jobs", "--tag", "t")
+    assert [row["job_id"] for row in json.loads(out)["jobs"]] == [job["job_id"]]
+    code, out, _ = said("view", job["job_id"], "--to", str(tmp_path / "seen.jpg"))
+    assert code == 0
+    assert (tmp_path / Path(out.splitlines()[-1]).name).stat().st_size > 1000
+    code, out, _ = said("edit", "upscale", job["job_id"])
+    assert (code, json.loads(out)["state"]) == (0, "done")
+
+
+def test_a_dry_run_prices_and_sends_nothing(said: Any) -> None:
+    code, out, _ = said("run", FLUX, "a fox", "--num-images", "2", "--dry-run")
+    assert code == 0
+    assert json.loads(out)["arguments"] == {"prompt": "a fox", "num_images": 2}
+    assert json.loads(out)["high"] > 0
+    assert json.loads(said("jobs")[1]).get("jobs", []) == []
+
+
+def test_wrong_words_name_the_right_ones_with_an_exit_code(said: Any) -> None:
+    code, out, err = said("run", FLUX, "a fox", "image_siz=square")
+    assert (code, out) == (1, "")
+    assert "image_size" in err
+    assert "nothing was sent" in err
+    code, _, err = said("run", "fal-ai/flux/schnel", "a fox")
+    assert (code, FLUX in err) == (1, True)
+    code, _, err = said("jobs", "--state", "gone")
+    assert (code, "'held'" in err) == (2, True)
+
+
+def test_what_waits_for_a_person_has_an_exit_code_of_its_own(
+    said: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FALKIT_ASK_ON_EMULATOR", "on")
+    monkeypatch.setenv("FALKIT_APPROVE_ABOVE", "0")
+    code, out, _ = said("run", FLUX, "a fox")
+    assert (code, json.loads(out)["state"]) == (3, "held")
+    code, out, _ = said("cancel", json.loads(out)["job_id"])
+    assert (code, json.loads(out)["cancelled"]) == (0, True)
+
+
+def test_search_show_price_and_code_speak_json_where_nobody_reads(said: Any) -> None:
+    assert json.loads(said("search", "remove the background", "--limit", "2")[1])["models"]
+    assert json.loads(said("show", FLUX)[1])["endpoint_id"] == FLUX
+    assert json.loads(said("price", FLUX, "num_images=2", "--runs", "5")[1])["high"] > 0
+    beside = json.loads(said("price", FLUX, "--with", "fal-ai/flux/dev", "prompt=a")[1])
+    assert len(beside["estimates"]) == 2
+    assert "fal_client" in json.loads(said("code", FLUX, "prompt=a")[1])["code"]
+    assert "num_images: integer" in said("run", FLUX, "--help")[1]
+
+
+def test_fields_are_read_as_a_person_writes_them(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("from a file\n")
+    assert fields_of(
+        ["a=1", "--b-c", "x y", "--flag", "--d=[1, 2]", "e=u", "e=v", f"f=@{tmp_path}/words.txt"]
+    ) == {
+        "a": "1",
+        "b_c": "x y",
+        "flag": "true",
+        "d": [1, 2],
+        "e": ["u", "v"],
+        "f": "from a file",
+    }
+    for wrong in (["loose"], ["a=@/nowhere/at/all"]):
+        with pytest.raises(ActionableError):
+            fields_of(wrong)
+
+
+@pytest.mark.proof
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
+def test_an_interrupt_leaves_the_job_running_and_says_how_to_find_it(tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FAL")}
+    env = {**kept, **environment(tmp_path, FALKIT_EMULATOR_SPEED="0.2")}
+    command = [sys.executable, "-m", "falkit"]
+    process = subprocess.Popen(
+        [*command, "run", "fal-ai/kling-video/v2.5-turbo/pro/text-to-video", "waves"],
+        env=env, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    jobs = ""
+    while '"state": "running"' not in jobs:
+        jobs = subprocess.run(
+            [*command, "jobs"], env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=20)
+    [job] = json.loads(jobs)["jobs"]
+    assert f"{job['job_id']} runs on" in told
+    assert process.returncode == 130

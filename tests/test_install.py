@@ -1,0 +1,106 @@
+"""`falkit install`: hosts' settings keep everything else, and can be taken back."""
+
+import json
+import stat
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from catalog.errors import ActionableError
+from server.cli.install import HOSTS, carry_out, host_named, install, installed, taken_out
+
+OTHERS = {"theme": "dunkel ☾", "mcpServers": {"other": {"command": "x", "args": ["-y", "ä"]}}}
+
+
+@pytest.mark.parametrize("name", [name for name, host in HOSTS.items() if host.form == "json"])
+def test_the_entry_is_added_with_nothing_lost_and_taken_out_again(
+    tmp_path: Path, name: str
+) -> None:
+    host = HOSTS[name]
+    path = tmp_path / "settings.json"
+    before = {**OTHERS, host.key: {"other": {"command": "x"}}}
+    path.write_text(json.dumps(before, indent=4, ensure_ascii=False), "utf-8")
+    path.chmod(0o640)
+    backup = carry_out(installed(host, path, {}))
+    now = json.loads(path.read_text("utf-8"))
+    assert now[host.key].pop("falkit")["args"][-1] == "serve"
+    assert now == before
+    assert "\n    " in path.read_text("utf-8")  # its own indentation
+    if sys.platform != "win32":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert backup is not None
+    assert json.loads(backup.read_text("utf-8")) == before
+    carry_out(taken_out(host, path))
+    assert json.loads(path.read_text("utf-8")) == before
+
+
+CODEX = """# mine
+model = "x"
+
+[mcp_servers.other]
+command = "y"  # stays
+
+[mcp_servers.other.env]
+A = "1"
+
+[tools]
+web = true
+"""
+
+
+def test_a_toml_file_keeps_its_comments_and_order(tmp_path: Path) -> None:
+    host, path = HOSTS["codex"], tmp_path / "config.toml"
+    path.write_text(CODEX)
+    carry_out(installed(host, path, {"FAL_KEY_FILE": "/k"}))
+    text = path.read_text()
+    assert text.startswith(CODEX)
+    assert tomllib.loads(text)["mcp_servers"]["falkit"]["env"] == {"FAL_KEY_FILE": "/k"}
+    again = installed(host, path, {})
+    assert again.before == again.after  # what was set for it stays
+    carry_out(taken_out(host, path))
+    assert tomllib.loads(path.read_text()) == tomllib.loads(CODEX)
+
+
+def test_an_entry_that_stood_there_before_comes_back(tmp_path: Path) -> None:
+    host, path = HOSTS["cursor"], tmp_path / "mcp.json"
+    carry_out(installed(host, path, {}))
+    assert set(json.loads(path.read_text())["mcpServers"]) == {"falkit"}
+    carry_out(taken_out(host, path))
+    with pytest.raises(ActionableError, match="no entry"):
+        taken_out(host, path)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"mcpServers": {}, // mine\n}', "[1, 2]", '{"mcpServers": []}', "\x00", "{"]
+)
+def test_a_file_that_cannot_be_changed_without_loss_is_left_alone(
+    tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "mcp.json"
+    path.write_text(text)
+    with pytest.raises(ActionableError, match="nothing was written"):
+        installed(HOSTS["cursor"], path, {})
+    assert path.read_text() == text
+
+
+def test_a_key_is_written_only_when_told_and_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FAL_KEY", "abc:verysecret")
+    path = tmp_path / "mcp.json"
+    wanted = {"file": str(path), "key_file": "", "undo": False, "yes": True, "show": False}
+    install("cursor", with_key=False, **wanted)  # pyright: ignore[reportArgumentType]
+    assert "verysecret" not in path.read_text()
+    install("cursor", with_key=True, **wanted)  # pyright: ignore[reportArgumentType]
+    assert "abc:verysecret" in path.read_text()
+    assert "verysecret" not in capsys.readouterr().out
+
+
+def test_hosts_are_known_by_the_names_people_use() -> None:
+    assert host_named("VS Code").name == "vscode"
+    assert host_named("Gemini CLI").name == "gemini"
+    assert host_named("claude_code").name == "claude-code"
+    with pytest.raises(ActionableError, match="claude-desktop"):
+        host_named("emacs")
