@@ -380,9 +380,11 @@ class LateEmulator:
             return
         from server.emulator.platform import open_emulator
 
-        folder, speed = self._settings.home / "emulator", self._settings.emulator_speed
+        chosen = self._settings
+        folder, speed = chosen.home / "emulator", chosen.emulator_speed
+        opened = open_emulator(folder, self._catalog, speed=speed, faults=chosen.emulator_faults)
         try:
-            async with open_emulator(folder, self._catalog, speed=speed) as self._app:
+            async with opened as self._app:
                 self._answered.set()
                 await self._closing.wait()
         except Exception as problem:

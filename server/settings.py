@@ -246,6 +246,14 @@ class Settings:
         1.0,
         "1",
     )
+    emulator_faults: str = setting(
+        "FALKIT_EMULATOR_FAULTS",
+        "failures of the emulator, again and again: `latency=0.2, 429@0.1` is a fifth of a second"
+        " more for each submit and a refusal for one in ten",
+        str.strip,
+        "",
+        "none",
+    )
     http_paths: bool = setting(
         "FALKIT_HTTP_PATHS",
         "let callers over HTTP name files of this machine, and tell them where results lie",

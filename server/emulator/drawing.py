@@ -190,6 +190,7 @@ def _line(task: Task) -> bytes:
         "inputs": {url: str(path) for url, path in task.inputs.items()},
         "folder": str(task.folder),
         "parts": task.parts,
+        "black": task.black,
     }
     return json.dumps(words).encode() + b"\n"
 

@@ -28,7 +28,7 @@ from server.emulator.controls import Controls
 from server.emulator.direct import Direct
 from server.emulator.drawing import Drawers
 from server.emulator.engine import Engine
-from server.emulator.faults import FaultRows, Faults
+from server.emulator.faults import FaultRows, StandingFaults
 from server.emulator.hosts import AtRoot
 from server.emulator.intake import Intake
 from server.emulator.multipart import Multipart
@@ -44,6 +44,7 @@ from server.emulator.signing import SigningKeys
 from server.emulator.sockets import Sockets
 from server.emulator.storage import Storage
 from server.emulator.store import Store
+from server.emulator.striking import Striking
 from server.emulator.void_keys import VoidKeys
 from server.emulator.webhooks import Webhooks
 
@@ -69,6 +70,7 @@ async def open_emulator(
     idle_seconds: float = 60.0,
     loopback_webhooks: bool = False,
     origins: Sequence[str] = (),
+    faults: str = "",
 ) -> AsyncGenerator[ASGIApp]:
     """Open the emulator whose state is *folder* and yield it as an ASGI app.
 
@@ -78,13 +80,18 @@ async def open_emulator(
     *lease_seconds* after what silence another process takes a request over, *idle_seconds* how long
     a realtime socket without an input stays open. *loopback_webhooks* lets webhooks go to this
     machine, which fal itself would drop; pages of *origins* may call besides those of this machine.
+    *faults* strike again and again, written as in ``latency=0.2, 429@0.1``.
 
     Any number of processes may have one folder open. Leaving stops what this one works on and puts
     it back into the queue at once.
+
+    Raises:
+        NotConfiguredError: *faults* cannot be read.
     """
+    standing = StandingFaults.read(faults)
     store = await anyio.to_thread.run_sync(_open_store, folder)
     rows = Rows(store, lease_seconds=lease_seconds, concurrency=concurrency)
-    shelf, pace, faults = Shelf(folder, store), Pace(speed), FaultRows(store)
+    shelf, pace, asked = Shelf(folder, store), Pace(speed), FaultRows(store)
     drawers = Drawers(folder, at_most=MOST_WORKERS)
     failure: Exception | None = None
     try:
@@ -106,10 +113,10 @@ async def open_emulator(
                 *Multipart(storage).routes(),
                 *webhooks.routes(),
                 *platform_routes(folder, catalog, store, shelf, pace),
-                *Controls(store, faults, pace).routes(),
+                *Controls(store, asked, pace).routes(),
             ]
             hosts = Starlette(routes=routes, exception_handlers=ANSWERS)
-            app = Faults(VoidKeys(Stamp(hosts), store), store, faults)
+            app = Striking(VoidKeys(Stamp(hosts), store), store, asked, standing)
             try:
                 yield Browsers(AtRoot(Proxy(app)), origins)
             except Exception as problem:  # else it would come out wrapped in a group

@@ -119,6 +119,7 @@ class Runs:
             inputs=found,
             folder=scratch,
             parts=PARTS if row.options.get("stream") else 0,
+            black="black" in row.faults,
         )
         drawn = await self._draw(row, card, task)
         asked, user = row.options.get("lifecycle"), str(row.options.get("user") or "")

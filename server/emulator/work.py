@@ -11,7 +11,8 @@ class Task:
 
     *arguments* are valid for the card, defaults applied. *inputs* maps each media URL found in them
     to a local file. Files are written into *folder*. *seed* is fixed for the request: the same task
-    gives the same bytes. *parts* is how many outputs before the whole one somebody wants to see.
+    gives the same bytes. *parts* is how many outputs before the whole one somebody wants to see;
+    with *black*, pictures and frames come out black.
     """
 
     endpoint_id: str
@@ -20,6 +21,7 @@ class Task:
     inputs: dict[str, Path]
     folder: Path
     parts: int = 0
+    black: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The process that draws: tasks come in as JSON lines, progress and one end each go out.
 
-In:  ``{"endpoint_id", "arguments", "seed", "inputs": {url: path}, "folder", "parts"}``
+In:  ``{"endpoint_id", "arguments", "seed", "inputs": {url: path}, "folder", "parts",
+     "black"}``
 Out: ``{"progress": [fraction, message]}`` any number of times, then one of
      ``{"output": ..., "files": [{"at", "path", "media_type", "facts"}], "given": {url: facts},
      "parts": [...]}``,
@@ -73,6 +74,7 @@ def _answer(given: dict[str, Any], answers: TextIO) -> Mapping[str, Any]:
         inputs={url: Path(path) for url, path in given["inputs"].items()},
         folder=Path(given["folder"]),
         parts=given["parts"],
+        black=given["black"],
     )
     try:
         output = run(task, lambda share, text: _say(answers, {"progress": [share, text]}))

@@ -13,7 +13,7 @@ from PIL import Image
 
 from server.emulator.runners.label import label, stamped
 from server.emulator.runners.muxing import added, converted, send
-from server.emulator.runners.reels import Reel
+from server.emulator.runners.reels import Reel, StandReel
 from server.emulator.runners.request import Request
 from server.emulator.runners.sizes import Size
 from server.emulator.runners.sound_file import Coding, audio_stream, described, frames
@@ -110,6 +110,8 @@ def keep_clip(reel: Reel, plan: Plan, sound: Sound | None, request: Request) -> 
     Its facts are width, height, fps, duration and num_frames.
     """
     how = video_coding(request)
+    if request.task.black:
+        reel = StandReel(Image.new("RGB", plan.inner), plan.inner)
     path = request.new_file("video", how.suffix)
     options = {"movflags": "faststart"} if how.container in ("mp4", "mov") else {}
     with av.open(str(path), "w", format=how.container, container_options=options) as container:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from server.emulator.runners.label import stamped
 from server.emulator.runners.request import Given, Request
 from server.emulator.work import Made, RunnerError
 
@@ -44,6 +45,8 @@ def picture_format(request: Request, *, default: str = "") -> str:
 def keep(picture: Image.Image, request: Request, stem: str = "image", form: str = "") -> Made:
     """Write *picture* in *form*, by default the asked one; with transparency JPEG becomes PNG."""
     form = form or picture_format(request)
+    if request.task.black:
+        picture = stamped(Image.new("RGB", picture.size))
     if picture.mode in ("RGBA", "LA") and form in ("jpeg", "bmp"):
         form = "png"
     path = request.new_file(stem, _FORMATS[form])
