@@ -261,6 +261,13 @@ class Settings:
         False,
         "off",
     )
+    public_url: str | None = setting(
+        "FALKIT_PUBLIC_URL",
+        "address under which fal reaches `falkit serve --http`, to tell it that a job has ended",
+        _url,
+        None,
+        "none: falkit asks",
+    )
     run_url: str | None = setting("FALKIT_RUN_URL", "run host", _url, None, "`https://fal.run`")
     queue_url: str | None = setting(
         "FALKIT_QUEUE_URL", "queue host", _url, None, "`https://queue.fal.run`"

@@ -26,6 +26,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from catalog.errors import ActionableError
 from server.app import build_server
+from server.fal.problems import NetworkError
+from server.fal.webhooks import UnprovenWebhookError, Webhooks
 from server.listening import Server, listener, serve_until_ended
 from tools.errors import NotConfiguredError
 from tools.inventory import chosen_tools
@@ -41,6 +43,7 @@ READY_SECONDS = 2.0
 # How long running calls may delay the end; the jobs themselves run on.
 GRACE_SECONDS = 10
 SHORTEST_TOKEN = 16
+HEARD_WITHIN = 10.0  # fal gives up on an answer after 15 seconds
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _LOOPBACK_ORIGIN = r"https?://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?"
 
@@ -124,8 +127,12 @@ def web_app(
     options: WebOptions,
     *,
     build: Callable[[Rooms, Sequence[AnyTool]], MCPServer[None]] = build_server,
+    webhooks: Webhooks | None = None,
 ) -> Starlette:
     """Return the application that serves *tools* under ``/mcp``.
+
+    With *webhooks*, which prove that a delivery is fal's, ``POST /webhooks/fal`` moves the job that
+    it tells of.
 
     ``/mcp?toolsets=discover,follow&read_only=true`` offers fewer of them. ``/healthz`` says that
     the process lives, ``/readyz`` whether its journal can be used; both need no token.
@@ -150,11 +157,14 @@ def web_app(
         Route("/healthz", _alive),
         Route("/readyz", partial(_ready, rooms)),
     ]
+    if webhooks is not None:
+        hear = partial(_hear, rooms, webhooks)
+        routes.append(Route("/webhooks/fal", hear, methods=["POST"]))
     return Starlette(routes=routes, lifespan=lifespan)
 
 
 async def serve_http(
-    app: Starlette, options: WebOptions, *, task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED
+    app: ASGIApp, options: WebOptions, *, task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED
 ) -> None:
     """Serve *app* until SIGINT or SIGTERM; running calls then get `GRACE_SECONDS`.
 
@@ -359,3 +369,30 @@ async def _ready(rooms: Rooms, _request: Request) -> Response:
         else:
             return JSONResponse({"status": "ready", "backend": rooms.backend})
     return JSONResponse({"status": "not ready", "problem": problem}, 503)
+
+
+async def _hear(rooms: Rooms, webhooks: Webhooks, request: Request) -> Response:
+    """Answer a delivery of fal's: its job is looked at now, as if somebody waited for it.
+
+    What a delivery says is not believed beyond that, so that one that is repeated, late or of
+    another job does nothing.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            return JSONResponse({"error": "too large"}, 413)
+    try:
+        told = await webhooks.verify(request.headers, bytes(body))
+        job = await rooms.jobs.find(request.query_params.get("job", ""))
+        if job.request_id not in (told.request_id, told.gateway_request_id):
+            return JSONResponse({"error": "that is another job's request"}, 409)
+        await rooms.jobs.wait(job.job_id, HEARD_WITHIN)
+    except UnprovenWebhookError as problem:
+        log.warning("a delivery to /webhooks/fal is not fal's: %s", problem)
+        return JSONResponse({"error": "not proven to be fal's"}, 401)
+    except NetworkError:
+        return JSONResponse({"error": "fal's keys cannot be had now"}, 503)
+    except ActionableError:
+        return JSONResponse({"error": "no such job here"}, 404)
+    return JSONResponse({"status": "ok"})

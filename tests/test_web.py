@@ -17,11 +17,16 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import SecretStr
+from starlette.types import Message, Receive, Scope, Send
 
+from server.app import build_server
 from server.away import rooms_away
+from server.fal.webhooks import Webhooks
+from server.listening import listener
 from server.rooms import open_rooms
-from server.settings import Settings
+from server.settings import Hosts, Settings
 from server.web import WebOptions, serve_http, web_app
+from tests.emulated import on_a_port
 from tests.house import Era, environment, pictures, record, words
 from tools.errors import NotConfiguredError
 from tools.inventory import TOOLS
@@ -50,6 +55,7 @@ def asked(method: str, **params: Any) -> dict[str, Any]:
 
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # refused, not listened on
+HOST_NAMES = ("run", "queue", "rest", "api", "cdn", "ws", "models")
 HEADERS = {
     "accept": "application/json, text/event-stream",
     "mcp-protocol-version": "2026-07-28",
@@ -165,6 +171,62 @@ async def test_a_dropped_connection_ends_the_wait_and_the_job_runs_on(tmp_path: 
         ending = anyio.current_time()
         tasks.cancel_scope.cancel()
     assert anyio.current_time() - ending < 5  # a wait that went on would take all of the grace
+
+
+async def test_a_webhook_of_fal_settles_its_job_and_a_forged_one_does_nothing(
+    tmp_path: Path,
+) -> None:
+    options = WebOptions(port=0)
+    async with (
+        on_a_port(tmp_path / "fal", loopback_webhooks=True) as fal,
+        httpx.AsyncClient() as http,
+        anyio.create_task_group() as tasks,
+    ):
+        hosts = Hosts.under(f"http://127.0.0.1:{fal}")
+        own = listener("127.0.0.1", 0)
+        port = own.getsockname()[1]
+        own.close()
+        urls = {f"FALKIT_{name.upper()}_URL": getattr(hosts, name) for name in HOST_NAMES}
+        settings = Settings.read(
+            environment(
+                tmp_path,
+                FALKIT_BACKEND="cloud",
+                FAL_KEY="some:key",
+                FALKIT_CATALOG_REFRESH="off",
+                FALKIT_PUBLIC_URL=f"http://127.0.0.1:{port}",
+                **urls,
+            )
+        )
+        async with open_rooms(settings) as rooms:
+            heard: list[tuple[int, str]] = []
+            told = web_app(rooms, TOOLS, options, webhooks=Webhooks(http, hosts))
+
+            async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+                async def noted(message: Message) -> None:
+                    if message["type"] == "http.response.start":
+                        heard.append((message["status"], scope["query_string"].decode()))
+                    await send(message)
+
+                await told(scope, receive, noted if scope["type"] == "http" else send)
+
+            await tasks.start(serve_http, noting, WebOptions(port=port))
+            async with Client(build_server(rooms, TOOLS)) as client:
+                made = record(
+                    await client.call_tool(
+                        "generate",
+                        {"endpoint_id": "fal-ai/flux/schnell", "prompt": "a", "wait_seconds": 0},
+                    )
+                )
+                with anyio.fail_after(20):
+                    while not heard:
+                        await anyio.sleep(0.02)
+                assert heard == [(200, f"job={made['job_id']}")]
+                job = record(await client.call_tool("job_status", {"job_id": made["job_id"]}))
+                assert (job["state"], job["backend"]) == ("done", "cloud")
+                url = f"http://127.0.0.1:{port}/webhooks/fal?job={made['job_id']}"
+                forged = await http.post(url, json={"request_id": made["request_id"]})
+                assert forged.status_code == 401
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import httpx
 from pydantic import SecretStr
 
 from catalog.errors import ActionableError
@@ -15,6 +16,7 @@ from server.app import build_server
 from server.away import rooms_away
 from server.cli import fail
 from server.cli.problems import mendable_in
+from server.fal.webhooks import Webhooks
 from server.rooms import open_rooms
 from server.settings import PLACEHOLDER, Settings
 from server.web import WebOptions, serve_http, web_app
@@ -49,10 +51,16 @@ def _served(settings: Settings, tools: Sequence[AnyTool], options: WebOptions) -
 
 async def _serve(settings: Settings, tools: Sequence[AnyTool], options: WebOptions) -> None:
     settings = replace(settings, paths=settings.http_paths)
-    async with open_rooms(settings) as opened, anyio.create_task_group() as tasks:
+    async with (
+        open_rooms(settings) as opened,
+        httpx.AsyncClient() as http,
+        anyio.create_task_group() as tasks,
+    ):
         rooms = opened if settings.paths else rooms_away(opened)
+        webhooks = Webhooks(http, settings.hosts) if settings.public_url else None
         build = partial(build_server, approve=rooms.approve)
-        port = await tasks.start(serve_http, web_app(rooms, tools, options, build=build), options)
+        app = web_app(rooms, tools, options, build=build, webhooks=webhooks)
+        port = await tasks.start(serve_http, app, options)
         protected = "with the bearer token" if options.token else "for this machine only"
         print(
             f"falkit serves MCP on http://{options.host}:{port}/mcp ({protected}, "

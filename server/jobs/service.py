@@ -80,7 +80,7 @@ async def open_jobs(
         await store.try_all_again()
         changes = Changes(store, pace.look)
         skills = Skills(
-            Submitter(store, backend, changes.changed),
+            Submitter(store, backend, changes.changed, settings.public_url),
             Follower(store, backend, catalog, changes.changed, pace),
             Keeper(
                 store,

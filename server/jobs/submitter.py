@@ -38,7 +38,15 @@ class Sent:
 class Submitter:
     """Sends jobs that are claimed. A submit is paid for, so nothing here is ever sent twice."""
 
-    def __init__(self, store: JobStore, backend: Backend, changed: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        backend: Backend,
+        changed: Callable[[str], None],
+        public_url: str | None = None,
+    ) -> None:
+        """Have the platform call us at *public_url* where a person wants no call of their own."""
+        self._public_url = public_url
         self._store = store
         self._backend = backend
         self._changed = changed
@@ -55,7 +63,7 @@ class Submitter:
         answer: Submission | BaseException
         try:
             answer = await self._backend.submit(
-                work.job.endpoint_id, work.job.arguments, webhook_url=work.webhook_url
+                work.job.endpoint_id, work.job.arguments, webhook_url=self._webhook(work)
             )
         except BaseException as problem:
             answer = problem
@@ -63,6 +71,11 @@ class Submitter:
         if isinstance(answer, BaseException) and not isinstance(answer, BackendError):
             raise answer
         return sent
+
+    def _webhook(self, work: Work) -> str:
+        if work.webhook_url or not self._public_url:
+            return work.webhook_url
+        return f"{self._public_url}/webhooks/fal?job={work.job.job_id}"
 
     async def _written(self, work: Work, answer: Submission | BaseException) -> Sent:
         """Return how the submit went, with the journal saying the same."""
