@@ -1,10 +1,12 @@
-"""Write the README's tables of tools and settings between their markers."""
+"""Write the README's tables of tools, prompts, guides and settings between their markers."""
 
 import re
 import sys
 from dataclasses import fields
 from pathlib import Path
 
+from prompts.guides import GUIDES
+from prompts.library import offered
 from server.settings import Settings
 from tools.inventory import TOOLS
 
@@ -21,6 +23,22 @@ def tools_table() -> str:
     return "\n".join(rows)
 
 
+def prompts_table() -> str:
+    """Return the prompts that are offered as a Markdown table, in their order."""
+    rows = ["| prompt | does | asks for (* needed) |", "| --- | --- | --- |"]
+    for prompt in offered({tool.name for tool in TOOLS}).values():
+        gaps = ", ".join(f"{gap.name}{'*' if gap.required else ''}" for gap in prompt.gaps)
+        rows.append(f"| `{prompt.name}` | {prompt.description} | {gaps} |")
+    return "\n".join(rows)
+
+
+def guides_table() -> str:
+    """Return the guides as a Markdown table, in their order."""
+    rows = ["| guide | answers |", "| --- | --- |"]
+    rows += [f"| `{guide.name}` | {guide.description} |" for guide in GUIDES.values()]
+    return "\n".join(rows)
+
+
 def settings_table() -> str:
     """Return the settings as a Markdown table."""
     rows = ["| variable | meaning | default |", "| --- | --- | --- |"]
@@ -34,8 +52,14 @@ def settings_table() -> str:
 
 
 def filled(text: str) -> str:
-    """Return *text* with both tables between their markers."""
-    for name, table in (("tools", tools_table()), ("settings", settings_table())):
+    """Return *text* with all tables between their markers."""
+    tables = {
+        "tools": tools_table(),
+        "prompts": prompts_table(),
+        "guides": guides_table(),
+        "settings": settings_table(),
+    }
+    for name, table in tables.items():
         marked = re.compile(rf"(<!-- {name}: begin -->\n).*?(<!-- {name}: end -->)", re.DOTALL)
         text = marked.sub(lambda match, table=table: f"{match[1]}{table}\n{match[2]}", text)
     return text
