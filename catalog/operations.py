@@ -1,5 +1,6 @@
 """What can be done to media, by which models, and where each model takes what."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -29,7 +30,8 @@ class Operation:
 
     *endpoints* names models for each kind of media, best first; *masked* those for a call that
     brings a mask, where they differ. *usual_words* is the instruction when the caller gives none.
-    *fills* are values for required inputs of dedicated models, by endpoint.
+    *fills* are values for required inputs of dedicated models, by endpoint. *drawn_from* is the
+    kind of media that references are.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Operation:
     references: Need = "unused"
     usual_words: str = ""
     masked: tuple[str, ...] = ()
+    drawn_from: str = "image"
     fills: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
     def models(self, kind: str = "image", *, mask: bool = False) -> tuple[str, ...]:
@@ -101,6 +104,14 @@ OPERATIONS: Mapping[str, Operation] = {
                 "fal-ai/flux-2-pro/outpaint": {
                     f"expand_{side}": 256 for side in ("top", "bottom", "left", "right")
                 }
+            },
+        ),
+        Operation(
+            "reframe",
+            "show it in another shape, such as 9:16, with what was beside it invented",
+            {
+                "image": ("fal-ai/image-editing/reframe",),
+                "video": ("fal-ai/ltx-2.3/reframe", "fal-ai/wan-vace-14b/reframe"),
             },
         ),
         Operation(
@@ -180,6 +191,62 @@ OPERATIONS: Mapping[str, Operation] = {
             usual_words="Colourise this photograph with natural colours and change nothing else",
             fills={"bria/fibo-edit/colorize": {"color": "contemporary color"}},
         ),
+        Operation(
+            "extend",
+            "continue a video or a sound beyond its end",
+            {
+                "video": (
+                    "fal-ai/ltx-2.3/extend-video",
+                    "fal-ai/veo3.1/fast/extend-video",
+                    "fal-ai/pixverse/v6/extend",
+                ),
+                "audio": ("mirelo-ai/sfx1.6/extend-audio",),
+            },
+            usual_words="Continue naturally",
+        ),
+        Operation(
+            "lip_sync",
+            "move the lips of a video or portrait to a sound, given in references",
+            {
+                "video": ("fal-ai/sync-lipsync/v2", "veed/lipsync/v2", "fal-ai/latentsync"),
+                "image": (
+                    "fal-ai/bytedance/omnihuman/v1.5",
+                    "fal-ai/sync-lipsync/v3/image-to-video",
+                ),
+            },
+            references="needed",
+            drawn_from="audio",
+        ),
+        Operation(
+            "add_sound",
+            "give a video sound that fits",
+            {"video": ("fal-ai/mmaudio-v2", "mirelo-ai/sfx1.6/video-to-video")},
+            usual_words="Natural sound that fits what is seen",
+        ),
+        Operation(
+            "separate",
+            "part a song into voice and instruments, or take out what the words name",
+            {"audio": ("fal-ai/demucs", "fal-ai/sam-audio/separate")},
+        ),
+        Operation(
+            "clean",
+            "take noise out of a recording",
+            {"audio": ("fal-ai/deepfilternet3", "fal-ai/elevenlabs/audio-isolation")},
+            instruction="unused",
+        ),
+        Operation(
+            "change_voice",
+            "speak a recording in another voice: one of the model's, or that of a reference",
+            {
+                "audio": (
+                    "fal-ai/elevenlabs/voice-changer",
+                    "fal-ai/chatterbox/speech-to-speech",
+                )
+            },
+            instruction="unused",
+            references="possible",
+            drawn_from="audio",
+        ),
     )
 }
 
@@ -202,6 +269,7 @@ class Fitting:
     references: str = ""
     references_list: bool = False
     instruction: str = ""
+    shape: str = ""
     fills: Mapping[str, Any] = field(default_factory=dict[str, Any])
     missing: tuple[str, ...] = ()
 
@@ -213,13 +281,16 @@ class Fitting:
         Raises:
             ActionableError: something is given that the card does not take, or needed and missing.
         """
+        arguments: dict[str, Any] = dict(self.fills)
+        if self.shape and (ratio := _ratio(instruction)):
+            arguments[self.shape] = ratio
+            instruction = instruction if self.instruction else ""
         words = instruction or (self.operation.usual_words if self.instruction else "")
         self._settle("instruction", words, self.operation.instruction, self.instruction)
         self._settle("mask", mask, self.operation.mask, self.mask)
         self._settle("references", list(references), self.operation.references, self.references)
         if self.operation.name == "erase" and not (mask or words):
             raise ActionableError("erase needs a mask or words", hint="say or mark what to remove")
-        arguments: dict[str, Any] = dict(self.fills)
         arguments[self.media] = [media] if self.media_list else media
         if references and self.references == self.media:
             arguments[self.media] = [media, *references]
@@ -257,6 +328,21 @@ _NEEDED = {
 }
 
 
+_SHAPES = {
+    "9:16": ("vertical", "portrait", "upright", "tiktok", "reel", "story", "shorts", "phone"),
+    "16:9": ("landscape", "horizontal", "widescreen", "wide", "youtube", "tv"),
+    "1:1": ("square",),
+}
+
+
+def _ratio(words: str) -> str:
+    """Return the aspect ratio that *words* name, such as ``9:16`` or "vertical", or nothing."""
+    if told := re.search(r"\b(\d{1,2})\s?[:x]\s?(\d{1,2})\b", words):
+        return f"{told[1]}:{told[2]}"
+    said = re.findall(r"[a-z]+", words.lower())
+    return next((ratio for ratio, names in _SHAPES.items() if {*names} & {*said}), "")
+
+
 def operation_named(name: str) -> Operation:
     """Return the operation of that name; ``colorize`` and blanks for underscores serve too.
 
@@ -292,6 +378,22 @@ _OTHER_NAMES = {
     "merge": "combine",
     "background_removal": "remove_background",
     "change_background": "replace_background",
+    "aspect_ratio": "reframe",
+    "resize": "reframe",
+    "crop": "reframe",
+    "lengthen": "extend",
+    "continue": "extend",
+    "lipsync": "lip_sync",
+    "talk": "lip_sync",
+    "sound": "add_sound",
+    "add_audio": "add_sound",
+    "foley": "add_sound",
+    "stems": "separate",
+    "split": "separate",
+    "denoise": "clean",
+    "clean_audio": "clean",
+    "voice": "change_voice",
+    "voice_change": "change_voice",
 }
 
 
@@ -310,7 +412,7 @@ def fit(card: ModelCard, operation: Operation | str) -> Fitting:
         )
     kind = card.media_in[media]
     mask = next((name for name in card.media_in if "mask" in name), "")
-    references = _reference_field(card, media)
+    references = _reference_field(card, media, wanted.drawn_from)
     words = _instruction_field(card)
     _must(card, wanted, "mask", mask, wanted.mask == "needed")
     _must(card, wanted, "references", references, wanted.references == "needed")
@@ -336,6 +438,7 @@ def fit(card: ModelCard, operation: Operation | str) -> Fitting:
         references=references,
         references_list=bool(references) and _is_list(card, references),
         instruction=words,
+        shape="aspect_ratio" if "aspect_ratio" in card.properties else "",
         fills=fills,
         missing=missing,
     )
@@ -371,8 +474,11 @@ def _media_field(card: ModelCard) -> str:
     return ranked[0] if ranked else ""
 
 
-def _reference_field(card: ModelCard, media: str) -> str:
-    """Return the input that takes further pictures."""
+def _reference_field(card: ModelCard, media: str, kind: str) -> str:
+    """Return the input that takes further media of *kind*."""
+    if kind != "image":
+        held = [name for name, taken in card.media_in.items() if taken == kind and name != media]
+        return held[0] if held else ""
     if _is_list(card, media):
         return media
     return next(

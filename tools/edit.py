@@ -1,10 +1,13 @@
 """Change media that exist."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
 
+from catalog.card import ModelCard
 from catalog.errors import ActionableError
+from catalog.index import CatalogIndex
 from catalog.operations import OPERATIONS, Operation, fit, operation_named
 from tools.making import MakeArguments, Order, make, merged, usable
 from tools.ports import Call, GivenMedia
@@ -25,9 +28,9 @@ class EditArguments(MakeArguments):
     instruction: str = Field(default="", description="The change in plain words")
     mask: str = Field(default="", description="Picture of the same size; white is changed")
     references: list[str] = Field(
-        default=[], description="More pictures to draw from, named like media"
+        default=[], description="Pictures to draw from; sound for lip_sync"
     )
-    endpoint_id: str = Field(default="", description="Model; default the best for the operation")
+    endpoint_id: str = Field(default="", description="Model; else the best for it")
     arguments: dict[str, Any] = Field(default={}, description="The model's other inputs")
 
 
@@ -50,14 +53,38 @@ async def order_of(call: Call, arguments: EditArguments) -> Order:
         raise
     if arguments.mask:
         await _check_mask(call, given, arguments.mask)
-    endpoint_id = arguments.endpoint_id or _model(operation, given, mask=bool(arguments.mask))
-    card = usable(call.rooms.catalog, endpoint_id)
-    fitting = fit(card, operation)
-    own = fitting.arguments(
+    if arguments.endpoint_id:
+        card = usable(call.rooms.catalog, arguments.endpoint_id)
+        own, notes = _own(card, operation, arguments), ()
+    else:
+        models = operation.models(_kind(given), mask=bool(arguments.mask))
+        card, own = _fitting(call.rooms.catalog, models, operation, arguments)
+        notes = (f"chose {card.endpoint_id} for {operation.name}",)
+    return Order(card, merged(own, arguments.arguments), notes=notes)
+
+
+def _own(card: ModelCard, operation: Operation, arguments: EditArguments) -> dict[str, Any]:
+    return fit(card, operation).arguments(
         arguments.media, arguments.instruction, arguments.mask, arguments.references
     )
-    notes = () if arguments.endpoint_id else (f"chose {endpoint_id} for {operation.name}",)
-    return Order(card, merged(own, arguments.arguments), notes=notes)
+
+
+def _fitting(
+    catalog: CatalogIndex, models: Sequence[str], operation: Operation, arguments: EditArguments
+) -> tuple[ModelCard, dict[str, Any]]:
+    """Return the first of *models* that takes all that is given, with its arguments.
+
+    Raises:
+        ActionableError: none does; it says what the first of them misses.
+    """
+    missed: ActionableError | None = None
+    for endpoint_id in models:
+        card = usable(catalog, endpoint_id)
+        try:
+            return card, _own(card, operation, arguments)
+        except ActionableError as problem:
+            missed = missed or problem
+    raise missed or ActionableError(f"no model is known for {operation.name}")
 
 
 async def _check_mask(call: Call, given: GivenMedia, mask: str) -> None:
@@ -84,24 +111,21 @@ async def _check_mask(call: Call, given: GivenMedia, mask: str) -> None:
         )
 
 
-def _model(operation: Operation, given: GivenMedia, *, mask: bool) -> str:
-    """Return the best model of *operation* for the kind of media that is *given*."""
+def _kind(given: GivenMedia) -> str:
+    """Return the kind of media that is *given*, as far as its name tells where it is far away."""
     name = (given.url or given.reference).split("?")[0].lower()
     if given.facts is not None:
-        kind: str = given.facts.kind
-    elif name.endswith(VIDEO_ENDINGS):
-        kind = "video"
-    else:
-        kind = "audio" if name.endswith(AUDIO_ENDINGS) else "image"
-    return operation.models(kind, mask=mask)[0]
+        return given.facts.kind
+    if name.endswith(VIDEO_ENDINGS):
+        return "video"
+    return "audio" if name.endswith(AUDIO_ENDINGS) else "image"
 
 
 EDIT = Tool(
     name="edit",
     title="Edit media",
     description=(
-        "Change a picture or video: with words, inside a mask, larger, without background and "
-        "more; chooses a model unless one is named. "
+        "Change a picture, video or sound; chooses a model if none is named. "
         'Example: {"operation":"instruct","media":"01k9x2m4q7a","instruction":"make it night"}'
     ),
     toolset="make",
