@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from decimal import Decimal
 
 from pydantic import Field
@@ -12,6 +13,8 @@ from tools.tool import Answer, Arguments, Result, Tool
 
 # An answer of eight hits fits this many bytes of JSON (design section 7).
 MOST_BYTES = 2000
+# Models beside the answer to a how-to question, which is what was asked for.
+BESIDE_A_GUIDE = 3
 # A guide is read whole by its name, and told in short to whoever asks a question.
 BY_NAME = re.compile(r"(?:falkit://guides/|guides?\b[\s:]*)([\w-]*)\W*", re.IGNORECASE)
 ASKING = re.compile(
@@ -90,8 +93,10 @@ async def search_models(call: Call, arguments: SearchArguments) -> Answer:
     )
     answer = search(call.rooms.catalog, request)
     gist = _gist(call, arguments.query, answer)
+    if gist and request.limit > BESIDE_A_GUIDE:
+        answer = search(call.rooms.catalog, replace(request, limit=BESIDE_A_GUIDE))
     found = FoundModels(
-        models=_fitted(answer.hits, MOST_BYTES - len(json.dumps([gist, *answer.guides]))),
+        models=_fitted(answer.hits, MOST_BYTES - len(json.dumps(answer.guides))),
         low_confidence=answer.low_confidence,
         guides=list(answer.guides),
         guide=gist,
