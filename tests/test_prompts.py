@@ -92,7 +92,7 @@ def test_a_guide_is_short_and_speaks_of_tools_settings_and_states_that_exist(
         assert prompt in PROMPTS
     if guide.name == "editing":
         table = re.findall(r"^\| [^|]+ \| (\w+) \| [^|]+ \|$", guide.text, re.MULTILINE)
-        assert set(table) <= set(OPERATIONS)
+        assert set(table) == set(OPERATIONS)
     if guide.name == "long-jobs":
         assert set(get_args(JobState)) == set(re.findall(r"`(\w+)`", states(guide.text)))
 
