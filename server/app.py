@@ -10,7 +10,7 @@ from mcp.server import CacheHint, MCPServer
 from mcp.server.caching import CacheableMethod
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool as SDKTool
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
@@ -42,6 +42,7 @@ from server.calls import answer, explain, failure, fault, shown, unknown_names
 from server.notices import JobNotices
 from server.resources import Shelf
 from server.tasks import Tasks
+from server.views.apps import Views, meta_of, page
 from tools.job_view import job_answer
 from tools.ports import BackendName, Call, Rooms
 from tools.tool import AnyTool
@@ -116,7 +117,7 @@ class StrictServer(MCPServer[None]):
             instructions=instructions([tool.name for tool in tools], rooms.backend),
             subscriptions=False,
             cache_hints=CACHED,
-            extensions=[Tasks(rooms, self._heed)],
+            extensions=[Tasks(rooms, self._heed), Views()],
             log_level="WARNING",
         )
         self.values = {tool.name: tool for tool in tools}
@@ -149,6 +150,7 @@ class StrictServer(MCPServer[None]):
                 input_schema=made.parameters,
                 output_schema=made.output_schema,
                 annotations=made.annotations,
+                _meta=meta_of(made.name),
             )
             for made in map(self.made, self.values)
         ]
@@ -235,6 +237,11 @@ class StrictServer(MCPServer[None]):
         Raises:
             ResourceNotFoundError: nothing does.
         """
+        if str(uri).startswith("ui://"):
+            try:
+                return [page(str(uri))]
+            except ActionableError as problem:
+                raise ResourceNotFoundError(str(problem)) from problem
         return await self._shelf.read(str(uri))
 
     async def complete(
@@ -321,11 +328,12 @@ def as_sdk_tool(tool: AnyTool, rooms: Rooms) -> SDKTool:
         name=tool.name,
         title=tool.title,
         description=tool.description,
+        # What is left out says its default: not idempotent, open to the world; and what only reads
+        # can destroy nothing.
         annotations=ToolAnnotations(
             read_only_hint=tool.reads_only,
-            destructive_hint=tool.destroys,
-            idempotent_hint=tool.reads_only,
-            open_world_hint=tool.open_world,
+            destructive_hint=None if tool.reads_only else tool.destroys,
+            open_world_hint=None if tool.open_world else False,
         ),
     )
     made.parameters = {**lean(made.parameters), "additionalProperties": False}

@@ -1,0 +1,1 @@
+"""Views for hosts that can show them (MCP Apps): results, comparison, cost."""
