@@ -22,6 +22,7 @@ from catalog.build_lexicon import (
     read_tasks,
     rows,
 )
+from catalog.build_operations import packed_operations
 from catalog.card import ModelCard
 from catalog.describe import example_arguments
 from catalog.pricing import price_words
@@ -298,9 +299,11 @@ class _Index:
                 for form in words.split():
                     self.forms.add(f"{mark}{name}", form, literal=True)
         stop = [word for _, words in rows("stop.tsv", 2) for word in segments(plain(words, _LONG))]
+        numbers = {task: at for at, task in enumerate(self.task_names)}
         common = [w for _, words in rows("common.tsv", 2) for w in segments(plain(words, _LONG))]
         return {
             **packed(self.forms, self.phrases, list(self.task_names)),
+            **packed_operations(self.forms, numbers),
             "stop": sorted(set(stop)),
             "common": sorted(set(common)),
             "common_stems": sorted({stem(word) for word in common} - set(common)),

@@ -21,10 +21,11 @@ from catalog.search_filters import (
     work_named,
 )
 from catalog.search_measure import Measure
-from catalog.search_rank import Understood, rank, understand
+from catalog.search_rank import rank
 from catalog.search_reading import Lexicon
 from catalog.search_tables import SearchTables
 from catalog.search_text import LONGEST_QUERY, plain
+from catalog.search_understand import Understood, understand
 from catalog.search_words import guides_for, price_words, understood_words, why_words
 
 MOST_HITS = 50
@@ -249,8 +250,13 @@ def _interleaved(steps: Sequence[_Step]) -> list[tuple[int, int]]:
 
 def _exact(index: CatalogIndex, text: str) -> list[int]:
     """Return the card whose id *text* is, behind its successor if it has one."""
-    if "/" not in text or " " in text:
+    if "/" not in text:
         return []
+    if " " in text:  # an id in a question is asked about when it has a successor
+        cards = [index.find(word.strip("?.,;:\"'()")) for word in text.split() if "/" in word]
+        heirs = [index.successor(card) for card in cards if card is not None]
+        places = [index.place(heir.endpoint_id) for heir in heirs if heir is not None]
+        return [place for place in places if place is not None]
     card = index.find(text) or index.find(f"fal-ai/{text.strip('/')}")
     if card is None:
         return []

@@ -1,13 +1,13 @@
 """Read from a query which medium is to become which."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from catalog.search_reading import Lexicon, Reading
 
 # Senses that stand for a medium.
-_MEDIA: Mapping[str, str] = {
+MEDIA_SENSES: Mapping[str, str] = {
     "image": "image", "portrait": "image", "video": "video", "audio": "audio", "voice": "audio",
     "speech": "audio", "music": "audio", "mesh": "3d", "text": "text",
 }  # fmt: skip
@@ -85,14 +85,30 @@ def direction_of(reading: Reading, lexicon: Lexicon) -> Direction:
 def _media(reading: Reading, lexicon: Lexicon) -> list[tuple[int, str]]:
     """Return the media that are spoken of, in order, each place once."""
     found: dict[int, str] = {}
-    for sense, medium in _MEDIA.items():
+    for sense, medium in MEDIA_SENSES.items():
         for start, end in reading.senses.get(lexicon.number.get(sense, -1), ()):
             if end - start == 1:
                 found.setdefault(start, medium)
-    for unit in _accompanying(reading, found):
-        del found[unit]
+    for unit in (*_accompanying(reading, found), *_manners(reading, found)):
+        found.pop(unit, None)
     ordered = sorted(found.items())
     return [pair for n, pair in enumerate(ordered) if not n or ordered[n - 1][1] != pair[1]] or []
+
+
+def _manners(reading: Reading, found: Mapping[int, str]) -> list[int]:
+    """Return the places of media that only say how things look: "in the style of a drawing"."""
+    texts = [word.text for word in reading.words]
+    return [
+        word.unit
+        for at, word in enumerate(reading.words)
+        if word.unit in found and is_manner(texts, at)
+    ]
+
+
+def is_manner(texts: Sequence[str], at: int) -> bool:
+    """Whether the noun at *at* only says how something is to look."""
+    lead = texts[max(0, at - 4) : at]
+    return "of" in lead and any(word in _MANNER for word in lead)
 
 
 def _accompanying(reading: Reading, found: Mapping[int, str]) -> list[int]:
@@ -109,6 +125,7 @@ def _accompanying(reading: Reading, found: Mapping[int, str]) -> list[int]:
     ]
 
 
+_MANNER = frozenset({"look", "looks", "style", "manner", "feel", "form", "shape"})
 _WITH = frozenset(
     {
         "with", "plus", "con", "mit", "avec", "com", "including", "without", "sans", "ohne", "sin",

@@ -212,6 +212,20 @@ def size_in(text: str) -> tuple[int, int]:
     return nearest, size
 
 
+def counted_in(text: str) -> Measure:
+    """Return the seconds, pictures or characters that *text* counts, one unit where none."""
+    if found := length_in(text):
+        return Measure(SECOND, seconds_of(found))
+    if any(sign.isdigit() for sign in text):
+        for found in _counted().finditer(text):
+            unit, count = found["unit"], _number(found[1])
+            if unit.startswith(("im", "pic", "photo", "bild")):
+                return Measure(PICTURE, count)
+            if "char" in unit:
+                return Measure(CHARACTERS, count if unit.startswith("k") else count / 1000)
+    return Measure()
+
+
 def measure_of(text: str) -> Measure | None:
     """Return the work in *text* ("10 seconds at 1080p", "4 images"), None where there is none."""
     height, size = size_in(text)

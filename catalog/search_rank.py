@@ -3,15 +3,14 @@
 import heapq
 import math
 from array import array
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from catalog.search_direction import Direction, direction_of
-from catalog.search_names import Named, named_in
-from catalog.search_reading import MENDED, Fired, Lexicon, Reading
+from catalog.search_frame import SURE_ROLE
+from catalog.search_reading import Reading
 from catalog.search_tables import PARTS, SearchTables, media_bits
 from catalog.search_text import stem, word_parts
-from catalog.search_wishes import Wishes, wishes_in
+from catalog.search_understand import SURE_TASK, Understood
+from catalog.search_wishes import Wishes
 
 # What a task that fired adds to a card that does nothing else, before rarity.
 _TASK = 5.5
@@ -19,13 +18,9 @@ _CATEGORY = 2.6
 _BESIDE_NAME, _CONFIRMED = 0.7, 2.0
 # What a card that returns the only thing spoken of gains where no task is known.
 _MEDIUM = 0.8
-# Words count less once a task is sure, ordinary ones least ("cat" is in the name of a model).
-_BESIDE_TASK, _ORDINARY = 0.6, 0.2
-# Tasks weaker than this share of the strongest are taken for chance.
-_LEAST_TASK = 0.45
-_INSIDE, _RIVAL, _DAMPED = 0.55, 0.7, 0.4
-_DAMPS_FROM = 0.7
+_INSIDE = 0.55
 _WRONG_TARGET, _WRONG_SOURCE, _LACKS_MEDIUM = -1.6, -0.8, -0.9
+_SORT = 0.9
 _OTHER_TONGUE, _OWN_TONGUE = -1.8, 1.0
 _VARIANT = -0.35
 # What the cheapest of the good candidates gains, and how far behind the best one is still good.
@@ -43,45 +38,9 @@ _VARIANT_KINDS = (
 )
 # Cards that are looked at closely.
 _CLOSE = 96
-_MOST_TERMS = 14
-# Words rarer than this many cards' worth of bits count; commoner ones say nothing.
-_TOO_COMMON = 0.35
 
-SURE_TASK = 0.75
 _LONG_WORD = 8
 _KNOWN_SHARE = 0.55
-
-
-@dataclass(slots=True, eq=False)
-class Understood:
-    """One step of a query, read in every respect."""
-
-    reading: Reading
-    direction: Direction
-    named: Named
-    wishes: Wishes
-    tasks: list[Fired]
-    tongue: str = ""
-    terms: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
-
-    def product(self, tables: SearchTables) -> str:
-        """Return in a word what a step like this makes, empty where that is not known."""
-        if self.direction.target:
-            return _PRODUCTS[self.direction.target]
-        if not self.tasks:
-            return ""
-        prefix = tables.tasks[self.tasks[0].task][0].split(".")[0]
-        return _PRODUCTS.get(_TASK_MAKES.get(prefix, ""), "")
-
-
-_PRODUCTS = {"image": "image", "video": "video", "audio": "audio", "3d": "3d mesh", "text": "text"}
-_TASK_MAKES = {
-    "t2i": "image", "i2i": "image", "t2v": "video", "i2v": "video", "v2v": "video",
-    "ref2v": "video", "avatar": "video", "lipsync": "video", "motion": "video",
-    "tts": "audio", "voice": "audio", "music": "audio", "sfx": "audio", "audioclean": "audio",
-    "stems": "audio", "i2m": "3d", "t2m": "3d", "m": "3d", "stt": "text", "llm": "text",
-    "ocr": "text", "caption": "text",
-}  # fmt: skip
 
 
 class Ranking(NamedTuple):
@@ -96,98 +55,6 @@ class Ranking(NamedTuple):
         best = set(self.cards)
         rest = sorted((-score, card) for card, score in self.scores.items() if card not in best)
         return self.cards + [card for _, card in rest]
-
-
-def understand(query: str, lexicon: Lexicon, tables: SearchTables) -> Understood:
-    """Return what *query* asks for."""
-    reading = lexicon.read(query)
-    named = named_in(reading, lexicon, tables)
-    understood = Understood(
-        reading,
-        direction_of(reading, lexicon),
-        named,
-        wishes_in(reading, lexicon),
-        _weighed(reading, lexicon),
-    )
-    if understood.direction.source == "text" and understood.direction.sure > 0.6:
-        understood.tasks = _from_text(understood, tables)
-    for sense in reading.senses:
-        name = lexicon.senses[sense]
-        if name[0] == "~":
-            understood.tongue = name[1:]
-    understood.terms = _terms(reading, lexicon, named, understood.tasks, tables)
-    return understood
-
-
-def _weighed(reading: Reading, lexicon: Lexicon) -> list[Fired]:
-    """Return the tasks that fired, strongest first.
-
-    A task counts less inside a fuller one, beside a stronger one for the same words, and where
-    a sure one makes it unlikely.
-    """
-    fired = sorted(reading.tasks.values(), key=lambda f: (-f.strength, -len(f.units), f.task))
-    sure = [one.task for one in fired if one.strength >= _DAMPS_FROM]
-    damped = {other for task in sure for other in lexicon.damps.get(str(task), ())}
-    for task in sure:  # two that would put each other out both stay
-        for other in lexicon.damps.get(str(task), ()):
-            if other in sure and task in lexicon.damps.get(str(other), ()):
-                damped -= {task, other}
-    fired = [
-        one._replace(strength=one.strength * (_DAMPED if one.task in damped else 1.0))
-        for one in fired
-    ]
-    kept: list[Fired] = []
-    for one in fired:
-        factor = 1.0
-        if any(o.strength >= 0.7 * one.strength and one.units < o.units for o in fired):
-            factor = _INSIDE
-        elif any(o.strength > 1.15 * one.strength and one.units & o.units for o in fired):
-            factor = _RIVAL
-        kept.append(one._replace(strength=one.strength * factor))
-    kept.sort(key=lambda f: (-f.strength, f.task))
-    least = _LEAST_TASK * kept[0].strength if kept else 0.0
-    return [one for one in kept if one.strength >= least][:8]
-
-
-def _from_text(understood: Understood, tables: SearchTables) -> list[Fired]:
-    """Return the tasks, weakened where they need media though only text is given."""
-    kept: list[Fired] = []
-    cards = 0
-    for category in understood.direction.categories:
-        cards |= tables.bits.of(f"k{category}")
-    for fired in understood.tasks:
-        task = tables.tasks[fired.task][0]
-        does = tables.bits.of(f"c{task}")
-        share = (does & cards).bit_count() / does.bit_count()
-        if share < 0.2 and not task.startswith(("train", "llm", "prompter", "m.")):
-            fired = Fired(fired.task, fired.strength * _DAMPED, fired.units)
-        kept.append(fired)
-    return sorted(kept, key=lambda f: (-f.strength, f.task))
-
-
-def _terms(
-    reading: Reading, lexicon: Lexicon, named: Named, tasks: list[Fired], tables: SearchTables
-) -> list[tuple[str, float]]:
-    """Return the words to look for in cards with their weights, each once."""
-    names = {mark.word for mark in named.parts}
-    sure = any(fired.strength >= SURE_TASK for fired in tasks)
-    found: dict[str, float] = {}
-    for word in reading.words[:40]:
-        if word.text in lexicon.stop:
-            continue
-        for part in word_parts(word.text):
-            key = stem(part)
-            weight = MENDED if word.given else 1.0
-            if sure:
-                weight *= _ORDINARY if word.text in lexicon.common else _BESIDE_TASK
-            if part in names:
-                weight = 0.8  # the name is weighed by itself
-            if part.isdigit():
-                weight = 0.2
-            size = tables.size(f"t{key}")
-            if size and size < _TOO_COMMON * tables.count:
-                found.setdefault(f"t{key}", weight)
-    return list(found.items())[:_MOST_TERMS]
 
 
 def rank(understood: Understood, tables: SearchTables, allowed: int | None = None) -> Ranking:
@@ -295,6 +162,7 @@ class _Look:
         self.wishes = _without_goals(understood, tables)
         media = understood.direction.media - {"text"}
         self.media = media_bits(media) if not understood.named.is_sure else 0
+        self.sorts = _sorts(understood, tables) if understood.named.is_sure else frozenset[int]()
         target = understood.direction.target
         self.target = media_bits({target}) if target and understood.direction.sure > 0.6 else 0
         self.strangers = _strangers(understood, tables) if self.target else frozenset[int]()
@@ -319,8 +187,9 @@ class _Look:
                 gain += _WRONG_TARGET
             if tables.category[card] in self.strangers:
                 gain += _WRONG_SOURCE
-        if unasked := tables.variants[card] & self.unasked:
-            gain += _VARIANT * unasked.bit_count()
+        if tables.category[card] in self.sorts:
+            gain += _SORT
+        gain += _VARIANT * (tables.variants[card] & self.unasked).bit_count()
         if card in self.tongues:
             gain += _OWN_TONGUE if card in self.tongue else _OTHER_TONGUE
         if self.named is not None and card not in self.named.bearers:
@@ -328,6 +197,17 @@ class _Look:
         if self.wishes is not None:
             gain += self.wishes.worth(card, tables)
         return gain
+
+
+def _sorts(understood: Understood, tables: SearchTables) -> frozenset[int]:
+    """Return the categories that begin with a medium which is spoken of beside a name."""
+    media = understood.direction.media
+    names = {mark.word for mark in understood.named.parts}
+    return frozenset(
+        at
+        for at, category in enumerate(tables.categories)
+        if category.split("-to-")[0] in media - names
+    )
 
 
 def _without_goals(understood: Understood, tables: SearchTables) -> Wishes | None:
@@ -397,7 +277,15 @@ def _add_cheapness(final: dict[int, float], understood: Understood, tables: Sear
 
 def _is_low(understood: Understood, tables: SearchTables, cards: list[int]) -> bool:
     """Whether nothing shows that the catalog has what was asked for."""
-    if _has_sure_task(understood.reading):
+    if understood.named.is_sure:
+        return False
+    does_else, has_else = understood.outside
+    is_framed = understood.frame.wanted_sure >= SURE_ROLE
+    if does_else or (has_else and not is_framed and understood.frame.given_sure < SURE_ROLE):
+        return True
+    if _has_sure_task(understood.reading) or understood.is_told:
+        return False
+    if understood.frame.given_sure >= SURE_ROLE and understood.tasks:
         return False
     if understood.named.is_sure or understood.direction.categories:
         return False

@@ -32,6 +32,10 @@ _ORDINARY = 0.7
 # What a mended word is worth beside one that was spelled right.
 MENDED = 0.9
 _LONGEST_PREFIX = 16
+# Two slips are only believed in words of other letters, or in one more or less in a long word.
+_LONG_WORD = 8
+# A word of so few letters is no trunk of another ("moved" is no mov).
+_SHORTEST_TRUNK = 3
 _MOST_WORDS = 60
 # Signs of unspaced scripts between known words that pass for endings and particles.
 _LONGEST_GAP = 3
@@ -104,6 +108,15 @@ class Lexicon:
         self.weak: frozenset[str] = frozenset(compiled["weak"])
         self.never: frozenset[str] = frozenset(compiled["never"])
         self.damps: dict[str, list[int]] = compiled["damps"]
+        self.operations: list[list[Any]] = compiled["operations"]
+        self.cues: dict[str, list[list[Any]]] = compiled["cues"]
+        self.cue_senses: dict[str, list[list[Any]]] = compiled["cue_senses"]
+        self.outside: dict[str, list[list[Any]]] = compiled["outside"]
+        self.kin: dict[str, list[list[Any]]] = compiled["kin"]
+        self.grammar = {part: frozenset(found) for part, found in compiled["grammar"].items()}
+        told = {part for entries in self.cues.values() for row in entries for part in row[0]}
+        self.told = frozenset(told | self.cues.keys())
+        self.media = {noun: frozenset(kinds) for noun, kinds in compiled["media"].items()}
         self.strong: frozenset[str] = frozenset(compiled["strong"])
         self.spelling: frozenset[str] = frozenset(spelling)
         # Senses that are words spelled out by a phrase, and no meanings.
@@ -124,7 +137,9 @@ class Lexicon:
             return [*(found or ()), *begun] if begun else found or []
         trunk = stem(word)
         if found is None:
-            found = self.stems.get(trunk) or self.words.get(trunk) or self.stems.get(word)
+            found = self.stems.get(trunk) or self.stems.get(word)
+            if not found and len(trunk) > _SHORTEST_TRUNK:
+                found = self.words.get(trunk)
         spelled = self.literals.get(trunk)
         if found is not None and spelled is None and not begun:
             return found
@@ -150,6 +165,7 @@ class Lexicon:
             or word in self.common
             or (trunk := stem(word)) in self.common
             or trunk in self.common_stems
+            or trunk in self.told
             or not self.mere.issuperset(self.senses_of(word))
         )
 
@@ -157,7 +173,7 @@ class Lexicon:
         """Return what the unknown *word* may have been meant to be, *most* letters away; itself
         where nothing is near. Names come first where the query is *named*, else words.
         """
-        if len(word) < 4 or not word.isalpha() or not word.isascii() or len(word) > 40:
+        if not most or len(word) < 4 or not word.isalpha() or not word.isascii() or len(word) > 40:
             return [word]
         if parts := self._parts(word):
             return parts
@@ -169,6 +185,8 @@ class Lexicon:
                 continue
             far = distance(word, known, most)
             if far > most or (far == 2 and not _alike(word, known)):
+                continue
+            if far == 2 and (bits ^ known_bits).bit_count() > (len(word) >= _LONG_WORD):
                 continue
             if len(word) < 6 and len(known) <= len(word) and not _same_but_vowels(word, known):
                 continue  # short words have too many neighbours
@@ -210,7 +228,7 @@ class Lexicon:
             if is_unspaced(segment):
                 self._read_run(segment, reading)
             else:
-                self._read_word(segment, reading, 1 if segment in proper else 2)
+                self._read_word(segment, reading, int(len(segment) > 5) if segment in proper else 2)
         self._read_chains(reading)
         self._settle(reading)
         self._fire(reading)

@@ -55,6 +55,7 @@ class SearchTables:
         self.spelling: list[str] = head["spelling"]
         self.pairs: set[str] = set(head["pairs"])
         self.place: dict[str, int] = {key: at for at, key in enumerate(head["keys"])}
+        self._shares: dict[tuple[str, ...], float] = {}
         self._arrays(folder, head["arrays"])
         self._dense: dict[int, int] = {int(at): start for at, start in head["dense"].items()}
 
@@ -116,6 +117,18 @@ class SearchTables:
     def has(self, card: int, key: str) -> bool:
         """Whether *card* is among those of *key*."""
         return bool(self.bits.flags(key)[card >> 3] >> (card & 7) & 1)
+
+    def share(self, task: str, side: str, kinds: Iterable[str]) -> float:
+        """Return the share of the cards of *task* that take (``i``) or return (``o``) a kind."""
+        key = (task, side, *sorted(kinds))
+        made = self._shares.get(key)
+        if made is None:
+            does, having = self.bits.of(f"c{task}"), 0
+            for kind in kinds:
+                having |= self.bits.of(f"{side}{kind}")
+            made = (does & having).bit_count() / max(1, does.bit_count())
+            self._shares[key] = made
+        return made
 
     def kind_bits(self, kinds: Iterable[str]) -> int:
         """Return *kinds* of variants as bits, as in the column `variants`."""

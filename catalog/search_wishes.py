@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from catalog.search_measure import (
     Measure,
     at_least,
+    counted_in,
     length_in,
     limit_in,
     seconds_of,
@@ -132,6 +133,8 @@ def wishes_in(reading: Reading, lexicon: Lexicon) -> Wishes:
             wishes.features.append(word)
     wishes.features.sort()
     wishes.limit, wishes.measure = limit_in(reading.text)
+    if wishes.limit is not None and wishes.measure == _ONE:
+        wishes.measure = counted_in(reading.text)
     wishes.height, wishes.size = size_in(reading.text)
     if wishes.limit is not None and (wishes.height >= 0 or "sound" in wishes.features):
         heard = True if "sound" in wishes.features else None

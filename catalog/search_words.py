@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 
 from catalog.search_measure import Measure
-from catalog.search_rank import Understood
 from catalog.search_reading import Lexicon
 from catalog.search_tables import (
     CHARACTERS,
@@ -15,6 +14,7 @@ from catalog.search_tables import (
     SIZES,
     SearchTables,
 )
+from catalog.search_understand import Understood
 
 _MOST_USED = 0.6
 _LONGEST_WHY = 110

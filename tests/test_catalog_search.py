@@ -13,9 +13,9 @@ import pytest
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from catalog.search import Hit, SearchAnswer, SearchRequest, search
-from catalog.search_rank import SURE_TASK, understand
 from catalog.search_reading import Lexicon
 from catalog.search_tables import SearchTables
+from catalog.search_understand import SURE_TASK, understand
 from tests.search_sets import DATA, Marks, marks, read_set
 
 

@@ -1,0 +1,259 @@
+"""Understand one step of a query: its tasks, media, name, wishes and the words to look for."""
+
+from dataclasses import dataclass, field
+
+from catalog.search_direction import Direction, direction_of
+from catalog.search_frame import SURE_ROLE, Frame, frame_of
+from catalog.search_names import Named, named_in
+from catalog.search_operations import operations_in, outside_in, tasks_of
+from catalog.search_reading import MENDED, Fired, Lexicon, Reading
+from catalog.search_tables import SearchTables
+from catalog.search_text import stem, word_parts
+from catalog.search_wishes import Wishes, wishes_in
+
+# Words count less once a task is sure, ordinary ones least ("cat" is in the name of a model).
+_BESIDE_TASK, _ORDINARY = 0.6, 0.2
+# Tasks weaker than this share of the strongest are taken for chance.
+_LEAST_TASK, _LEAST_KIN = 0.45, 0.3
+_INSIDE, _RIVAL, _DAMPED = 0.55, 0.7, 0.4
+_DAMPS_FROM = 0.7
+_MOST_TERMS = 14
+# Words rarer than this many cards' worth of bits count; commoner ones say nothing.
+_TOO_COMMON = 0.35
+SURE_TASK = 0.75
+# What is left of a task of whose cards fewer than this share take what is given, or return what
+# is wanted.
+_SHARE, _NOT_TAKEN, _NOT_RETURNED = 0.2, 0.45, 0.5
+_STRONGEST, _BOTH = 1.15, 0.25
+_SURE_PHRASE, _TOLD, _TELLING, _BESIDE_SURE = 0.9, 0.9, 0.86, 0.92
+# Below this the media alone say what is mostly meant, this strongly.
+_WEAK, _USUAL_STRENGTH = 0.65, 0.65
+
+
+@dataclass(slots=True, eq=False)
+class Understood:
+    """One step of a query, read in every respect."""
+
+    reading: Reading
+    direction: Direction
+    named: Named
+    wishes: Wishes
+    tasks: list[Fired]
+    tongue: str = ""
+    frame: Frame = field(default_factory=Frame)
+    is_told: bool = False
+    outside: tuple[bool, bool] = (False, False)
+    terms: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+
+    def product(self, tables: SearchTables) -> str:
+        """Return in a word what a step like this makes, empty where that is not known."""
+        if self.direction.target:
+            return _PRODUCTS[self.direction.target]
+        if not self.tasks:
+            return ""
+        prefix = tables.tasks[self.tasks[0].task][0].split(".")[0]
+        return _PRODUCTS.get(_TASK_MAKES.get(prefix, ""), "")
+
+
+_PRODUCTS = {"image": "image", "video": "video", "audio": "audio", "3d": "3d mesh", "text": "text"}
+_TASK_MAKES = {
+    "t2i": "image", "i2i": "image", "t2v": "video", "i2v": "video", "v2v": "video",
+    "ref2v": "video", "avatar": "video", "lipsync": "video", "motion": "video",
+    "tts": "audio", "voice": "audio", "music": "audio", "sfx": "audio", "audioclean": "audio",
+    "stems": "audio", "i2m": "3d", "t2m": "3d", "m": "3d", "stt": "text", "llm": "text",
+    "ocr": "text", "caption": "text",
+}  # fmt: skip
+
+
+def understand(query: str, lexicon: Lexicon, tables: SearchTables) -> Understood:
+    """Return what *query* asks for."""
+    reading = lexicon.read(query)
+    named = named_in(reading, lexicon, tables)
+    direction = direction_of(reading, lexicon)
+    frame = frame_of(reading, direction, lexicon)
+    if len(frame.given) > 1 and {direction.source, direction.target} <= frame.given:
+        direction = direction._replace(source=direction.target)  # a recording may be a video
+        frame = frame._replace(given=frozenset({direction.target}))
+    names = frozenset(mark.word for mark in named.parts)
+    operations = operations_in(reading, lexicon, names)
+    told = tasks_of(operations, frame, lexicon) if "/" not in reading.text else []
+    spoken: list[Fired] = []
+    name_units = _name_units(reading, named)
+    for one in reading.tasks.values():
+        fit = _media_fit(tables.tasks[one.task][0], frame, tables)
+        if one.units & name_units:
+            fit *= _DAMPED
+        spoken.append(one._replace(strength=one.strength * fit))
+    understood = Understood(
+        reading,
+        direction,
+        named,
+        wishes_in(reading, lexicon),
+        _together(_weighed(spoken, lexicon), told, lexicon),
+        frame=frame,
+    )
+    if understood.tasks and _trains(understood.tasks[0], tables):
+        understood.direction = Direction(media=direction.media)
+    weak = not understood.tasks or understood.tasks[0].strength < _WEAK
+    if weak and not named.is_sure:
+        understood.tasks += _usual(frame, understood, tables)
+    understood.outside = outside_in(reading, lexicon)
+    understood.is_told = any(
+        one.evidence >= _TOLD and not (one.lone and frame.is_empty) for one in operations[:1]
+    )
+    if understood.direction.source == "text" and understood.direction.sure > 0.6:
+        understood.tasks = _from_text(understood, tables)
+    for sense in reading.senses:
+        name = lexicon.senses[sense]
+        if name[0] == "~":
+            understood.tongue = name[1:]
+    understood.terms = _terms(reading, lexicon, named, understood.tasks, tables)
+    return understood
+
+
+def _trains(fired: Fired, tables: SearchTables) -> bool:
+    """Whether a model is to be trained, so that the media spoken of are those it learns from."""
+    return fired.strength >= SURE_TASK and tables.tasks[fired.task][0].startswith("train")
+
+
+def _name_units(reading: Reading, named: Named) -> set[int]:
+    """Return the places of words that are parts of a name with a version."""
+    if not named.versions:
+        return set()
+    names = {mark.word for mark in named.parts}
+    return {w.unit for w in reading.words if not names.isdisjoint(word_parts(w.text))}
+
+
+def _together(spoken: list[Fired], told: list[Fired], lexicon: Lexicon) -> list[Fired]:
+    """Return the tasks of phrases (*spoken*) and of operations (*told*), strongest first."""
+    both = {one.task: one for one in spoken}
+    sure = [one for one in spoken if one.strength >= _SURE_PHRASE]
+    damped = {other for one in sure for other in lexicon.damps.get(str(one.task), ())}
+    for one in told:
+        other = both.get(one.task)
+        is_telling = one.strength >= _TELLING
+        if other is not None and (not sure or other.strength >= _RIVAL * sure[0].strength):
+            more = max(one.strength, other.strength) + _BOTH * min(one.strength, other.strength)
+            if one.strength < SURE_TASK and other.strength < SURE_TASK:
+                more = max(one.strength, other.strength)
+            one = Fired(one.task, min(_STRONGEST, more), one.units | other.units)
+        elif sure and (other is not None or one.task in damped):
+            one = one._replace(strength=one.strength * (_BESIDE_SURE if is_telling else _RIVAL))
+        elif any(one.units <= other.units for other in sure):
+            one = one._replace(strength=one.strength * (_BESIDE_SURE if is_telling else _INSIDE))
+        both[one.task] = max(one, other or one, key=lambda f: f.strength)
+    for one in list(both.values()):
+        for general, share in lexicon.kin.get(str(one.task), ()):
+            strength = one.strength * share
+            if general not in both or both[general].strength < strength:
+                both[general] = Fired(general, strength, one.units)
+    made = sorted(both.values(), key=lambda f: (-f.strength, f.task))
+    return [one for one in made if one.strength >= _LEAST_KIN * made[0].strength][:8]
+
+
+def _media_fit(task: str, frame: Frame, tables: SearchTables) -> float:
+    """Return how well the cards that do *task* take what is given and return what is wanted."""
+    fit = 1.0
+    given = frame.given - {"text"}
+    is_given = bool(given) and frame.given_sure >= SURE_ROLE and not task.startswith(_TAKES_ALL)
+    if is_given and tables.share(task, "i", given) < _SHARE:
+        fit *= _NOT_TAKEN
+    is_wanted = frame.wanted_sure >= SURE_ROLE and not task.startswith("train")
+    if is_wanted and tables.share(task, "o", frame.wanted) < _SHARE:
+        fit *= _RIVAL if "text" in frame.wanted else _NOT_RETURNED
+    return fit
+
+
+def _usual(frame: Frame, understood: Understood, tables: SearchTables) -> list[Fired]:
+    """Return what people mostly mean by these media where words tell no task."""
+    if frame.wanted_sure < SURE_ROLE and frame.given_sure < SURE_ROLE:
+        return []
+    given = frame.given if frame.given_sure >= SURE_ROLE else frozenset({""})
+    wanted = frame.wanted if frame.wanted_sure >= SURE_ROLE else frozenset({""})
+    names = [task for (one, other), task in _USUAL.items() if one in given and other in wanted]
+    units = frozenset(word.unit for word in understood.reading.words)
+    numbers = {name: at for at, (name, _) in enumerate(tables.tasks)}
+    return [Fired(numbers[name], _USUAL_STRENGTH, units) for name in names[:2]]
+
+
+_TAKES_ALL = ("train", "llm", "stt", "dub", "prompter", "subtitles", "voice.clone", "avatar.st")
+_USUAL = {
+    ("", "image"): "t2i", ("text", "image"): "t2i", ("image", "image"): "i2i.edit",
+    ("", "video"): "t2v", ("text", "video"): "t2v", ("image", "video"): "i2v",
+    ("video", "video"): "v2v.edit", ("image", ""): "i2i.edit", ("video", ""): "v2v.edit",
+    ("", "3d"): "t2m", ("text", "3d"): "t2m", ("image", "3d"): "i2m",
+    ("audio", "text"): "stt", ("video", "text"): "videoqa", ("image", "text"): "caption",
+    ("text", "audio"): "tts", ("audio", "video"): "a2v", ("video", "audio"): "v2a",
+    ("audio", "audio"): "a2a.transform",
+}  # fmt: skip
+
+
+def _weighed(fired: list[Fired], lexicon: Lexicon) -> list[Fired]:
+    """Return the tasks that fired, strongest first.
+
+    A task counts less inside a fuller one, beside a stronger one for the same words, and where
+    a sure one makes it unlikely.
+    """
+    fired.sort(key=lambda f: (-f.strength, -len(f.units), f.task))
+    sure = [one.task for one in fired if one.strength >= _DAMPS_FROM]
+    damped = {other for task in sure for other in lexicon.damps.get(str(task), ())}
+    for task in sure:  # two that would put each other out both stay
+        for other in lexicon.damps.get(str(task), ()):
+            if other in sure and task in lexicon.damps.get(str(other), ()):
+                damped -= {task, other}
+    fired = [
+        one._replace(strength=one.strength * (_DAMPED if one.task in damped else 1.0))
+        for one in fired
+    ]
+    kept: list[Fired] = []
+    for one in fired:
+        factor = 1.0
+        if any(o.strength >= 0.7 * one.strength and one.units < o.units for o in fired):
+            factor = _INSIDE
+        elif any(o.strength > 1.15 * one.strength and one.units & o.units for o in fired):
+            factor = _RIVAL
+        kept.append(one._replace(strength=one.strength * factor))
+    kept.sort(key=lambda f: (-f.strength, f.task))
+    least = _LEAST_TASK * kept[0].strength if kept else 0.0
+    return [one for one in kept if one.strength >= least][:8]
+
+
+def _from_text(understood: Understood, tables: SearchTables) -> list[Fired]:
+    """Return the tasks, weakened where they need media though only text is given."""
+    kept: list[Fired] = []
+    cards = 0
+    for category in understood.direction.categories:
+        cards |= tables.bits.of(f"k{category}")
+    for fired in understood.tasks:
+        task = tables.tasks[fired.task][0]
+        does = tables.bits.of(f"c{task}")
+        share = (does & cards).bit_count() / does.bit_count()
+        if share < 0.2 and not task.startswith(("train", "llm", "prompter", "m.")):
+            fired = Fired(fired.task, fired.strength * _DAMPED, fired.units)
+        kept.append(fired)
+    return sorted(kept, key=lambda f: (-f.strength, f.task))
+
+
+def _terms(
+    reading: Reading, lexicon: Lexicon, named: Named, tasks: list[Fired], tables: SearchTables
+) -> list[tuple[str, float]]:
+    """Return the words to look for in cards with their weights, each once."""
+    names = {mark.word for mark in named.parts}
+    sure = any(fired.strength >= SURE_TASK for fired in tasks)
+    found: dict[str, float] = {}
+    for word in reading.words[:40]:
+        if word.text in lexicon.stop:
+            continue
+        for part in word_parts(word.text):
+            key = stem(part)
+            weight = MENDED if word.given else 1.0
+            if sure:
+                weight *= _ORDINARY if word.text in lexicon.common else _BESIDE_TASK
+            if part in names:
+                weight = 0.8  # the name is weighed by itself
+            if part.isdigit():
+                weight = 0.2
+            size = tables.size(f"t{key}")
+            if size and size < _TOO_COMMON * tables.count:
+                found.setdefault(f"t{key}", weight)
+    return list(found.items())[:_MOST_TERMS]
