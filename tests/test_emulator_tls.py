@@ -79,7 +79,8 @@ def emulating(home: Path, *options: str) -> Generator[str]:
         finally:
             alarm.cancel()
             process.terminate()
-            process.wait(20)
+            ended = process.wait(20)
+        assert ended == 0 or os.name == "nt"  # politely
 
 
 def exported(said: str) -> Mapping[str, str]:

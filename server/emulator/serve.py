@@ -1,7 +1,6 @@
 """`serve`: the emulator on a loopback port, for any client on this machine."""
 
 import ipaddress
-import socket
 from pathlib import Path
 from shlex import quote
 
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.emulator.browsers import is_loopback
 from server.emulator.faults import ConnectionDroppedError
 from server.emulator.skew import dated
+from server.listening import listener, serve_until_ended
 
 LARGEST_MESSAGE = 256 * 2**20
 OPEN_STREAMS_SECONDS = 2  # how long open streams may delay the end
@@ -27,7 +27,7 @@ async def serve(
     certificate: Path | None = None,
     task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve *app*, HTTP and WebSocket, on *port* (0: any free one) until it is interrupted.
+    """Serve *app*, HTTP and WebSocket, on *port* (0: any free one) until cancelled.
 
     With a *certificate* (PEM, its key in the same file) it speaks TLS and nothing else. Started
     with ``await tasks.start(serve, app, 0)`` it returns the port once it listens.
@@ -38,7 +38,7 @@ async def serve(
     """
     if not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"the emulator listens on loopback only, not on {host}")
-    listener = _listener(host, port)
+    listening = listener(host, port)
     config = uvicorn.Config(
         _OnlyLoopback(_Dropping(app)),
         http="h11",
@@ -53,42 +53,10 @@ async def serve(
         timeout_graceful_shutdown=OPEN_STREAMS_SECONDS,
         ssl_certfile=None if certificate is None else str(certificate),
     )
-    server = uvicorn.Server(config)
-    ended = anyio.Event()
-
-    async def run() -> None:
-        try:
-            # Cancelled in the middle it would leave its socket open; it is asked to end instead.
-            with anyio.CancelScope(shield=True):
-                await server.serve(sockets=[listener])
-        finally:
-            ended.set()
-
-    try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(run)
-            task_status.started(listener.getsockname()[1])
-            try:
-                await ended.wait()
-            finally:
-                server.should_exit = True
-    finally:
-        listener.close()
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio turns off Nagle's delay (40 ms in every answer) only where the protocol is named, and
-    # an accepted socket has it from its listener.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(128)
-    except BaseException:
-        listener.close()
-        raise
-    return listener
+    port = listening.getsockname()[1]
+    async with anyio.create_task_group() as tasks:
+        await tasks.start(serve_until_ended, config, listening)
+        task_status.started(port)
 
 
 def exports(port: int, certificate: Path | None = None) -> str:
