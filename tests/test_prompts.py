@@ -111,15 +111,18 @@ async def test_a_how_to_question_is_answered_and_the_whole_guide_is_a_query_away
         assert more
         whole = await client.call_tool("search_models", json.loads(more[1]))
         names = await client.call_tool("search_models", {"query": "guides"})
+        unsure = await client.call_tool("search_models", {"query": "how do I approve a job"})
         sought = await client.call_tool("search_models", {"query": "erase with a mask"})
         page = (await client.read_resource("falkit://guides/failures")).contents[0].model_dump()
     for answer in (asked, whole):
         assert record(answer)["guides"][0] == "failures"
         assert record(answer)["guide"] in words(answer)
-    assert len(json.dumps(record(asked))) <= 1500
-    assert len(record(asked)["models"]) <= 3
+    assert len(json.dumps(record(asked))) <= 2000
+    assert len(record(asked)["models"]) <= 5
     assert words(whole) == record(whole)["guide"] == page["text"]
     assert record(names)["guides"] == list(GUIDES)
+    assert record(unsure)["guides"] == list(GUIDES)
+    assert "keys-and-safety" in words(unsure)
     assert "guide" not in record(sought)
     assert record(sought)["guides"] == ["editing"]
 

@@ -13,8 +13,9 @@ from tools.tool import Answer, Arguments, Result, Tool
 
 # An answer of eight hits fits this many bytes of JSON (design section 7).
 MOST_BYTES = 2000
-# Models beside the answer to a how-to question, which is what was asked for.
-BESIDE_A_GUIDE = 3
+# Models beside the answer to a how-to question.
+BESIDE_A_GUIDE = 5
+CHOOSING = "choose-a-model"
 # A guide is read whole by its name, and told in short to whoever asks a question.
 BY_NAME = re.compile(r"(?:falkit://guides/|guides?\b[\s:]*)([\w-]*)\W*", re.IGNORECASE)
 ASKING = re.compile(
@@ -95,10 +96,13 @@ async def search_models(call: Call, arguments: SearchArguments) -> Answer:
     gist = _gist(call, arguments.query, answer)
     if gist and request.limit > BESIDE_A_GUIDE:
         answer = search(call.rooms.catalog, replace(request, limit=BESIDE_A_GUIDE))
+    guides = list(answer.guides)
+    if not guides and answer.low_confidence and ASKING.search(arguments.query):
+        guides = list(call.rooms.guides)  # perhaps one of them is what is asked for
     found = FoundModels(
-        models=_fitted(answer.hits, MOST_BYTES - len(json.dumps(answer.guides))),
+        models=_fitted(answer.hits, MOST_BYTES - len(json.dumps(guides))),
         low_confidence=answer.low_confidence,
-        guides=list(answer.guides),
+        guides=guides,
         guide=gist,
         next_cursor=answer.next_cursor,
     )
@@ -136,11 +140,16 @@ def _guide_named(call: Call, query: str) -> Answer | None:
 
 
 def _gist(call: Call, query: str, answer: SearchAnswer) -> str:
-    """Return what the first guide of *answer* says in short, if *query* asks rather than seeks."""
-    if not answer.guides or not (ASKING.search(query) or not answer.hits):
+    """Return what the first guide of *answer* says in short, if *query* asks rather than seeks.
+
+    To whom asks which model, the models found are the answer.
+    """
+    sought = bool(answer.hits) and not answer.low_confidence
+    names = [name for name in answer.guides if not (sought and name == CHOOSING)]
+    if not names or not (ASKING.search(query) or not answer.hits):
         return ""
-    guide = call.rooms.guides.get(answer.guides[0])
-    more = f'Whole guide: search_models {{"query":"guide {answer.guides[0]}"}}'
+    guide = call.rooms.guides.get(names[0])
+    more = f'Whole guide: search_models {{"query":"guide {names[0]}"}}'
     return f"{guide.gist} {more}" if guide else ""
 
 
