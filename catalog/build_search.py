@@ -23,6 +23,7 @@ from catalog.build_lexicon import (
     rows,
 )
 from catalog.build_operations import packed_operations
+from catalog.build_tongues import build_tongues
 from catalog.card import ModelCard
 from catalog.describe import example_arguments
 from catalog.pricing import price_words
@@ -62,6 +63,7 @@ def build_search(records: Sequence[Record], folder: Path, *, strict: bool = True
     facts = [facts_of(card) for card in cards]
     index = _Index(cards, facts, strict=strict)
     index.write(folder)
+    build_tongues(folder / "tongues.json")
 
 
 class _Index:

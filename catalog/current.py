@@ -15,7 +15,7 @@ except ImportError:  # Windows, where open files keep their folder
 POINTER, LOOKED, READ = "current", "looked", "in-use"
 DAY = 24 * 3600.0
 # The sizes of these tell one shipped snapshot from another well enough.
-_TELLING = ("cards.jsonl", "search.bin", "search.json")
+_TELLING = ("cards.jsonl", "search.bin", "search.json", "tongues.json")
 
 
 def shipped_mark() -> str:

@@ -40,7 +40,7 @@ def findings(folder: Path) -> Iterator[str]:
             yield "cards.jsonl: does not hold the ids of ids.txt in their order"
         if any(index.get(name).endpoint_id != name for name in (ids[:1] + ids[-1:])):
             yield "offsets.bin: leads to other cards"
-        for name in ("facets.json", "search.json"):
+        for name in ("facets.json", "search.json", "tongues.json"):
             json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, IndexError, TypeError) as problem:
         yield f"the snapshot cannot be read: {type(problem).__name__}: {problem}"

@@ -25,6 +25,7 @@ from catalog.search_rank import rank
 from catalog.search_reading import Lexicon
 from catalog.search_tables import SearchTables
 from catalog.search_text import LONGEST_QUERY, plain
+from catalog.search_tongues import Tongues
 from catalog.search_understand import Understood, understand
 from catalog.search_words import guides_for, price_words, understood_words, why_words
 
@@ -114,6 +115,7 @@ class _Engine:
     def __init__(self, folder: Path) -> None:
         self.tables = SearchTables(folder)
         self.lexicon = Lexicon(self.tables.lexicon, self.tables.spelling)
+        self.tongues = Tongues(folder, self.lexicon, self.tables.place)
 
 
 class _Filters(NamedTuple):
@@ -146,7 +148,9 @@ def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
     start = _start_of(request, text)
     limit = max(1, min(request.limit, MOST_HITS))
     if text:
-        steps = _answered(engine, text, request.query, filters, start + limit)
+        english = engine.tongues.english(text)
+        query = request.query if english == text else english
+        steps = _answered(engine, english, query, filters, start + limit)
         found = _interleaved(steps)
         exact = [card for card in _exact(index, text) if _may(engine, filters, card)]
         if exact:

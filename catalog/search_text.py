@@ -2,13 +2,20 @@
 
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 
 LONGEST_QUERY = 500
 
 # 16:9, 2.6, v2.6, veo3.1, 1.5x; words; signs that mean something.
 _SEGMENT = re.compile(
     r"[^\W\d_]*\d+(?:[.:]\d+)+[^\W\d_]?(?![^\W_])|[^\W_]+|->|=>|\u2192|[$\u20ac\xa3%]"
+)
+# Letters that other ones are typed for, and signs inside words that are left out as often.
+# Turkish, Vietnamese, Polish and Danish letters; Arabic and Persian ones; Hebrew and Hindi points.
+_FOLDED = str.maketrans(
+    "\u0131\u0111\u0142\u00f8\u2019\u0629\u0649\u06cc\u06a9\u0671\u0901",
+    "idlo'\u0647\u064a\u064a\u0643\u0627\u0902",
+    "\u200c\u200d\u0640\u05c1\u05c2\u093c",
 )
 _NUMBER = re.compile(r"v?(\d+(?:\.\d+)*)([a-z]*)$")
 _GLUED = re.compile(r"([a-z]+)(\d+(?:\.\d+)*)([a-z]*)$")
@@ -24,7 +31,7 @@ def plain(text: str, most: int = LONGEST_QUERY) -> str:
     folded = unicodedata.normalize("NFKC", text[:most]).casefold()
     if not folded.isascii():
         apart = unicodedata.normalize("NFD", folded)
-        folded = "".join(c for c in apart if not "\u0300" <= c <= "\u036f").replace("\u2019", "'")
+        folded = "".join(c for c in apart if not _is_accent(c)).translate(_FOLDED)
         folded = unicodedata.normalize("NFC", folded)
     folded = _DECIMAL.sub(".", folded) if "," in folded else folded
     if folded.isprintable():
@@ -32,18 +39,35 @@ def plain(text: str, most: int = LONGEST_QUERY) -> str:
     return "".join(c if c.isprintable() else " " for c in folded)
 
 
+def _is_accent(sign: str) -> bool:
+    """Whether *sign* only points a letter: Latin, Greek, Cyrillic, Hebrew or Arabic."""
+    return "\u0300" <= sign <= "\u036f" or "\u0591" <= sign <= "\u05bd" or (
+        "\u064b" <= sign <= "\u065f"
+    )  # fmt: skip
+
+
+@cache
+def _marked() -> re.Pattern[str]:
+    """Return what finds words of scripts in which vowels are marks on letters."""
+    mark = "[\u0900-\u0903\u093a-\u094f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]"
+    return re.compile(_SEGMENT.pattern.replace(r"|[^\W_]+|", rf"|(?:[^\W_]|{mark})+|"))
+
+
 def segments(text: str) -> list[str]:
     """Return the words, numbers and unspaced runs of *text*, which must be `plain`."""
-    return _SEGMENT.findall(text if text.isascii() else _runs_apart(text))
+    if text.isascii():
+        return _SEGMENT.findall(text)
+    return _marked().findall(_runs_apart(text))
 
 
 def is_unspaced(word: str) -> bool:
     """Whether *word* begins with a sign of a script that is written without blanks.
 
-    Han, kana and Hangul: in Hangul there are blanks, but they mean nothing here.
+    Thai, Han, kana and Hangul: in Hangul there are blanks, but they mean nothing here.
     """
-    return word >= "\u3040" and (
-        word[0] <= "\u30ff" or "\u3400" <= word[0] <= "\u4dbf" or "\u4e00" <= word[0] <= "\u9fff"
+    return word >= "\u0e00" and (
+        word[0] <= "\u0e7f" or "\u3040" <= word[0] <= "\u30ff"
+        or "\u3400" <= word[0] <= "\u4dbf" or "\u4e00" <= word[0] <= "\u9fff"
         or "\uac00" <= word[0] <= "\ud7af" or word[0] >= "\uff66"
     )  # fmt: skip
 

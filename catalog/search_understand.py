@@ -120,7 +120,7 @@ def _name_units(reading: Reading, named: Named) -> set[int]:
     """Return the places of words that are parts of a name with a version."""
     if not named.versions:
         return set()
-    names = {mark.word for mark in named.parts}
+    names = {mark.word for mark in named.parts} - _KINDS_OF_DEED
     return {w.unit for w in reading.words if not names.isdisjoint(word_parts(w.text))}
 
 
@@ -138,7 +138,8 @@ def _together(spoken: list[Fired], told: list[Fired], lexicon: Lexicon) -> list[
                 more = max(one.strength, other.strength)
             one = Fired(one.task, min(_STRONGEST, more), one.units | other.units)
         elif sure and (other is not None or one.task in damped):
-            one = one._replace(strength=one.strength * (_BESIDE_SURE if is_telling else _RIVAL))
+            beside = _BESIDE_SURE if is_telling and one.task not in damped else _RIVAL
+            one = one._replace(strength=one.strength * beside)
         elif any(one.units <= other.units for other in sure):
             one = one._replace(strength=one.strength * (_BESIDE_SURE if is_telling else _INSIDE))
         both[one.task] = max(one, other or one, key=lambda f: f.strength)
@@ -158,7 +159,7 @@ def _media_fit(task: str, frame: Frame, tables: SearchTables) -> float:
     is_given = bool(given) and frame.given_sure >= SURE_ROLE and not task.startswith(_TAKES_ALL)
     if is_given and tables.share(task, "i", given) < _SHARE:
         fit *= _NOT_TAKEN
-    is_wanted = frame.wanted_sure >= SURE_ROLE and not task.startswith("train")
+    is_wanted = frame.wanted_sure >= SURE_ROLE and not task.startswith(_MAKES_ANY)
     if is_wanted and tables.share(task, "o", frame.wanted) < _SHARE:
         fit *= _RIVAL if "text" in frame.wanted else _NOT_RETURNED
     return fit
@@ -177,6 +178,8 @@ def _usual(frame: Frame, understood: Understood, tables: SearchTables) -> list[F
 
 
 _TAKES_ALL = ("train", "llm", "stt", "dub", "prompter", "subtitles", "voice.clone", "avatar.st")
+_KINDS_OF_DEED = {"lora"}
+_MAKES_ANY = ("train", "prompter", "llm", "lottie")
 _USUAL = {
     ("", "image"): "t2i", ("text", "image"): "t2i", ("image", "image"): "i2i.edit",
     ("", "video"): "t2v", ("text", "video"): "t2v", ("image", "video"): "i2v",

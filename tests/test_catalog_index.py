@@ -178,6 +178,7 @@ def test_every_table_is_rebuilt_from_the_shipped_facts_byte_for_byte(tmp_path: P
         "search.bin",
         "search.json",
         "shown.tsv",
+        "tongues.json",
     ]
     same, different, missing = filecmp.cmpfiles(SNAPSHOT, tmp_path, made, shallow=False)
     assert (sorted(same), different, missing) == (made, [], [])

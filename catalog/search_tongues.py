@@ -1,0 +1,290 @@
+"""Put a question of another language into plain English words, as far as they are known."""
+
+import json
+from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from catalog.search_reading import Lexicon
+from catalog.search_text import distance, is_unspaced, segments
+
+FILE = "tongues.json"
+# Ends a word that nobody knows here: it is kept, and never taken for a slip in English.
+_FOREIGN = "\u02bc"
+# A language is taken for English without a look at others from this share of English words.
+_ENGLISH_SHARE = 0.7
+_SHORTEST_BEGIN, _LONGEST_BEGIN = 3, 14
+_SHORTEST_PART, _SHORTEST_SLIP = 4, 6
+_MOST_WORDS = 60
+# Languages that write nouns as one word, and what may stand between their parts.
+_COMPOUND: Mapping[str, tuple[str, ...]] = {
+    "de": ("", "s", "n", "en"),
+    "nl": ("", "s", "en"),
+    "sv": ("", "s"),
+}
+# Short words that are glued to the front of the next one.
+_GLUED: Mapping[str, tuple[str, ...]] = {
+    "ar": ("وال", "بال", "كال", "فال", "ال", "لل", "و", "ب", "ل", "ف", "ك"),
+    "he": ("מה", "וה", "שה", "בה", "לה", "ה", "ב", "ל", "מ", "ו", "ש", "כ"),  # noqa: RUF001
+}
+_GLUED_MEANS: Mapping[str, str] = {
+    "لل": "to", "ل": "to", "ب": "with", "بال": "with", "ל": "to", "מ": "from", "מה": "from",
+}  # fmt: skip
+_NEAREST_KIN: Mapping[str, str] = {"uk": "ru", "ru": "uk"}
+
+
+class Tongues:
+    """The word lists of a snapshot; its file is read when a question first needs it."""
+
+    def __init__(self, folder: Path, lexicon: Lexicon, names: Container[str]) -> None:
+        self._folder, self._lexicon, self._parts = folder, lexicon, names
+        self._tables: dict[str, _Tongue] = {}
+
+    @cached_property
+    def _head(self) -> dict[str, Any]:
+        return json.loads((self._folder / FILE).read_text(encoding="utf-8"))
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return self._head["tongues"]
+
+    def english(self, text: str) -> str:
+        """Return *text*, which must be `plain`, in English words; itself where it is English."""
+        words = segments(text)[:_MOST_WORDS]
+        if not words or (text.isascii() and self._is_english(words)):
+            return text
+        tongue = self._script(text) or self._guess(words)
+        if not tongue:
+            return text
+        tables = [self._table(tongue)]
+        if other := _NEAREST_KIN.get(tongue):
+            tables.append(self._table(other))
+        glosses = [gloss for gloss in self._glosses(_with_commas(text), tables) if gloss != "-"]
+        return " ".join(_verb_first(_in_order(glosses)))
+
+    def _is_english(self, words: Sequence[str]) -> bool:
+        common = self._lexicon.common
+        known = sum(word in common or word in _ENGLISH or _has_digit(word) for word in words)
+        return known >= _ENGLISH_SHARE * len(words)
+
+    def _is_name(self, word: str) -> bool:
+        """Whether *word* is a part of a card's id or title."""
+        return len(word) > 2 and f"n{word}" in self._parts
+
+    @staticmethod
+    def _script(text: str) -> str:
+        """Return the language that the signs of *text* tell, if they do."""
+        if any("\u3040" <= sign <= "\u30ff" for sign in text):
+            return "ja"
+        for sign in text:
+            if "\uac00" <= sign <= "\ud7af":
+                return "ko"
+            if "\u0e00" <= sign <= "\u0e7f":
+                return "th"
+        return "zh" if any(is_unspaced(sign) for sign in text) else ""
+
+    def _guess(self, words: Sequence[str]) -> str:
+        """Return the language that knows most of *words*, empty if none knows more than English."""
+        marks, begins = self._head["marks"], self._head["begins"]
+        scores = [0] * (len(self._names) + 1)
+        for word in words:
+            bits = marks.get(word, 0)
+            if word in self._lexicon.common or word in _ENGLISH or self._is_name(word):
+                bits |= 1
+            for size in range(_SHORTEST_BEGIN - 1, min(len(word), _LONGEST_BEGIN) + 1):
+                bits |= begins.get(word[:size], 0)
+            for glued in ("ال", "وال", "بال", "لل", "ب", "ل", "ה", "ל", "ב", "מ"):
+                if word.startswith(glued):
+                    bits |= marks.get(word[len(glued) :], 0)
+            for at in range(len(scores)):
+                scores[at] += bits >> at & 1
+        best = max(range(1, len(scores)), key=lambda at: (scores[at], -at))
+        told = scores[best] > scores[0] and (scores[best] > 1 or len(words) < 3)
+        return self._names[best - 1] if told else ""
+
+    def _table(self, tongue: str) -> "_Tongue":
+        if tongue not in self._tables:
+            self._tables[tongue] = _Tongue(tongue, json.loads(self._head["tables"][tongue]))
+        return self._tables[tongue]
+
+    def _glosses(self, words: Sequence[str], tables: Sequence["_Tongue"]) -> Iterator[str]:
+        """Yield what *words* are in English, or as they are."""
+        at = 0
+        while at < len(words):
+            word = words[at]
+            if is_unspaced(word):
+                yield from tables[0].pieces(word, self._lexicon)
+                at += 1
+                continue
+            taken, gloss = self._gloss(words, at, tables)
+            if gloss:
+                yield gloss
+            at += taken
+
+    def _gloss(self, words: Sequence[str], at: int, tables: Sequence["_Tongue"]) -> tuple[int, str]:
+        """Return how many words from *at* are one, and what it is in English."""
+        word = words[at]
+        for table in tables:
+            if (chain := table.chain(words, at)) is not None:
+                return chain
+        for table in tables:
+            if (gloss := table.word(word)) is not None:
+                return 1, gloss
+        if _has_digit(word) or self._lexicon.knows(word):
+            return 1, word
+        return 1, tables[0].mended(word) or f"{word}{_FOREIGN}"
+
+
+class _Tongue:
+    """The words of one language: forms and what they are in English."""
+
+    def __init__(self, name: str, compiled: Mapping[str, Any]) -> None:
+        self._name = name
+        self._words: dict[str, str] = compiled["words"]
+        self._begins: dict[str, str] = compiled["begins"]
+        self._chains: dict[str, list[list[Any]]] = compiled["chains"]
+        self._runs: dict[str, list[list[str]]] = compiled["runs"]
+
+    def chain(self, words: Sequence[str], at: int) -> tuple[int, str] | None:
+        """Return the longest saying of several words that begins at *at*: its size and gloss."""
+        for parts, gloss in self._chains.get(words[at][:2], ()):
+            found = words[at : at + len(parts)]
+            if len(found) == len(parts) and all(map(_fits, found, parts)):
+                return len(parts), gloss
+        return None
+
+    def word(self, word: str) -> str | None:
+        """Return what *word* is in English, None if it is not known."""
+        found = self._known(word)
+        if found is not None:
+            return found
+        for glued in _GLUED.get(self._name, ()):
+            rest = word.removeprefix(glued)
+            if rest != word and (gloss := self._known(rest)) is not None:
+                return f"{_GLUED_MEANS.get(glued, '')} {gloss}".strip()
+        return None
+
+    def _known(self, word: str) -> str | None:
+        found = self._words.get(word)
+        if found is not None:
+            return found
+        if self._name in _COMPOUND and (parts := self._parts(word)):
+            return parts
+        return self._begun(word)
+
+    def _begun(self, word: str) -> str | None:
+        for size in range(min(len(word), _LONGEST_BEGIN), 1, -1):
+            if (gloss := self._begins.get(word[:size])) is not None:
+                return gloss
+        return None
+
+    def _parts(self, word: str) -> str:
+        """Return the glosses of the two words that *word* is made of, empty if it is not."""
+        for cut in range(len(word) - _SHORTEST_PART, _SHORTEST_PART - 2, -1):
+            left = self._words.get(word[:cut], self._begins.get(word[:cut]))
+            if not left:
+                continue
+            for joint in _COMPOUND[self._name]:
+                rest = word[cut:].removeprefix(joint) if word.startswith(joint, cut) else ""
+                if len(rest) >= _SHORTEST_PART and (right := self._words.get(rest)):
+                    return f"{left} {right}"
+                if len(rest) >= _SHORTEST_PART and (right := self._begun(rest)):
+                    return f"{left} {right}"
+        return ""
+
+    def mended(self, word: str) -> str:
+        """Return what *word* is in English but for one letter, empty if nothing is near."""
+        if len(word) < _SHORTEST_SLIP:
+            return ""
+        near = [
+            known
+            for known in self._words
+            if known[0] == word[0]
+            and abs(len(known) - len(word)) <= 1
+            and distance(word, known, 1) <= 1
+        ]
+        return self._words[min(near)] if near else ""
+
+    def pieces(self, run: str, lexicon: Lexicon) -> Iterator[str]:
+        """Yield the glosses of what is known in the unspaced *run*, and the rest as it is."""
+        kept, at = "", 0
+        while at < len(run):
+            known = next((f for f in self._runs.get(run[at], ()) if run.startswith(f[0], at)), None)
+            own = next((f[0] for f in lexicon.runs.get(run[at]) if run.startswith(f[0], at)), "")
+            if known is None or len(own) > len(known[0]):
+                size = max(1, len(own))
+                kept += run[at : at + size]
+                at += size
+                continue
+            if kept:
+                yield kept
+            kept = ""
+            yield known[1]
+            at += len(known[0])
+        if kept:
+            yield kept
+
+
+def _with_commas(text: str) -> list[str]:
+    """Return the words of *text*, and the commas between them."""
+    parts = text.replace("\u060c", ",").replace("\u3001", ",").split(",")
+    words: list[str] = []
+    for part in parts:
+        found = segments(part)
+        words += [",", *found] if words and found else found
+    return words[:_MOST_WORDS]
+
+
+def _has_digit(word: str) -> bool:
+    return not word[0].isalpha() or not (word.isalpha() or word[-1] > "\u0900")
+
+
+def _fits(word: str, part: str) -> bool:
+    return word.startswith(part[:-1]) if part[-1] == "*" else word == part
+
+
+def _in_order(glosses: Sequence[str]) -> list[str]:
+    """Return *glosses* with what is marked "<" before the one that it followed."""
+    words: list[str] = []
+    for gloss in glosses:
+        if gloss[0] == "<":
+            words.insert(max(0, len(words) - 1), gloss[1:])
+        else:
+            words.append(gloss)
+    return words
+
+
+def _verb_first(glosses: Sequence[str]) -> list[str]:
+    """Return *glosses* with a verb at the end of a clause at its beginning, as English has it."""
+    ordered: list[str] = []
+    clause: list[str] = []
+    for gloss in (*glosses, ","):
+        if gloss not in _JOINTS:
+            clause.append(gloss)
+            continue
+        last = next((at for at in range(len(clause) - 1, 0, -1) if clause[at] not in _WISH), 0)
+        verb = clause[last].split()[0] if last else ""
+        is_first = not _VERBS.intersection(clause[:last])
+        if is_first and (verb in _VERBS or (verb == "make" and _PATHS.isdisjoint(clause))):
+            clause.insert(0, clause.pop(last))
+        ordered += [*clause, gloss]
+        clause = []
+    return ordered[:-1]
+
+
+_JOINTS = frozenset({",", "and", "then", "or"})
+_PATHS = frozenset({"from", "to", "into", "convert"})
+_WISH = frozenset({"want", "need", "can", "please", "it", "i", "have", "is", "should"})
+_VERBS_LISTED = (
+    "add animate bring change clone colorize compose count cut denoise describe detect draw dub"
+    " edit expand extend extract fill improve merge read remove replace resize restore reverse"
+    " separate sharpen summarize swap train transcribe translate trim understand upscale write"
+)
+_VERBS = frozenset(_VERBS_LISTED.split())
+_ENGLISH_LISTED = (
+    "the and with from make turn this that into your using how what which create generate remove"
+    " add change of my to for a is it i on in at by an are picture photo image video text voice"
+    " sound model one want need without not me song music speech better cheap best"
+)
+_ENGLISH = frozenset(_ENGLISH_LISTED.split())
