@@ -145,6 +145,10 @@ def _days(given: str) -> int:
     return int(given)
 
 
+def _words(given: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in given.split(",") if word.strip())
+
+
 def _backend(given: str) -> str:
     if given not in ("auto", "cloud", "emulator"):
         raise ValueError("auto, cloud or emulator")
@@ -235,6 +239,16 @@ class Settings:
         _switch,
         True,
         "on",
+    )
+    toolsets: tuple[str, ...] = setting(
+        "FALKIT_TOOLSETS",
+        "toolsets to offer, separated by commas, where `serve` is not told: discover, make, follow",
+        _words,
+        (),
+        "all",
+    )
+    read_only: bool = setting(
+        "FALKIT_READ_ONLY", "offer only tools that spend and change nothing", _switch, False, "off"
     )
     previews: bool = setting(
         "FALKIT_PREVIEWS", "put a small picture into answers", _switch, True, "on"

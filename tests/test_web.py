@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from server.app import build_server
 from server.away import rooms_away
+from server.cli.serve import serving
 from server.fal.webhooks import Webhooks
 from server.listening import listener
 from server.rooms import open_rooms
@@ -30,6 +31,7 @@ from tests.emulated import on_a_port
 from tests.house import Era, environment, pictures, record, words
 from tools.errors import NotConfiguredError
 from tools.inventory import TOOLS
+from tools.tool import AnyTool
 
 TOKEN = "-".join(["a", "token", "of", "tests"])
 
@@ -269,3 +271,31 @@ def test_a_signal_ends_it_with_zero(tmp_path: Path) -> None:
         assert TOKEN not in told_first
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "told", "names"),
+    [
+        (["--toolsets", "follow", "--read-only"], {}, {"job_status", "spending"}),
+        ([], {"FALKIT_TOOLSETS": "discover", "FALKIT_READ_ONLY": "on"}, {"search_models"}),
+        (["--toolsets", "follow"], {"FALKIT_TOOLSETS": "discover"}, {"cancel_job"}),
+    ],
+)
+def test_flags_and_settings_choose_the_tools(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    argv: list[str],
+    told: dict[str, str],
+    names: set[str],
+) -> None:
+    for name, value in {**environment(tmp_path), **told}.items():
+        monkeypatch.setenv(name, value)
+    chosen: list[str] = []
+
+    async def noted(_settings: Settings, tools: Sequence[AnyTool]) -> None:
+        chosen.extend(tool.name for tool in tools)
+
+    monkeypatch.setattr("server.cli.serve.serve", noted)
+    serving(argv)()
+    assert names <= set(chosen)
+    assert "generate" not in chosen

@@ -23,7 +23,7 @@ def serving(argv: Sequence[str]) -> Callable[[], None]:
     parser = argparse.ArgumentParser(prog="falkit serve", description=__doc__)
     parser.add_argument(
         "--toolsets",
-        default=",".join(TOOLSETS),
+        default="",
         metavar="LIST",
         help=f"toolsets to offer, separated by commas (default: {','.join(TOOLSETS)})",
     )
@@ -57,13 +57,6 @@ def serving(argv: Sequence[str]) -> Callable[[], None]:
         help="give older HTTP clients sessions, and with them questions; they end at a restart",
     )
     given = parser.parse_args(argv)
-    try:
-        tools = chosen_tools(
-            [word.strip() for word in given.toolsets.split(",") if word.strip()],
-            read_only=given.read_only,
-        )
-    except ActionableError as problem:
-        parser.error(str(problem))
     address = given.http and re.fullmatch(r"(?:(.*):)?(\d{1,5})", given.http)
     if given.http and not (address and int(address[2]) < 65536):
         parser.error(f"--http takes a port, or HOST:PORT, not {given.http[:80]!r}")
@@ -72,6 +65,13 @@ def serving(argv: Sequence[str]) -> Callable[[], None]:
     except NotConfiguredError as problem:
         words = str(problem)
         return lambda: fail(words)
+    asked = [word.strip() for word in given.toolsets.split(",") if word.strip()]
+    try:
+        tools = chosen_tools(
+            asked or settings.toolsets, read_only=given.read_only or settings.read_only
+        )
+    except ActionableError as problem:
+        parser.error(str(problem))
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="falkit: %(message)s")
     if settings.key_note:
         logging.getLogger("falkit").warning(
