@@ -71,7 +71,7 @@ def main() -> None:
     cards = list(CatalogIndex.open().cards())
     _print_cold("shipped catalog", SNAPSHOT)
     index = CatalogIndex.open()
-    for name in ("search-dev.jsonl", "search-own.jsonl"):
+    for name in ("search-dev.jsonl", "search-second.jsonl", "search-own.jsonl"):
         queries = read_set(name, cards)
         print(f"\n{name}: {len(queries)} queries")
         print(f"{'engine':24}{'median':>9}{'p99':>9}{'succ@1':>9}{'succ@3':>9}{'nDCG@10':>9}")
@@ -85,8 +85,19 @@ def main() -> None:
                 f"{row.name:24}{row.median:9.3f}{row.p99:9.3f}{row.first:9.3f}"
                 f"{row.among_three:9.3f}{row.ndcg:9.3f}"
             )
+        _print_kinds(index, queries)
     if arguments.large:
         _large(cards)
+
+
+def _print_kinds(index: CatalogIndex, queries: Sequence[Query]) -> None:
+    """Print how well falkit does with each kind of query."""
+    for kind in sorted({query.kind for query in queries}):
+        found = marks([query for query in queries if query.kind == kind], _falkit(index))
+        if kind == "negative":
+            print(f"  {kind:22}{found.flagged:9.3f} flagged")
+        else:
+            print(f"  {kind:22}{'':18}{found.first:9.3f}{found.among_three:9.3f}{found.ndcg:9.3f}")
 
 
 def _falkit(index: CatalogIndex) -> Ranker:

@@ -191,6 +191,7 @@ class _Sentence:
             (before in grammar["have"], 0.8),
             (before in grammar["make"] or before == "like", -0.8),
             (after in grammar["is"], 0.7),
+            (before == "for" and article == "any", 0.5),
             (before in grammar["at"], None),
             (not before, -0.65 if not after or after in grammar["opens"] else -0.4),
             (article == "any", -0.5),

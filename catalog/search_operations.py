@@ -19,7 +19,7 @@ _HINT, _MOST_HINTS = 0.3, 0.5
 # What a cue gains for each further word.
 _LONGER = 0.1
 # What is left of what one word among others tells, and of an operation on none of the media named.
-_LONE, _NOT_SPOKEN = 0.4, 0.5
+_LONE, _NOT_SPOKEN, _LESS_LIKELY = 0.4, 0.5, 0.7
 
 _TEXT = frozenset({"text"})
 _SMALL = frozenset({"it", "this", "that", "me", "them"})
@@ -73,13 +73,13 @@ def operations_in(
     found = _Found()
     words = reading.words
     texts = [word.text for word in words]
-    trunks = [stem(text) for text in texts]
+    shapes = [_shapes(text, stem(text)) for text in texts]
     for at, text in enumerate(texts):
         if text in names:
             continue
-        for first in {trunks[at], text, f"={text}", *_ARTICLES.get(text, ())}:
+        for first in shapes[at]:
             for rest, number, weight in lexicon.cues.get(first, ()):
-                if not rest or _follows(texts, trunks, at + 1, rest):
+                if not rest or _follows(shapes, at + 1, rest):
                     units = [word.unit for word in words[at : at + 1 + len(rest)]]
                     found.add(number, units, weight * (1 + _LONGER * len(rest)))
     for sense, spans in reading.senses.items():
@@ -106,13 +106,16 @@ def _evidence(worths: Iterable[float]) -> float:
     return telling + min(hints, _MOST_HINTS) if telling > 0 else 0.0
 
 
-def _follows(texts: list[str], trunks: list[str], at: int, rest: list[str]) -> bool:
-    if at + len(rest) > len(texts):
+def _shapes(text: str, trunk: str) -> tuple[str, ...]:
+    """Return the forms in which a word may stand in a cue, each once, in a fixed order."""
+    return tuple(dict.fromkeys((trunk, text, f"={text}", *_ARTICLES.get(text, ()))))
+
+
+def _follows(shapes: Sequence[Sequence[str]], at: int, rest: Sequence[str]) -> bool:
+    """Whether the words from the place *at* are *rest*."""
+    if at + len(rest) > len(shapes) or rest[0] not in shapes[at]:
         return False
-    return all(
-        part in (trunks[at + n], texts[at + n]) or part in _ARTICLES.get(texts[at + n], ())
-        for n, part in enumerate(rest)
-    )
+    return all(part in shapes[at + n] for n, part in enumerate(rest))
 
 
 def tasks_of(operations: list[Operation], frame: Frame, lexicon: Lexicon) -> list[Fired]:
@@ -121,13 +124,15 @@ def tasks_of(operations: list[Operation], frame: Frame, lexicon: Lexicon) -> lis
     for one in operations[:24]:
         ways = lexicon.operations[one.number][1]
         for given, wanted, task, weight, needed in ways:
-            if needed and given not in frame.given:
+            if needed and given not in frame.given | frame.spoken:
                 continue
             fit = weight * _fit(given, wanted, frame)
             if one.lone and frame.is_empty:
                 fit *= _LONE
             if given != ways[0][0] and frame.given_sure < SURE_ROLE:
                 fit *= _NOT_GIVEN
+            elif given != ways[0][0] and len(frame.given) > 1:
+                fit *= _LESS_LIKELY
             weighed.append((one.evidence * fit, fit, task, one))
     best = max((worth for worth, *_ in weighed), default=0.0)
     made: dict[int, Fired] = {}
@@ -145,6 +150,8 @@ def _fit(given: str, wanted: str, frame: Frame) -> float:
     fit = 1.0
     if frame.given_sure >= SURE_ROLE and frame.given != _TEXT and given not in frame.given:
         fit *= _OTHER_GIVEN if given else _NOTHING_GIVEN
+    elif given and given == wanted and frame.wanted_sure >= SURE_ROLE:
+        fit *= _NOTHING_GIVEN  # nothing is there to work on
     elif frame.is_empty and frame.spoken and frame.spoken.isdisjoint({given, wanted}):
         fit *= _NOT_SPOKEN
     if wanted and frame.wanted_sure >= SURE_ROLE and wanted not in frame.wanted:
@@ -160,13 +167,13 @@ def singular(word: str) -> str:
 def outside_in(reading: Reading, lexicon: Lexicon) -> tuple[bool, bool]:
     """Return whether *reading* begins with a deed, and names a thing, foreign to all models."""
     texts = [word.text for word in reading.words]
-    trunks = [singular(text) for text in texts]
+    shapes = [_shapes(text, singular(text)) for text in texts]
     first = next((at for at, text in enumerate(texts) if text not in lexicon.grammar["polite"]), 0)
     verb = thing = False
-    for at, start in enumerate(trunks):
-        for key in {start, texts[at], *_ARTICLES.get(texts[at], ())}:
+    for at, forms in enumerate(shapes):
+        for key in forms:
             for rest, kind in lexicon.outside.get(key, ()):
-                if _follows(texts, trunks, at + 1, rest):
+                if not rest or _follows(shapes, at + 1, rest):
                     verb = verb or (kind == "verb" and at == first)
                     thing = thing or kind == "thing"
     return verb, thing

@@ -23,7 +23,7 @@ _TOO_COMMON = 0.35
 SURE_TASK = 0.75
 # What is left of a task of whose cards fewer than this share take what is given, or return what
 # is wanted.
-_SHARE, _NOT_TAKEN, _NOT_RETURNED = 0.2, 0.45, 0.5
+_SHARE, _NOT_TAKEN, _NOT_RETURNED, _NOTHING_THERE = 0.2, 0.45, 0.5, 0.75
 _STRONGEST, _BOTH = 1.15, 0.25
 _SURE_PHRASE, _TOLD, _TELLING, _BESIDE_SURE = 0.9, 0.9, 0.86, 0.92
 # Below this the media alone say what is mostly meant, this strongly.
@@ -159,6 +159,10 @@ def _media_fit(task: str, frame: Frame, tables: SearchTables) -> float:
     is_given = bool(given) and frame.given_sure >= SURE_ROLE and not task.startswith(_TAKES_ALL)
     if is_given and tables.share(task, "i", given) < _SHARE:
         fit *= _NOT_TAKEN
+    if not is_given and frame.wanted_sure >= SURE_ROLE and task.startswith(_WORKS_ON):
+        fit *= _NOTHING_THERE
+    if task in _FOLLOWS and frame.given_sure >= SURE_ROLE and "video" not in frame.spoken:
+        fit *= _NOTHING_THERE
     is_wanted = frame.wanted_sure >= SURE_ROLE and not task.startswith(_MAKES_ANY)
     if is_wanted and tables.share(task, "o", frame.wanted) < _SHARE:
         fit *= _RIVAL if "text" in frame.wanted else _NOT_RETURNED
@@ -179,6 +183,9 @@ def _usual(frame: Frame, understood: Understood, tables: SearchTables) -> list[F
 
 _TAKES_ALL = ("train", "llm", "stt", "dub", "prompter", "subtitles", "voice.clone", "avatar.st")
 _KINDS_OF_DEED = {"lora"}
+# Tasks that need something to work on, and those that need a film to follow as well.
+_WORKS_ON = ("i2i.", "v2v.", "motion", "livephoto")
+_FOLLOWS = ("motion", "livephoto")
 _MAKES_ANY = ("train", "prompter", "llm", "lottie")
 _USUAL = {
     ("", "image"): "t2i", ("text", "image"): "t2i", ("image", "image"): "i2i.edit",
@@ -187,7 +194,7 @@ _USUAL = {
     ("", "3d"): "t2m", ("text", "3d"): "t2m", ("image", "3d"): "i2m",
     ("audio", "text"): "stt", ("video", "text"): "videoqa", ("image", "text"): "caption",
     ("text", "audio"): "tts", ("audio", "video"): "a2v", ("video", "audio"): "v2a",
-    ("audio", "audio"): "a2a.transform",
+    ("audio", "audio"): "a2a.transform", ("video", "image"): "v2v.frames",
 }  # fmt: skip
 
 

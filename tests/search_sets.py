@@ -40,15 +40,33 @@ class Marks:
 def read_set(name: str, cards: Sequence[ModelCard]) -> list[Query]:
     """Return the queries of the set *name*; rules for ids are turned into grades of 3.
 
-    A rule is a glob over ids or ``category:NAME``; a leading ``-`` takes cards away again.
+    A rule is a glob over ids or ``category:NAME``; a leading ``-`` takes cards away again. A set
+    whose first line lists ``ids`` grades their places: ``{"3": "0-4 7"}``.
     """
     queries: list[Query] = []
+    ids: list[str] = []
     for line in (DATA / name).read_text(encoding="utf-8").splitlines():
         entry: dict[str, Any] = json.loads(line)
-        relevant: dict[str, int] | list[str] = entry["relevant"]
-        grades = _graded(relevant, cards) if isinstance(relevant, list) else relevant
+        if "ids" in entry:
+            ids = entry["ids"]
+            continue
+        if "places" in entry:
+            grades = _placed(entry["places"], ids)
+        else:
+            relevant: dict[str, int] | list[str] = entry["relevant"]
+            grades = _graded(relevant, cards) if isinstance(relevant, list) else relevant
         queries.append(Query(entry["query"], entry["kind"], grades))
     return queries
+
+
+def _placed(places: Mapping[str, str], ids: Sequence[str]) -> dict[str, int]:
+    grades: dict[str, int] = {}
+    for grade, ranges in places.items():
+        for one in ranges.split():
+            first, _, last = one.partition("-")
+            for place in range(int(first), int(last or first) + 1):
+                grades[ids[place]] = int(grade)
+    return grades
 
 
 def _graded(rules: Sequence[str], cards: Sequence[ModelCard]) -> dict[str, int]:
