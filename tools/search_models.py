@@ -169,13 +169,24 @@ def _fitted(hits: tuple[Hit, ...], bytes_of_eight: int) -> list[ModelHit]:
                 category=hit.category,
                 summary=_cut(f"{hit.step}: {hit.summary}" if hit.step else hit.summary, words),
                 price=_cut(hit.price, 45),
-                why=_cut(hit.why, 60),
+                why=_reasons(hit.why, 60),
             )
             for hit in hits
         ]
         if len(json.dumps([model.model_dump(exclude_defaults=True) for model in models])) <= most:
             break
     return models
+
+
+def _reasons(why: str, most: int) -> str:
+    """Return the first of the reasons in *why*, as many as fit whole into *most* characters."""
+    first, *others = why.split("; ")
+    told = _cut(first, most)
+    for reason in others:
+        if len(told) + len(reason) + 2 > most:
+            break
+        told += f"; {reason}"
+    return told
 
 
 def _cut(text: str, most: int) -> str:
