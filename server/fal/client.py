@@ -1,6 +1,5 @@
 """`FalClient`: what fal can be asked, as the rest of the house asks it."""
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -336,8 +335,8 @@ async def _states(data: AsyncGenerator[str], subject: str) -> AsyncGenerator[Sta
     async with aclosing(data):
         async for text in data:
             try:
-                state = wire.status(json.loads(text))
-            except (ValueError, RecursionError):
+                state = wire.status(wire.read_json(text))
+            except ValueError:
                 continue  # a fragment says nothing; the next event or the stream's end does
             yield state
             if state.state == "completed":

@@ -1,6 +1,5 @@
 """Direct calls: run a model and wait for its output, or read its output while it comes."""
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, cast
@@ -176,6 +175,6 @@ def _unusable(words: str) -> PlatformError:
 
 def _document(text: str, number: int, subject: str) -> Any:  # noqa: ANN401  # the JSON border
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return wire.read_json(text)
+    except ValueError:
         raise UnreadableAnswerError(f"event {number} of the stream is not JSON") from None

@@ -1,8 +1,9 @@
 """What fal's platform API answers, as records: new fields are passed over, missing ones named."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Annotated, Any, TypeVar, cast
 
 from pydantic import (
@@ -16,7 +17,9 @@ from pydantic import (
     model_validator,
 )
 
-from server.fal.wire import UnreadableAnswerError
+from server.fal.wire import UnreadableAnswerError, amount, in_utc
+
+MOST_WORDS = 1000  # of one list of names or tags; fal allows ten tags (documented)
 
 
 class Record(BaseModel):
@@ -29,6 +32,7 @@ class Record(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="ignore",
+        allow_inf_nan=False,
         protected_namespaces=(),
         defer_build=True,  # most are never asked for, and each takes a millisecond
     )
@@ -64,21 +68,30 @@ def read_record(kind: type[R], raw: Any, path: str = "") -> R:  # noqa: ANN401  
     raise UnreadableAnswerError(f"the answer holds no readable {where or 'object'}")
 
 
-def _in_utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _moment(raw: Any) -> datetime | None:  # noqa: ANN401  # the JSON border
     """Return an instant that is only shown; None where it cannot be read."""
     try:
-        return _in_utc(datetime.fromisoformat(raw)) if isinstance(raw, str) else None
+        return in_utc(datetime.fromisoformat(raw)) if isinstance(raw, str) else None
     except ValueError:
         return None
 
 
-Instant = Annotated[datetime, AfterValidator(_in_utc)]  # needed: UTC where no zone is given
+Instant = Annotated[datetime, AfterValidator(in_utc)]  # needed: UTC where no zone is given
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]  # shown only
-Strings = tuple[str, ...]
+Amount = Annotated[Decimal, AfterValidator(amount)]
+
+
+def _first(raw: Any) -> Any:  # noqa: ANN401  # the JSON border
+    """Return *raw* without what comes after its first thousand entries."""
+    if isinstance(raw, list):
+        return cast("list[Any]", raw)[:MOST_WORDS]
+    if isinstance(raw, dict):
+        return dict(islice(cast("dict[str, Any]", raw).items(), MOST_WORDS))
+    return raw
+
+
+Strings = Annotated[tuple[str, ...], BeforeValidator(_first)]
+Tags = Annotated[Mapping[str, str], BeforeValidator(_first)]
 
 
 class Failure(Record):
@@ -149,7 +162,7 @@ class UnitPrice(Record):
     """The caller's own price of one unit; *unit* is free text such as ``megapixels``."""
 
     endpoint_id: str
-    unit_price: Decimal
+    unit_price: Amount
     unit: str
     currency: str = "USD"
 
@@ -158,7 +171,7 @@ class CostEstimate(Record):
     """What a number of calls or units would cost in all."""
 
     estimate_type: str
-    total_cost: Decimal
+    total_cost: Amount
     currency: str = "USD"
 
 
@@ -178,13 +191,13 @@ class UsageRow(Record):
 
     endpoint_id: str = Field("", validation_alias=AliasChoices("endpoint_id", "app"))
     unit: str
-    quantity: Decimal
-    unit_price: Decimal
-    cost: Decimal
-    cost_subtotal: Decimal | None = None
-    cost_discount: Decimal = Decimal(0)
-    cost_total: Decimal | None = None
-    percent_discount: Decimal | None = None
+    quantity: Amount
+    unit_price: Amount
+    cost: Amount
+    cost_subtotal: Amount | None = None
+    cost_discount: Amount = Decimal(0)
+    cost_total: Amount | None = None
+    percent_discount: Amount | None = None
     currency: str = "USD"
     auth_method: str = ""
     auth_method_structured: Auth | None = None
@@ -210,7 +223,9 @@ class MetricsRow(Record):
         numbers = {
             name: value
             for name, value in entries.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
+            if isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and 0 <= value < 1e15  # never true of NaN
         }
         return {**entries, "values": numbers}
 
@@ -235,17 +250,17 @@ class BillingEvent(Record):
     request_id: str
     endpoint_id: str
     timestamp: Instant
-    cost_total: Decimal
-    cost_subtotal: Decimal | None = None
-    cost_discount: Decimal = Decimal(0)
+    cost_total: Amount
+    cost_subtotal: Amount | None = None
+    cost_discount: Amount = Decimal(0)
     cost_estimate_nano_usd: int | None = None
-    output_units: Decimal | None = None
-    unit_price: Decimal | None = None
-    percent_discount: Decimal | None = None
+    output_units: Amount | None = None
+    unit_price: Amount | None = None
+    percent_discount: Amount | None = None
     auth_method: str = ""
     auth_method_structured: Auth | None = None
     username: str = ""
-    tags: Mapping[str, str] = Field(default_factory=dict[str, str])
+    tags: Tags = Field(default_factory=dict[str, str])
 
 
 class RequestRecord(Record):
@@ -265,7 +280,7 @@ class RequestRecord(Record):
     json_output: Any = None
     similarity: float | None = None
     runner_id: str = ""
-    billable_units: Decimal | None = None
+    billable_units: Amount | None = None
 
 
 class DeletedFile(Record):
@@ -278,7 +293,7 @@ class DeletedFile(Record):
 class Credits(Record):
     """What is left on an account."""
 
-    current_balance: Decimal
+    current_balance: Amount
     currency: str = "USD"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any, Literal, TypeGuard
 
 # Ids appear in addresses; fal's are UUIDs (documented), anything else of safe letters is accepted.
@@ -24,6 +25,10 @@ _WORDS: Mapping[str, Literal["queued", "running", "completed"]] = {
     "CANCELED": "completed",
 }
 _LONGEST_TEXT = 600
+# More than any honest answer holds; a hostile one must not fill memory, journal or screen.
+MOST_LINES = 1000  # of a log: the last ones
+_MOST_FACTS = 32
+_MOST_NUMBER = 10**15
 
 
 class UnreadableAnswerError(ValueError):
@@ -56,11 +61,12 @@ class Answer:
     @property
     def billable_units(self) -> Decimal | None:
         """What the request is billed for, in units of the model's price, where it is said."""
+        given = self.headers.get("x-fal-billable-units", "")
         try:
-            units = Decimal(self.headers.get("x-fal-billable-units", ""))
-        except InvalidOperation:
+            units = amount(Decimal(given[:80]))
+        except (InvalidOperation, ValueError):
             return None
-        return units if units.is_finite() and units >= 0 else None
+        return units if units >= 0 else None
 
     def json(self) -> Any:  # noqa: ANN401  # the JSON border
         """Return the body as JSON.
@@ -71,8 +77,8 @@ class Answer:
         if self.flaw:
             raise UnreadableAnswerError(f"the answer {self.flaw}")
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
+            return read_json(self.body)
+        except ValueError:
             raise UnreadableAnswerError("the answer is not JSON") from None
 
 
@@ -184,6 +190,42 @@ def plain(given: object, limit: int = _LONGEST_TEXT) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
+def read_json(text: str | bytes) -> Any:  # noqa: ANN401  # the JSON border
+    """Return *text* as JSON; NaN and the infinite, which JSON does not have, become null.
+
+    Python's servers write them, and no other reader of ours takes them.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def amount(given: Decimal) -> Decimal:
+    """Return *given* if people and sums can bear it: 10^15 at most, below 10^-18 nothing.
+
+    ``1E+999999`` is a short text, and a megabyte as soon as somebody writes it out.
+
+    Raises:
+        ValueError: it is no number, too great, or has too many digits.
+    """
+    if not given.is_finite():
+        raise ValueError("not a number")
+    if not given or given.adjusted() < -18:
+        return Decimal(0)
+    if given.adjusted() > 15 or len(given.as_tuple().digits) > 60:
+        raise ValueError("too great a number")
+    return given
+
+
 def encoded(raw: Mapping[str, Any]) -> bytes:
     """Return *raw* as JSON in as few bytes as it takes.
 
@@ -231,7 +273,7 @@ def status(raw: Any) -> Status:  # noqa: ANN401
         state=state,
         queue_position=_whole(entry.get("queue_position")),
         logs=_logs(entry.get("logs")),
-        inference_seconds=float(seconds) if _is_number(seconds) else None,
+        inference_seconds=float(seconds) if _is_number(seconds) and seconds >= 0 else None,
         error=plain(entry.get("error")) if over else "",
         error_type=error_type,
     )
@@ -353,7 +395,7 @@ def _complaint(detail: list[Any], kind: str) -> Fault:
         type=plain(first.get("type"), 80) or kind,
         message=plain(first.get("msg")),
         field=_path(loc) if _is_list(loc) else "",
-        facts=facts if _is_map(facts) else {},
+        facts=dict(islice(facts.items(), _MOST_FACTS)) if _is_map(facts) else {},
         more=len(detail) - 1,
         typed=True,
     )
@@ -361,15 +403,15 @@ def _complaint(detail: list[Any], kind: str) -> Fault:
 
 def _path(loc: list[Any]) -> str:
     """Return ``["body", "loras", 0, "scale"]`` as ``loras[0].scale``."""
-    parts = loc[1:] if loc and loc[0] == "body" else loc
+    parts = (loc[1:] if loc and loc[0] == "body" else loc)[:_MOST_FACTS]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     return plain(path.lstrip("."), 120)
 
 
 def _logs(raw: Any) -> tuple[LogLine, ...]:  # noqa: ANN401
-    """Return log lines; the list may be null or absent, an entry may be bare text."""
+    """Return the last log lines; the list may be null or absent, an entry may be bare text."""
     lines: list[LogLine] = []
-    for entry in raw if _is_list(raw) else ():
+    for entry in raw[-MOST_LINES:] if _is_list(raw) else ():
         if _is_map(entry):
             stamp, level = plain(entry.get("timestamp"), 40), plain(entry.get("level"), 20)
             lines.append(LogLine(stamp, level, plain(entry.get("message"), 2000)))
@@ -380,10 +422,20 @@ def _logs(raw: Any) -> tuple[LogLine, ...]:  # noqa: ANN401
 
 def _instant(entry: dict[str, Any], name: str) -> datetime:
     try:
-        instant = datetime.fromisoformat(str(entry.get(name)))
+        return in_utc(datetime.fromisoformat(str(entry.get(name))[:80]))
     except ValueError:
         raise UnreadableAnswerError(f"the answer holds no {name}") from None
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return *moment* with a zone, UTC where none is given.
+
+    Raises:
+        ValueError: it is so far away that reckoning with it fails.
+    """
+    if not 1900 <= moment.year <= 9000:
+        raise ValueError("not an instant of this age")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _is_map(raw: Any) -> TypeGuard[dict[str, Any]]:  # noqa: ANN401
@@ -395,7 +447,9 @@ def _is_list(raw: Any) -> TypeGuard[list[Any]]:  # noqa: ANN401
 
 
 def _is_number(raw: Any) -> TypeGuard[int | float]:  # noqa: ANN401
-    return isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw)
+    """Say whether *raw* is a number of sane size; compared, since an endless integer overflows."""
+    is_number = isinstance(raw, int | float) and not isinstance(raw, bool)
+    return is_number and -_MOST_NUMBER <= raw <= _MOST_NUMBER  # never true of NaN
 
 
 def _whole(raw: Any) -> int | None:  # noqa: ANN401
