@@ -51,6 +51,12 @@ def _part() -> re.Pattern[str]:
 
 
 @cache
+def _object() -> re.Pattern[str]:
+    """Return what parts two or more deeds on one thing: "restore it, colour it and print it"."""
+    return re.compile(r"(?:,\s*(?:and\s+)?|\s+and\s+)(?=\w+ (?:it|them|him|her)\b)")
+
+
+@cache
 def _it() -> re.Pattern[str]:
     """Return what stands for the thing that the step before has made."""
     return re.compile(r"\s(?:it|them|daraus|damit|这个|它|それ)\s|\s(?:that|this)(?=\s*$)|它|それ")
@@ -227,7 +233,8 @@ def _steps(text: str) -> list[str]:
     parts = [part.strip(" ,;.") for part in _then().split(text)]
     parts = [part for part in parts if part]
     if len(parts) < 2:
-        return [text]
+        parts = [part.strip(" ,;.") for part in _object().split(text)]
+        return parts[:_MOST_STEPS] if len(parts) > 2 else [text]
     finer = [piece for part in parts for piece in _part().split(part) if piece.strip()]
     return finer[:_MOST_STEPS]
 

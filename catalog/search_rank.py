@@ -220,6 +220,8 @@ def _without_goals(understood: Understood, tables: SearchTables) -> Wishes | Non
         wishes.seconds = 0.0
     if goals & _SOUND_IS_GOAL:
         wishes.features = [f for f in wishes.features if f not in ("sound", "silent")]
+    if goals & _MASK_IS_GOAL:
+        wishes.features = [f for f in wishes.features if f != "mask"]
     return wishes if wishes else None
 
 
@@ -245,6 +247,7 @@ _SIZE_IS_GOAL = {
     "v2v.interpolate",
 }
 _LENGTH_IS_GOAL = {"v2v.trim", "voice.clone", "stt", "v2v.retake", "v2v.extend", "v2v.frames"}
+_MASK_IS_GOAL = {"segment", "v.segment"}
 _SOUND_IS_GOAL = {
     "v2a",
     "v2a.music",

@@ -18,6 +18,9 @@ _LEAST_TASK, _LEAST_KIN = 0.45, 0.3
 _INSIDE, _RIVAL, _DAMPED = 0.55, 0.7, 0.4
 _DAMPS_FROM = 0.7
 _MOST_TERMS = 14
+# A medium is in the names of many cards, and says nothing beside a sure task.
+_NAMES_MEDIUM = 0.2
+_MEDIA_WORDS = frozenset({"text", "image", "video", "audio", "sound", "music", "voice", "model"})
 # Words rarer than this many cards' worth of bits count; commoner ones say nothing.
 _TOO_COMMON = 0.35
 SURE_TASK = 0.75
@@ -96,7 +99,9 @@ def understand(query: str, lexicon: Lexicon, tables: SearchTables) -> Understood
         understood.direction = Direction(media=direction.media)
     weak = not understood.tasks or understood.tasks[0].strength < _WEAK
     if weak and not named.is_sure:
-        understood.tasks += _usual(frame, understood, tables)
+        known = {one.task for one in understood.tasks}
+        usual = _usual(frame, understood, tables)
+        understood.tasks += [one for one in usual if one.task not in known]
     understood.outside = outside_in(reading, lexicon)
     understood.is_told = any(
         one.evidence >= _TOLD and not (one.lone and frame.is_empty) for one in operations[:1]
@@ -259,6 +264,8 @@ def _terms(
             weight = MENDED if word.given else 1.0
             if sure:
                 weight *= _ORDINARY if word.text in lexicon.common else _BESIDE_TASK
+                if word.text in lexicon.media or word.text in _MEDIA_WORDS:
+                    weight *= _NAMES_MEDIUM
             if part in names:
                 weight = 0.8  # the name is weighed by itself
             if part.isdigit():
