@@ -61,6 +61,8 @@ class Tongues:
         if other := _NEAREST_KIN.get(tongue):
             tables.append(self._table(other))
         glosses = [gloss for gloss in self._glosses(_with_commas(text), tables) if gloss != "-"]
+        if "aloud" in glosses:  # to read a text is otherwise to find what is written in a picture
+            glosses = ["read out" if gloss == "read" else gloss for gloss in glosses]
         return " ".join(_verb_first(_in_order(glosses)))
 
     def _is_english(self, words: Sequence[str]) -> bool:
