@@ -51,7 +51,7 @@ def frame_of(reading: Reading, direction: Direction, lexicon: Lexicon) -> Frame:
     """Return what *reading* says is given and wanted, in which *direction* has the last word."""
     sentence = _Sentence([word.text for word in reading.words], lexicon.grammar)
     texts = sentence.texts
-    nouns = [(at, kinds) for at in range(len(texts)) if (kinds := _kinds(reading, at, lexicon))]
+    nouns = _nouns(reading, lexicon)
     roles: list[_Role] = []
     for n, (at, kinds) in enumerate(nouns):
         following = nouns[n + 1][0] if n + 1 < len(nouns) else at
@@ -89,16 +89,21 @@ def _strongest(roles: Iterable[_Role]) -> _Role | None:
     return best
 
 
-def _kinds(reading: Reading, at: int, lexicon: Lexicon) -> frozenset[str]:
-    """Return the kinds of media that the word at the place *at* may name."""
-    word = reading.words[at]
-    if found := lexicon.media.get(word.text) or lexicon.media.get(word.text.removesuffix("s")):
-        return found
+def _nouns(reading: Reading, lexicon: Lexicon) -> list[tuple[int, frozenset[str]]]:
+    """Return the places of words that may name media, and the kinds that each may name."""
+    sensed: dict[int, str] = {}
     for sense, medium in MEDIA_SENSES.items():
         for start, end in reading.senses.get(lexicon.number.get(sense, -1), ()):
-            if start == word.unit and end - start == 1:
-                return frozenset({medium})
-    return frozenset()
+            if end - start == 1:
+                sensed.setdefault(start, medium)
+    found: list[tuple[int, frozenset[str]]] = []
+    for at, word in enumerate(reading.words):
+        kinds = lexicon.media.get(word.text) or lexicon.media.get(word.text.removesuffix("s"))
+        if kinds is None and word.unit in sensed:
+            kinds = frozenset({sensed[word.unit]})
+        if kinds:
+            found.append((at, kinds))
+    return found
 
 
 class _Sentence:

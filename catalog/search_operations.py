@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from catalog.search_frame import SURE_ROLE, Frame
@@ -56,9 +57,13 @@ class _Found:
         if worth < 0:
             places[-1] = worth
             return
-        if max(places.get(unit, 0.0) for unit in units) >= worth:
+        if len(units) == 1:
+            if places.get(units[0], 0.0) >= worth:
+                return
+        elif max([places.get(unit, 0.0) for unit in units]) >= worth:
             return
-        places.update(dict.fromkeys(units, 0.0))
+        else:
+            places.update(dict.fromkeys(units, 0.0))
         places[units[0]] = worth
         self.units.setdefault(number, set()).update(units)
 
@@ -106,6 +111,7 @@ def _evidence(worths: Iterable[float]) -> float:
     return telling + min(hints, _MOST_HINTS) if telling > 0 else 0.0
 
 
+@lru_cache(maxsize=4096)
 def _shapes(text: str, trunk: str) -> tuple[str, ...]:
     """Return the forms in which a word may stand in a cue, each once, in a fixed order."""
     return tuple(dict.fromkeys((trunk, text, f"={text}", *_ARTICLES.get(text, ()))))

@@ -166,6 +166,8 @@ def _media_fit(task: str, frame: Frame, tables: SearchTables) -> float:
         fit *= _NOT_TAKEN
     if not is_given and frame.wanted_sure >= SURE_ROLE and task.startswith(_WORKS_ON):
         fit *= _NOTHING_THERE
+    if task.startswith(_FOR_ITSELF) and "video" in frame.spoken:
+        fit *= _NOTHING_THERE
     if task in _FOLLOWS and frame.given_sure >= SURE_ROLE and "video" not in frame.spoken:
         fit *= _NOTHING_THERE
     is_wanted = frame.wanted_sure >= SURE_ROLE and not task.startswith(_MAKES_ANY)
@@ -190,6 +192,7 @@ _TAKES_ALL = ("train", "llm", "stt", "dub", "prompter", "subtitles", "voice.clon
 _KINDS_OF_DEED = {"lora"}
 # Tasks that need something to work on, and those that need a film to follow as well.
 _WORKS_ON = ("i2i.", "v2v.", "motion", "livephoto")
+_FOR_ITSELF = ("music", "sfx")  # beside a film its own sound is meant
 _FOLLOWS = ("motion", "livephoto")
 _MAKES_ANY = ("train", "prompter", "llm", "lottie")
 _USUAL = {
