@@ -67,7 +67,10 @@ class Tongues:
 
     def _is_english(self, words: Sequence[str]) -> bool:
         common = self._lexicon.common
-        known = sum(word in common or word in _ENGLISH or _has_digit(word) for word in words)
+        known = sum(
+            word in common or word in _ENGLISH or _has_digit(word) or self._is_name(word)
+            for word in words
+        )
         return known >= _ENGLISH_SHARE * len(words)
 
     def _is_name(self, word: str) -> bool:
@@ -91,6 +94,8 @@ class Tongues:
         marks, begins = self._head["marks"], self._head["begins"]
         scores = [0] * (len(self._names) + 1)
         for word in words:
+            if _has_digit(word):
+                continue
             bits = marks.get(word, 0)
             if word in self._lexicon.common or word in _ENGLISH or self._is_name(word):
                 bits |= 1
@@ -102,7 +107,7 @@ class Tongues:
             for at in range(len(scores)):
                 scores[at] += bits >> at & 1
         best = max(range(1, len(scores)), key=lambda at: (scores[at], -at))
-        told = scores[best] > scores[0] and (scores[best] > 1 or len(words) < 3)
+        told = scores[best] > scores[0] and scores[best] >= min(2, len(words))
         return self._names[best - 1] if told else ""
 
     def _table(self, tongue: str) -> "_Tongue":
