@@ -50,7 +50,6 @@ class _Role(NamedTuple):
 def frame_of(reading: Reading, direction: Direction, lexicon: Lexicon) -> Frame:
     """Return what *reading* says is given and wanted, in which *direction* has the last word."""
     sentence = _Sentence([word.text for word in reading.words], lexicon.grammar)
-    texts = sentence.texts
     nouns = _nouns(reading, lexicon)
     roles: list[_Role] = []
     for n, (at, kinds) in enumerate(nouns):
