@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 import httpx
 
+from server.fal.bodies import unpacked
 from server.fal.origins import CDN_NAMES, is_under, shown
 from server.fal.outside import Resolve, UnresolvedError, check_address, parsed
 from server.fal.problems import (
@@ -34,6 +35,7 @@ from tools.errors import MediaError
 MOST_REDIRECTS = 5
 MOST_TRIES = 20  # of one file, however far each got
 WORTH = 256 * 1024  # bytes after which a broken try counts as one that got somewhere
+SLOW_SECONDS, SLOWEST = 120.0, 1024  # over so long a time, fewer bytes a second end a try
 _CHUNK = 1024 * 1024
 _DATA = re.compile(r"data:(?P<type>[^;,]*)(?P<rest>(?:;[^;,]*)*),", re.IGNORECASE)
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
@@ -49,6 +51,27 @@ class _BrokenError(Exception):
         super().__init__(str(failure))
         self.failure = failure
         self.pause = pause
+
+
+class _Pace:
+    """How fast a body comes: a byte now and then never trips a bound on single reads."""
+
+    def __init__(self) -> None:
+        self._since = anyio.current_time()
+        self._bytes = 0
+
+    def see(self, length: int) -> None:
+        """Count *length* more bytes.
+
+        Raises:
+            httpx.ReadTimeout: it is too slow to come home in a lifetime.
+        """
+        self._bytes += length
+        waited = anyio.current_time() - self._since
+        if waited > SLOW_SECONDS:
+            if self._bytes < SLOWEST * waited:
+                raise httpx.ReadTimeout("too slow")
+            self._since, self._bytes = anyio.current_time(), 0
 
 
 class _Copy:
@@ -172,9 +195,12 @@ class Downloads:
         if copy.total is not None:
             copy.check(copy.total)
         waiting = bytearray()
+        pace = _Pace()
         try:
-            async for chunk in response.aiter_bytes():
+            packing = response.headers.get("content-encoding", "")
+            async for chunk in unpacked(response.aiter_raw(), packing):
                 waiting += chunk
+                pace.see(len(chunk))
                 copy.check(copy.length + len(waiting))
                 if len(waiting) >= _CHUNK:
                     await self._off(copy.add, bytes(waiting))

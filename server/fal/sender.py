@@ -1,14 +1,17 @@
 """Send requests with the key: to the configured fal origins, past no redirect, and nowhere else."""
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import anyio
 import httpx
 from httpx_sse import EventSource
 from pydantic import SecretStr
 
+from server.fal.bodies import PACKED, Bounded, TooLongError
 from server.fal.origins import CDN_NAMES, backup_of, is_under, shown, socket_url
 from server.fal.problems import (
     ConcurrencyError,
@@ -34,7 +37,12 @@ from server.settings import Hosts
 PLAIN_TIMEOUT = httpx.Timeout(60, connect=10, pool=10)
 STREAM_TIMEOUT = httpx.Timeout(90, connect=10, pool=10)
 WORK_TIMEOUT = httpx.Timeout(60, read=None, connect=10, pool=10)  # a direct run may take an hour
-MOST_BYTES = 64 * 1024 * 1024  # of one JSON answer
+MOST_BYTES = 64 * 1024 * 1024  # of one JSON answer, or one event of a stream
+# Seconds until an answer has begun, and again until it is whole, for those who send a byte now and
+# then. A request that carries much may take longer, at the slowest pace that is still one. A direct
+# run has no bound until its answer begins: only the caller knows how long a model may work.
+ANSWER_SECONDS = 120.0
+SLOWEST = 32 * 1024  # bytes a second
 
 # The request provably never left: no connection was made, or none was free.
 _NEVER_SENT = (
@@ -265,6 +273,15 @@ class Sender:
         return tuple(text for text in secrets if len(text) >= 8)
 
     async def _dispatch(self, request: httpx.Request) -> httpx.Response | Trouble:
+        seconds = math.inf
+        if request.extensions["timeout"]["read"] is not None:
+            seconds = ANSWER_SECONDS + int(request.headers.get("content-length", "0")) / SLOWEST
+        with anyio.move_on_after(seconds):
+            return await self._tried(request)
+        return Trouble("no answer in time", sent=True)
+
+    async def _tried(self, request: httpx.Request) -> httpx.Response | Trouble:
+        """Send *request*, under the second name of its host if the first cannot be connected to."""
         try:
             return await self._http.send(request, stream=True, follow_redirects=False)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -280,7 +297,7 @@ class Sender:
 
     def _request(self, ask: Ask, timeout: httpx.Timeout) -> httpx.Request:
         """Return *ask* with its credential, after looking where it goes."""
-        headers = {"Accept": "application/json", **ask.headers}
+        headers = {"Accept": "application/json", "Accept-Encoding": PACKED, **ask.headers}
         if not ask.keyless:
             headers["Authorization"] = self.authorization(ask.url, ask.subject, ask.bearer)
         content = ask.content() if callable(ask.content) else ask.content
@@ -297,15 +314,17 @@ class Sender:
         """Read *response* to its end, to the cap, or to where it breaks, and close it."""
         secrets = self.secrets(ask.bearer)
         body = bytearray()
-        flaw = ""
+        flaw = "broke off"
+        response.stream = Bounded(response, MOST_BYTES)
         try:
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MOST_BYTES:
-                    flaw = "is too long"
-                    break
+            with anyio.move_on_after(ANSWER_SECONDS):
+                async for chunk in response.aiter_raw():
+                    body += chunk
+                flaw = ""
+        except TooLongError:
+            flaw = "is too long"
         except httpx.HTTPError:
-            flaw = "broke off"
+            pass
         finally:
             await response.aclose()
         headers = {name: scrubbed(value, secrets) for name, value in response.headers.items()}
@@ -316,7 +335,7 @@ class Stream:
     """The events of an answer that comes bit by bit, free of credentials."""
 
     def __init__(self, response: httpx.Response, secrets: tuple[str, ...], subject: str) -> None:
-        response.stream = _Capped(response.stream)
+        response.stream = self._body = Bounded(response, MOST_BYTES)
         self._events = EventSource(response)
         self._secrets = secrets
         self._subject = subject
@@ -342,32 +361,13 @@ class Stream:
         try:
             async with aclosing(events):
                 async for event in events:
+                    self._body.begin_anew()
                     if event.data:
                         yield event.event, scrubbed(event.data, self._secrets)
         except httpx.HTTPError as error:
             broken = _trouble(error)
         if broken:
             raise NetworkError(f"{self._subject}: {broken.words}", charged=None)
-
-
-class _Capped(httpx.AsyncByteStream):
-    """A body that breaks when it grows beyond the cap."""
-
-    def __init__(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> None:
-        if not isinstance(stream, httpx.AsyncByteStream):
-            raise TypeError("an asynchronous client has asynchronous bodies")
-        self._stream = stream
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        length = 0
-        async for chunk in self._stream:
-            length += len(chunk)
-            if length > MOST_BYTES:
-                raise httpx.ReadError("the answer is too long")
-            yield chunk
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
 
 
 def redirected(answer: Answer, subject: str) -> PlatformError:

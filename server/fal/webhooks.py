@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from catalog.errors import ActionableError
 from server.fal import wire
+from server.fal.bodies import PACKED, unpacked
 from server.fal.problems import FalError, NetworkError, PlatformError, problem
 from server.fal.retry import RetryPolicy
 from server.fal.wire import Answer
@@ -150,14 +151,15 @@ class Webhooks:
                 return
 
     async def _read(self) -> bytes:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "Accept-Encoding": PACKED}
         body = bytearray()
         async with self._http.stream(
             "GET", self._url, headers=headers, follow_redirects=False, timeout=_TIMEOUT
         ) as response:
             if response.status_code != 200:
                 raise wire.UnreadableAnswerError(f"HTTP {response.status_code}")
-            async for chunk in response.aiter_bytes():
+            packing = response.headers.get("content-encoding", "")
+            async for chunk in unpacked(response.aiter_raw(), packing):
                 body += chunk
                 if len(body) > MOST_KEY_BYTES:
                     raise wire.UnreadableAnswerError("the list of keys is too long")
