@@ -180,3 +180,46 @@ async def test_a_file_that_comes_a_byte_now_and_then_is_given_up(
     async with socket_of(deed) as server, client_at(server.base, Clock()) as client:
         with anyio.fail_after(5), pytest.raises(NetworkError, match="broke"):
             await client.download(f"{server.base}/cdn/a.png", tmp_path / "a.png")
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+GOOD = json.dumps({"request_id": WORK, "status": "COMPLETED"}).encode()
+SPOILT = [
+    pytest.param(says(http_answer(GOOD, length=len(GOOD) + 40)), id="fewer bytes than claimed"),
+    pytest.param(says(http_answer(GOOD, length=len(GOOD) - 4)), id="more bytes than claimed"),
+    pytest.param(says(CHUNKED + b"9\r\n{"), id="a chunk that breaks off"),
+    pytest.param(says(CHUNKED + b"1\r\n{\r\n"), id="chunks without an end"),
+    pytest.param(says(http_answer(b"<html>nginx</html>")), id="a page"),
+    pytest.param(says(http_answer(b"")), id="nothing"),
+    pytest.param(
+        says(http_answer(packed(GOOD)[:-9], more="Content-Encoding: gzip\r\n")), id="half packed"
+    ),
+]
+
+
+@pytest.mark.parametrize("deed", SPOILT)
+async def test_a_paid_request_whose_answer_came_spoilt_is_lost_and_never_sent_again(
+    deed: Deed,
+) -> None:
+    for paid in ("submit", "run"):
+        clock = Clock()
+        async with socket_of(deed) as server, client_at(server.base, clock) as client:
+            with pytest.raises(LostAnswerError) as lost:
+                await (client.submit if paid == "submit" else client.run)(MODEL, {})
+
+        assert (len(server.requests), clock.pauses) == (1, [])
+        assert lost.value.charged is None
+        assert not lost.value.retry_helps
+
+
+@pytest.mark.parametrize("deed", SPOILT)
+async def test_a_read_whose_answer_came_spoilt_is_sent_again(deed: Deed) -> None:
+    whole = says(http_answer(GOOD))
+
+    async with socket_of(deed, whole) as server, client_at(server.base) as client:
+        assert (await client.status(MODEL, WORK)).state == "completed"
+    assert len(server.requests) == 2
+
+    async with socket_of(deed, deed, whole) as server, client_at(server.base) as client:
+        assert (await client.result(MODEL, WORK)).output["request_id"] == WORK
+    assert len(server.requests) == 3
