@@ -47,6 +47,7 @@ from tools.job_view import job_answer
 from tools.ports import BackendName, Call, Rooms
 from tools.tool import AnyTool
 from tools.whole_view import whole_answer
+from tools.wording import one_line
 
 # The first words told to a host, each line when its tool is offered.
 PURPOSE = "falkit finds, prices and runs fal.ai models and brings the files home."
@@ -85,6 +86,7 @@ BACKENDS = {
 
 
 LONGEST_WAIT = 45.0  # seconds (promise 10)
+PROGRESS_SHOWN = 200  # characters
 # The lists change with the version only, and hold nothing of anybody; milliseconds.
 HOUR = 3600 * 1000
 CACHED: dict[CacheableMethod, CacheHint] = {
@@ -346,7 +348,7 @@ def call_of(rooms: Rooms, ctx: Context[Any, Any]) -> Call:
     """Return what a tool is given of the call that *ctx* stands for."""
 
     async def progress(fraction: float, words: str) -> None:
-        await ctx.report_progress(fraction, 1.0, words)
+        await ctx.report_progress(fraction, 1.0, one_line(words, PROGRESS_SHOWN))
 
     return Call(rooms, progress, asked_by=_client_name(ctx))
 

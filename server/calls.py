@@ -5,7 +5,7 @@ import difflib
 import logging
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from tools.errors import BackendError
 from tools.job_view import CHARGED
 from tools.ports import Call
 from tools.tool import Answer, AnyTool, Arguments
+from tools.wording import readable
 
 log = logging.getLogger("falkit.calls")
 
@@ -60,8 +61,11 @@ async def answer(tool: AnyTool, arguments: Arguments, call: Call) -> CallToolRes
 
 
 def shown(told: Answer) -> CallToolResult:
-    """Return *told* as content and structured content, each enough alone."""
-    content: list[ContentBlock] = [TextContent(type="text", text=_cut(told.text))]
+    """Return *told* as content and structured content, each enough alone.
+
+    Whatever a model, a file or a platform wrote leaves here without what cannot be seen.
+    """
+    content: list[ContentBlock] = [TextContent(type="text", text=_cut(readable(told.text)))]
     content += [
         ImageContent(
             type="image",
@@ -71,7 +75,7 @@ def shown(told: Answer) -> CallToolResult:
         for picture in told.pictures
     ]
     structured = (
-        told.result.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        _readable(told.result.model_dump(mode="json", exclude_defaults=True, exclude_none=True))
         if told.result is not None
         else None
     )
@@ -90,7 +94,18 @@ def fault(name: str, problem: Exception) -> CallToolResult:
 
 def failure(words: str) -> CallToolResult:
     """Return *words* as a tool's error."""
-    return CallToolResult(content=[TextContent(type="text", text=_cut(words))], is_error=True)
+    return CallToolResult(
+        content=[TextContent(type="text", text=_cut(readable(words)))], is_error=True
+    )
+
+
+def _readable(node: Any) -> Any:  # noqa: ANN401  # any JSON
+    if isinstance(node, str):
+        return readable(node)
+    if isinstance(node, dict):
+        entries = cast("dict[str, Any]", node)
+        return {readable(name): _readable(value) for name, value in entries.items()}
+    return [_readable(each) for each in cast("list[Any]", node)] if isinstance(node, list) else node
 
 
 def _cut(text: str) -> str:

@@ -17,6 +17,7 @@ from tools.job_view import JobView
 from tools.ports import Call, JobQuery, Rooms
 from tools.tool import Result
 from tools.whole_view import whole_answer
+from tools.wording import readable
 
 SCHEME = "falkit://"
 JSON, MARKDOWN = "application/json", "text/markdown"
@@ -157,7 +158,7 @@ async def _no_progress(_fraction: float, _words: str) -> None:
 
 def _json(result: Result | None) -> str:
     assert result is not None  # noqa: S101  # for the type checker: both views have one
-    return result.model_dump_json(exclude_defaults=True, exclude_none=True)
+    return readable(result.model_dump_json(exclude_defaults=True, exclude_none=True))
 
 
 def _bytes(path: Path) -> bytes:

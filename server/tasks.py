@@ -25,6 +25,7 @@ from server.calls import failure, shown
 from tools.job_view import JobView, job_answer, job_words
 from tools.ports import Call, Job, Rooms
 from tools.whole_view import whole_answer
+from tools.wording import one_line
 
 IDENTIFIER = "io.modelcontextprotocol/tasks"
 HEADER_MISMATCH = -32020
@@ -174,7 +175,7 @@ def _status(job: Job) -> str:
 
 def _message(job: Job) -> str:
     place = f", place {job.queue_position} in the queue" if job.queue_position else ""
-    last = f": {job.logs[-1][:120]}" if job.logs and not job.is_over else ""
+    last = f": {one_line(job.logs[-1], 120)}" if job.logs and not job.is_over else ""
     return f"{job.endpoint_id} is {job.state}{place}{last}"
 
 

@@ -14,6 +14,7 @@ from catalog.sides import limits_words
 from tools.making import facts_of
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool
+from tools.wording import one_line
 
 PROBLEM_SHOWN = 200
 # Several quotes together, in bytes: they are read side by side.
@@ -88,7 +89,10 @@ async def _quote(
             raise
         limits = limits_words(card) if card is not None else ""
         return Quote(
-            endpoint_id=endpoint_id, kind="unknown", formula=_unfit(problem, card), limits=limits
+            endpoint_id=card.endpoint_id if card is not None else one_line(endpoint_id, 120),
+            kind="unknown",
+            formula=_unfit(problem, card),
+            limits=limits,
         )
     quote = _as_quote(card.endpoint_id, made)
     return quote.model_copy(update={"limits": limits_words(card)}) if comparing else quote
@@ -123,7 +127,7 @@ def _cut(text: str, most: int) -> str:
 def _unfit(problem: ActionableError, card: ModelCard | None) -> str:
     """Return why one of several models has no estimate, and its price as far as it is known."""
     if card is None:
-        return str(problem)[:PROBLEM_SHOWN]
+        return one_line(str(problem), PROBLEM_SHOWN)
     told = problem.message
     if isinstance(problem, ArgumentsError):
         told = "; ".join(str(each) for each in problem.problems)

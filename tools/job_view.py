@@ -1,9 +1,8 @@
 """A job as a caller sees it: flat, short, with the next step only where there is one."""
 
-import re
-
 from tools.ports import Cost, Job, Media, Output, Picture
 from tools.tool import Answer, Result
+from tools.wording import one_line, readable
 
 # Longest of each thing in an answer (promise 6: no ordinary result exceeds 10 KB).
 VIEW_BYTES = 8000
@@ -12,10 +11,8 @@ TEXTS_SHOWN = 4000  # all of them together
 URL_SHOWN = 500
 OUTPUTS_SHOWN = 12
 LOGS_SHOWN = 20
+NOTE_SHOWN = 500
 DOLLAR_DIGITS = 6
-_STEERING = re.compile(
-    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
-)
 CHARGED = {True: "charged", False: "not charged", None: "not known whether charged"}
 
 
@@ -77,6 +74,7 @@ class JobView(Result):
         """Return *job* as a caller sees it, with *notes* on how it came about."""
         told = [*notes]
         told += [note for note in (job.note, job.outlook) if note]
+        told = [one_line(note, NOTE_SHOWN) for note in told]
         outputs = job.outputs[:OUTPUTS_SHOWN]
         texts = sum(1 for output in outputs if output.text)
         share = min(TEXT_SHOWN, TEXTS_SHOWN // max(texts, 1))
@@ -92,16 +90,16 @@ class JobView(Result):
             error=None
             if job.error is None
             else ErrorView(
-                type=job.error.type,
-                message=job.error.message[:600],
-                hint=job.error.hint[:300],
-                field=job.error.field[:120],
+                type=one_line(job.error.type, 60),
+                message=one_line(job.error.message, 600),
+                hint=one_line(job.error.hint, 300),
+                field=one_line(job.error.field, 120),
                 retry_helps=job.error.retry_helps,
                 charged=job.error.charged,
             ),
             seed=None if job.kind else job.used_seed,
             queue_position=job.queue_position if job.state == "queued" else None,
-            logs=[line[:200] for line in job.logs[-LOGS_SHOWN:]] if logs else [],
+            logs=[one_line(line, 200) for line in job.logs[-LOGS_SHOWN:]] if logs else [],
             notes=told,
             next=next_step(job),
         )
@@ -131,11 +129,6 @@ def _size(view: JobView) -> int:
     return len(view.model_dump_json(exclude_defaults=True).encode())
 
 
-def readable(text: str) -> str:
-    """Return *text*, which a model wrote, without what steers a terminal or turns letters round."""
-    return _STEERING.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
 def output_view(output: Output, most: int = TEXT_SHOWN) -> OutputView:
     """Return *output* with its long parts cut, its text to *most* characters."""
     text = readable(output.text)
@@ -147,20 +140,20 @@ def output_view(output: Output, most: int = TEXT_SHOWN) -> OutputView:
         path=output.path,
         url=_shown_url(output),
         text=text,
-        media_type=output.media_type,
+        media_type=one_line(output.media_type, 100),
         bytes=output.bytes,
         width=output.width,
         height=output.height,
         seconds=output.seconds,
         has_sound=output.has_sound,
-        problem=output.problem,
-        remark=output.remark,
+        problem=one_line(output.problem, 300),
+        remark=one_line(output.remark, 300),
     )
 
 
 def _shown_url(output: Output) -> str:
     """Return where *output* came from; what is too long to show is only counted."""
-    url = readable(output.url)
+    url = one_line(output.url, len(output.url))
     if len(url) <= URL_SHOWN:
         return url
     return "" if output.path else f"{url[:60]}… ({len(url):,} characters)"

@@ -2,9 +2,9 @@
 
 from pydantic import Field
 
-from tools.job_view import readable
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Tool
+from tools.wording import readable
 
 
 class ViewArguments(Arguments):

@@ -8,6 +8,7 @@ from pydantic import WithJsonSchema
 from tools.job_view import CostView, ErrorView, JobView, OutputView, cost_view, job_answer
 from tools.ports import Call, Job
 from tools.tool import Answer, Result
+from tools.wording import one_line
 
 ROWS_SHOWN = 25
 TEXT_SHOWN = 160
@@ -102,12 +103,12 @@ def _row(part: Job) -> PartRow:
         name=part.name,
         state=part.state,
         endpoint_id=part.endpoint_id,
-        file=(first.path or first.url[:200]) if first is not None else "",
-        text=first.text[:TEXT_SHOWN] if first is not None else "",
+        file=(first.path or one_line(first.url, 200)) if first is not None else "",
+        text=one_line(first.text, TEXT_SHOWN) if first is not None else "",
         dollars=cost.dollars if cost is not None else None,
         seconds=seconds,
         seed=part.used_seed,
-        error=part.error.message[:200] if part.error is not None else "",
+        error=one_line(part.error.message, 200) if part.error is not None else "",
     )
 
 
