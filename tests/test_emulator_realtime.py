@@ -1,5 +1,6 @@
 """Realtime, raw sockets and HTTP over WebSocket: by the released client, and frame by frame."""
 
+import io
 import json
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import httpx
 import msgpack  # pyright: ignore[reportMissingTypeStubs]  # it has none
 import pytest
 import websockets
+from PIL import Image
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosedOK, InvalidStatus
 
@@ -86,7 +88,7 @@ async def opened(port: int, path: str, **headers: str) -> AsyncGenerator[ClientC
 
 def content(output: dict[str, Any] | None) -> bytes:
     assert output is not None
-    return httpx.get(output["images"][0]["url"]).content
+    return httpx.get(output["images"][0]["url"], timeout=30).content
 
 
 @pytest.mark.parametrize("use_jwt", [True, False], ids=["by token", "by key"])
@@ -364,3 +366,23 @@ async def test_a_socket_that_names_another_host_is_refused(port: int) -> None:
         ):
             pass
     assert refused.value.response.status_code == 403
+
+
+async def test_a_picture_that_comes_as_bytes_is_a_picture_of_its_size(port: int) -> None:
+    with anyio.fail_after(30):
+        url = f"ws://127.0.0.1:{port}/run/{KLEIN}"
+        async with websockets.connect(url, additional_headers=KEY) as socket:
+            given = picture_bytes()
+            await socket.send(packer.packb({"prompt": "a fox", "image_url": given, "seed": 1}))
+            answer = packer.unpackb(await socket.recv())
+            (image,) = answer["images"]
+            with Image.open(io.BytesIO(image["content"])) as picture:
+                assert picture.size == (image["width"], image["height"])
+                assert min(picture.size) > 1
+                assert Image.MIME[picture.format or ""] == image["content_type"]
+
+
+def picture_bytes() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (96, 64), (180, 40, 30)).save(file, "PNG")
+    return file.getvalue()

@@ -115,3 +115,42 @@ def test_writers_in_many_processes_lose_nothing(tmp_path: Path) -> None:
     for thread in threads:
         thread.join(20)
     assert len(claimed) == len(set(claimed)) == 40
+
+
+def test_who_takes_a_request_over_repeats_no_line_and_no_part_that_was_told(rows: Rows) -> None:
+    streamed = rows.submit(REQUEST.with_options(stream=True))
+    assert streamed is not None
+    first = rows.claim("first")
+    assert first is not None
+    assert rows.progress(first, " 20%|", " 20%|██| sketching")
+    assert rows.add_part(first, 1, {"text": "half"})
+
+    second = rows.claim("second")
+    assert second is not None
+    assert not rows.progress(first, " 40%|", " 40%|████| late")
+    for share in (" 20%|", " 40%|"):
+        assert rows.progress(second, share, f"{share}██| anew")
+    for number in (1, 2):
+        assert rows.add_part(second, number, {"text": f"part {number}"})
+
+    said = [line.message for line in rows.logs(streamed.request_id)]
+    assert said == [
+        " 20%|██| sketching",
+        "The runner was lost; starting again",
+        " 40%|██| anew",
+    ]
+    told = rows.parts(streamed.request_id)
+    assert told == [(1, {"text": "half"}), (2, {"text": "part 2"})]
+
+
+def test_another_attempt_tells_its_own_progress(rows: Rows) -> None:
+    rows.submit(REQUEST)
+    first = rows.claim("first")
+    assert first is not None
+    assert rows.progress(first, " 20%|", " 20%|██|")
+    assert rows.retry(first, 0.0, "Attempt 1 failed: lost; trying again")
+    again = rows.claim("first")
+    assert again is not None
+    assert rows.progress(again, " 20%|", " 20%|██|")
+    said = [line.message for line in rows.logs(first.request_id)]
+    assert said.count(" 20%|██|") == 2

@@ -1,14 +1,15 @@
 """What the platform says: bodies, headers and refusals in fal's shapes."""
 
-import json
 import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.emulator.reading import MOST_BYTES, TooLargeError, bounded_body, read_json
 
 KEY = re.compile(r"Key ([^\s:]+):(\S+)\Z")
 VOID_KEY = "emulator.void_key"  # stands in the scope of a request whose key was deleted
@@ -22,6 +23,7 @@ API_TYPES: Mapping[int, str] = {
     404: "not_found",
     405: "validation_error",
     409: "validation_error",
+    413: "validation_error",
     422: "validation_error",
     429: "rate_limited",
     500: "server_error",
@@ -148,11 +150,17 @@ async def json_body(request: Request) -> Any:  # noqa: ANN401  # JSON
     """Return the body as JSON; an empty one is an empty object.
 
     Raises:
-        Refusal: 400, the body is not JSON.
+        Refusal: 400, the body is not JSON; 413, it is too large; 499, its sender is gone.
     """
-    raw = await request.body()
     try:
-        return json.loads(raw) if raw.strip() else {}
+        raw = await bounded_body(request)
+        return read_json(raw) if raw.strip() else {}
+    except TooLargeError:
+        words = f"Request body is larger than {MOST_BYTES} bytes"
+        raise Refusal(413, words, error_type="bad_request") from None
+    except ClientDisconnect:
+        words = "Client disconnected"
+        raise Refusal(499, words, error_type="client_disconnected") from None
     except ValueError:
         raise Refusal(400, "Request body is not valid JSON", error_type="bad_request") from None
 

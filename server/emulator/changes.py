@@ -1,5 +1,7 @@
 """`Changes`: tells whoever watches a request that it changed, in this process or another."""
 
+import logging
+import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -8,6 +10,8 @@ from anyio.abc import TaskGroup
 
 from server.emulator.rows import Rows
 from server.emulator.store import Store
+
+log = logging.getLogger("falkit.emulator")
 
 LOOK_SECONDS = 0.05
 
@@ -66,14 +70,23 @@ class Changes:
             if not self._watches[request_id]:
                 del self._watches[request_id]
 
-    async def _look(self) -> None:
-        try:
+    async def _tell_of_new(self) -> None:
+        if not self._ready.is_set():
             self._seen = await self._store.do(self._rows.last_change)
             self._ready.set()
+            return
+        for request_id, number in await self._store.do(self._rows.changes, self._seen):
+            self._seen = number
+            self.tell(request_id)
+
+    async def _look(self) -> None:
+        try:
             while self._watches:
-                for request_id, number in await self._store.do(self._rows.changes, self._seen):
-                    self._seen = number
-                    self.tell(request_id)
+                try:
+                    await self._tell_of_new()
+                except sqlite3.OperationalError as problem:
+                    # Such as a full disk, or a process that was stopped within its write.
+                    log.warning("the emulator's database cannot be read: %s", problem)
                 await anyio.sleep(LOOK_SECONDS)
         finally:
             self._looking = False

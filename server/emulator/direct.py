@@ -104,6 +104,8 @@ class Direct:
         """Return *row* when it is over; whoever is cancelled here cancels the request."""
         try:
             async with self.changes.watch(row.request_id) as watch:
+                # It may have changed since it was read, and a watch tells only of what comes.
+                row = await self.store.do(self.rows.find, row.request_id) or row
                 while not row.is_over:
                     await watch.wait(LOOK_SECONDS)
                     row = await self.store.do(self.rows.find, row.request_id) or row
@@ -195,6 +197,7 @@ class Direct:
         reached = False
         try:
             async with self.changes.watch(row.request_id) as watch:
+                row = await self.store.do(self.rows.find, row.request_id) or row
                 while not row.is_over:
                     if await self.store.do(self.rows.parts, row.request_id, 0):
                         break

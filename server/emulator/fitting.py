@@ -1,5 +1,6 @@
 """Hold an input against a card's schema as a runner would: convert, fill in, or complain."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ DOCUMENTED = frozenset(
 )  # fmt: skip
 
 WHOLE = re.compile(r"[+-]?\d+(?:\.0+)?\Z")
+MOST_DIGITS = 300
 TRUE = {"true", "1", "yes", "on", "y", "t"}
 FALSE = {"false", "0", "no", "off", "n", "f"}
 
@@ -229,7 +231,7 @@ def _whole(given: Any, loc: Loc, wrongs: list[Wrong]) -> int | None:  # noqa: AN
         wrongs.append(Wrong(loc, words, "int_from_float", given))
         return None
     if isinstance(given, str):
-        if WHOLE.match(given.strip()):
+        if len(given) <= MOST_DIGITS and WHOLE.match(given.strip()):
             return int(float(given)) if "." in given else int(given)
         words = "Input should be a valid integer, unable to parse string as an integer"
         wrongs.append(Wrong(loc, words, "int_parsing", given))
@@ -238,12 +240,23 @@ def _whole(given: Any, loc: Loc, wrongs: list[Wrong]) -> int | None:  # noqa: AN
     return None
 
 
+def finite(given: float) -> float:
+    """Return *given*.
+
+    Raises:
+        ValueError: it is no number, or without an end.
+    """
+    if not math.isfinite(given):
+        raise ValueError("no finite number")
+    return given
+
+
 def _real(given: Any, loc: Loc, wrongs: list[Wrong]) -> float | None:  # noqa: ANN401  # JSON
     if isinstance(given, int | float):
         return given
     if isinstance(given, str):
         try:
-            return float(given)
+            return finite(float(given))
         except ValueError:
             words = "Input should be a valid number, unable to parse string as a number"
             wrongs.append(Wrong(loc, words, "float_parsing", given))

@@ -1,11 +1,11 @@
 """When the platform itself tries a queued request again, and how long it waits before it does."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 from starlette.datastructures import Headers
 
+from server.emulator.reading import read_json
 from server.emulator.rows import Outcome, Row
 
 MOST_ATTEMPTS = 10  # in total (documented)
@@ -34,7 +34,7 @@ def wishes(headers: Headers) -> dict[str, Any]:
     if headers.get("x-fal-no-retry", "").strip().lower() in ("1", "true", "yes"):
         return {"retries": dict.fromkeys(TROUBLES, 0)}
     try:
-        given: Any = json.loads(headers.get("x-fal-retry-config", "null"))
+        given: Any = read_json(headers.get("x-fal-retry-config", "null"))
     except ValueError:
         return {}
     if not isinstance(given, dict):

@@ -212,15 +212,18 @@ class Rows:
         )
         return [Log(*line) for line in found]
 
-    def add_part(self, row: Row, part: Any) -> bool:  # noqa: ANN401  # JSON
-        """Write down an output that is not whole yet; False when the claim is no longer ours."""
+    def add_part(self, row: Row, number: int, part: Any) -> bool:  # noqa: ANN401  # JSON
+        """Write down an output that is not whole yet; False when the claim is no longer ours.
+
+        One of that *number* (from 1), which a claimant before us wrote down, stays as it is: the
+        same task shows the same.
+        """
         with self._store.writing() as db:
             if not self._holds(db, row.request_id, row.fence):
                 return False
             db.execute(
-                "INSERT INTO parts SELECT ?, COALESCE(MAX(seq), 0) + 1, ? FROM parts"
-                " WHERE request_id = ?",
-                (row.request_id, json.dumps(part), row.request_id),
+                "INSERT OR IGNORE INTO parts VALUES (?, ?, ?)",
+                (row.request_id, number, json.dumps(part)),
             )
             self._touch(db, row.request_id)
             return True
@@ -312,6 +315,25 @@ class Rows:
                 return False
             self._log(db, request_id, message, level)
             self._touch(db, request_id)
+            return True
+
+    def progress(self, row: Row, share: str, line: str) -> bool:
+        """Add *line*, which begins with *share*, to the log; False when the claim is not ours.
+
+        Of each share one attempt has one line, also when another process takes the attempt over.
+        """
+        with self._store.writing() as db:
+            if not self._holds(db, row.request_id, row.fence):
+                return False
+            said = db.execute(
+                "SELECT 1 FROM logs WHERE request_id = :id AND substr(message, 1, :length) = :share"
+                " AND seq > (SELECT COALESCE(MAX(seq), 0) FROM logs"
+                " WHERE request_id = :id AND message LIKE 'Attempt %')",
+                {"id": row.request_id, "length": len(share), "share": share},
+            )
+            if said.fetchone() is None:
+                self._log(db, row.request_id, line, "INFO")
+                self._touch(db, row.request_id)
             return True
 
     def _log(self, db: sqlite3.Connection, request_id: str, message: str, level: str) -> None:

@@ -20,7 +20,7 @@ from server.emulator.fitting import Wrong, fit
 from server.emulator.inputs import Inputs, named_media
 from server.emulator.pace import SLOW, Pace
 from server.emulator.rows import Outcome, Row, Rows
-from server.emulator.shelf import Shelf, Shelved
+from server.emulator.shelf import BYTES, Shelf, Shelved
 from server.emulator.store import Store
 from server.emulator.work import RunnerError, Task
 
@@ -127,8 +127,10 @@ class Runs:
         inline = arguments.get("sync_mode") is True
         output, files = drawn.output, list[Shelved]()
         for made in drawn.files:
-            if inline and made.media_type.startswith("image/"):
-                entry: Any = await anyio.to_thread.run_sync(_inline, made)
+            if made.facts.get("bytes_only"):
+                entry: Any = await anyio.to_thread.run_sync(_carried, made)
+            elif inline and made.media_type.startswith("image/"):
+                entry = await anyio.to_thread.run_sync(_inline, made)
             else:
                 file = await anyio.to_thread.run_sync(
                     self.shelf.move_in, made.path, made.media_type, lifecycle
@@ -156,8 +158,8 @@ class Runs:
         except ExceptionGroup as several:
             raise several.exceptions[0] from None  # one failed, which ended the other
         assert drawn is not None  # noqa: S101  # else the group had raised
-        for part in drawn.parts:
-            if not await self.store.do(self.rows.add_part, row, part):
+        for number, part in enumerate(drawn.parts, 1):
+            if not await self.store.do(self.rows.add_part, row, number, part):
                 raise LostClaimError(row.request_id)
             await anyio.sleep(showing / len(drawn.parts))
         return drawn
@@ -172,8 +174,9 @@ class Runs:
                 await course.moved.wait()
             bar = ("█" * round(share * BAR)).ljust(BAR)
             words = course.words if course.share < 1 else f"{step}/{STEPS}"
-            line = f"{share:4.0%}|{bar}| {words}".rstrip()
-            if not await self.store.do(self.rows.log, row.request_id, row.fence, line):
+            done = f"{share:4.0%}|"
+            line = f"{done}{bar}| {words}".rstrip()
+            if not await self.store.do(self.rows.progress, row, done, line):
                 raise LostClaimError(row.request_id)
 
 
@@ -236,6 +239,13 @@ def _file_object(file: Shelved, facts: Mapping[str, Any]) -> dict[str, Any] | st
         "file_size": file.bytes,
         **facts,
     }
+
+
+def _carried(made: MadeFile) -> dict[str, Any]:
+    """Return an object that carries the bytes themselves and has no address."""
+    facts = {name: fact for name, fact in made.facts.items() if name != "bytes_only"}
+    content = base64.b64encode(made.path.read_bytes()).decode()
+    return {"content": f"{BYTES}{content}", "content_type": made.media_type, **facts}
 
 
 def _inline(made: MadeFile) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`Shelf`: the files of the emulator's CDN, on disk under their ids with a row each."""
 
+import base64
 import json
 import os
 import re
@@ -13,12 +14,15 @@ from typing import Any, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from server.emulator.acl import EVERYBODY, Access, Acl
+from server.emulator.reading import read_json
 from server.emulator.store import Store, count
 
 SETTINGS = "storage_settings"  # the account's own wishes, as JSON of the form of a lifecycle
 
 # In stored outputs a file's URL begins with this word; readers get their own base in its place.
 CDN = "emulator-cdn:"
+# Bytes in stored outputs are base64 after this word; JSON tells it so, msgpack the bytes.
+BYTES = "emulator-bytes:"
 ON_SHELF = re.compile(r"/cdn/files/b/([0-9a-f]{8})/[^/?#]+$")
 
 
@@ -49,7 +53,7 @@ class Lifecycle:
 def _object(text: str | None) -> Mapping[str, Any]:
     """Return the object in *text*, an empty one where there is none."""
     try:
-        given: Any = json.loads(text or "null")
+        given: Any = read_json(text or "null")
     except ValueError:
         return {}
     return cast("Mapping[str, Any]", given) if isinstance(given, dict) else {}
@@ -188,9 +192,22 @@ def safe_name(name: str) -> str:
     return last or "upload.bin"
 
 
+def with_bytes(value: Any) -> Any:  # noqa: ANN401  # JSON
+    """Return *value* with the bytes themselves where a stored output has words for them."""
+    if isinstance(value, str) and value.startswith(BYTES):
+        return base64.b64decode(value.removeprefix(BYTES))
+    if isinstance(value, list):
+        return [with_bytes(item) for item in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {key: with_bytes(item) for key, item in cast("dict[str, Any]", value).items()}
+    return value
+
+
 def with_base(value: Any, base: str) -> Any:  # noqa: ANN401  # JSON
     """Return *value* with every shelf address in it moved under *base*, such as ``http://h/cdn``."""
     if isinstance(value, str):
+        if value.startswith(BYTES):
+            return value.removeprefix(BYTES)
         return base + value.removeprefix(CDN) if value.startswith(CDN) else value
     if isinstance(value, list):
         return [with_base(item, base) for item in cast("list[Any]", value)]

@@ -1,5 +1,6 @@
 """`Sockets`: realtime and HTTP over WebSocket, as fal's run host and socket host speak them."""
 
+import base64
 import json
 import time
 from collections import deque
@@ -21,8 +22,9 @@ from server.emulator.access import may_call
 from server.emulator.answers import Refusal, base_of, json_answer, refusal_body
 from server.emulator.direct import Direct
 from server.emulator.intake import number
+from server.emulator.reading import check, read_json
 from server.emulator.rows import Row
-from server.emulator.shelf import with_base
+from server.emulator.shelf import with_base, with_bytes
 from server.emulator.telling import result_answer, result_headers
 
 packer: Any = msgpack
@@ -182,7 +184,8 @@ class Sockets:
                 return _internal_error(str(problem))
             if row.status_code != 200:
                 return _internal_error(row.error or "the request failed")
-            output = with_base(row.output, f"{base}/cdn")
+            whole = with_bytes(row.output) if pack is _send_packed else row.output
+            output = with_base(whole, f"{base}/cdn")
             if "request_id" in body:  # one client numbers its inputs
                 output = {**output, "request_id": body["request_id"]}
             await pack(socket, output)
@@ -274,7 +277,8 @@ def _unpacked(message: Message) -> tuple[dict[str, Any], Pack]:
     body: Any
     if (packed := message.get("bytes")) is not None:
         try:
-            body, pack = packer.unpackb(packed, raw=False), _send_packed
+            body, pack = _plain(packer.unpackb(packed, raw=False)), _send_packed
+            check(body)
         except (packer.UnpackException, ValueError) as problem:
             raise ValueError(f"the message is not msgpack: {problem}") from problem
     else:
@@ -284,9 +288,20 @@ def _unpacked(message: Message) -> tuple[dict[str, Any], Pack]:
     return cast("dict[str, Any]", body), pack
 
 
+def _plain(value: Any) -> Any:  # noqa: ANN401  # msgpack
+    """Return *value* as JSON has it: bytes, which are files, become data URIs."""
+    if isinstance(value, bytes):
+        return f"data:application/octet-stream;base64,{base64.b64encode(value).decode()}"
+    if isinstance(value, list):
+        return [_plain(part) for part in cast("list[Any]", value)]
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in cast("dict[Any, Any]", value).items()}
+    return value
+
+
 def _json(text: str | bytes) -> Any:  # noqa: ANN401  # JSON
     try:
-        return json.loads(text)
+        return read_json(text)
     except ValueError as problem:
         raise ValueError(f"the message is not JSON: {problem}") from problem
 

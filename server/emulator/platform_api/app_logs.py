@@ -162,7 +162,7 @@ def _item(row: Any, revision: str) -> dict[str, Any]:  # noqa: ANN401  # a row
 
 async def _filter(asked: Asked) -> Callable[[Mapping[str, Any]], bool]:
     """Return whether a line is one of those that query and body choose."""
-    raw = await asked.request.body()
+    raw = await asked.raw()
     try:
         conditions = _conditions().validate_json(raw if raw.strip() else b"[]")
     except ValidationError as problem:

@@ -1,6 +1,5 @@
 """`Asked`: one request to the platform API, its query and body read with exact refusals."""
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from starlette.responses import Response
 from server.emulator.answers import ApiRefusal, base_of, json_answer
 from server.emulator.history import cursor_of, offset_of
 from server.emulator.platform_api.callers import Caller
+from server.emulator.reading import MOST_BYTES, TooLargeError, bounded_body, read_json
 
 MOST_IDS = 50
 DAY = 86_400.0
@@ -154,11 +154,23 @@ class Asked:
             raise ApiRefusal(400, f"{name}: it must not have a query")
         return given
 
+    async def raw(self) -> bytes:
+        """Return the body.
+
+        Raises:
+            ApiRefusal: 413; it is too large.
+        """
+        try:
+            return await bounded_body(self.request)
+        except TooLargeError:
+            words = f"Request body is larger than {MOST_BYTES} bytes"
+            raise ApiRefusal(413, words) from None
+
     async def json(self) -> Any:  # noqa: ANN401  # JSON
         """Return the body as JSON; an empty one is None."""
-        raw = await self.request.body()
+        raw = await self.raw()
         try:
-            return json.loads(raw) if raw.strip() else None
+            return read_json(raw) if raw.strip() else None
         except ValueError:
             raise ApiRefusal(400, "Request body is not valid JSON") from None
 
@@ -168,7 +180,7 @@ class Asked:
         Raises:
             ApiRefusal: 400, with every field that is wrong.
         """
-        raw = await self.request.body()
+        raw = await self.raw()
         try:
             return kind.model_validate_json(raw if raw.strip() else b"{}")
         except ValidationError as problem:

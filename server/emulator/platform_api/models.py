@@ -115,7 +115,7 @@ class Models:
 
         A call that was never made here counts as one unit of its price.
         """
-        raw = await asked.request.body()
+        raw = await asked.raw()
         try:
             wanted = _estimates().validate_json(raw)
         except ValidationError as problem:

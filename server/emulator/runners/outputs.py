@@ -139,6 +139,12 @@ class _Walk:
             return Made(made.path, made.media_type, {**made.facts, "url_only": True})
         if schema.get("type") == "array":
             items = cast("Schema", schema.get("items", {}))
+            if _carries_bytes(items):
+                files = self.makers.many("image", at)
+                return [
+                    Made(made.path, made.media_type, {**made.facts, "bytes_only": True})
+                    for made in files
+                ]
             if items.get("x-media"):
                 return self.makers.many(str(items["x-media"]), at)
             if _is_media(items):
@@ -169,9 +175,15 @@ def _is_unwritten(name: str) -> bool:
     return any(part in _UNWRITTEN for part in name.split("_"))
 
 
+def _carries_bytes(schema: Schema) -> bool:
+    """Whether it is a picture that comes as bytes, which models that answer at once return."""
+    parts = cast("Mapping[str, Schema]", schema.get("properties", {}))
+    return parts.get("content", {}).get("format") == "binary" and "width" in parts
+
+
 def _is_media(schema: Schema) -> bool:
     """Whether a file object stands somewhere below."""
-    if schema.get("x-media"):
+    if schema.get("x-media") or _carries_bytes(schema):
         return True
     if isinstance(schema.get("items"), Mapping) and _is_media(schema["items"]):
         return True
