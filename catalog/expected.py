@@ -6,7 +6,7 @@ from typing import Any
 
 from catalog.card import ModelCard
 from catalog.media import MediaFacts, MediaKind
-from catalog.quantity import Work
+from catalog.quantity import COUNTS, Work
 from catalog.reading import Path
 from catalog.schema import with_defaults
 
@@ -32,6 +32,23 @@ def expected(
         height=side,
         seconds=float(seconds.high) if seconds is not None else None,
     )
+
+
+def most_outputs(card: ModelCard, arguments: Mapping[str, Any]) -> int | None:
+    """Return how many outputs *arguments* on *card* make at most; None where that is open."""
+    if card.completeness != "full" or not card.output_media:
+        return None
+    known: Mapping[str, object] = card.output_schema.get("properties") or {}
+    most = sum(1 for name in TEXT_OUTPUTS if name in known)
+    work = Work(card, arguments, with_defaults(card, arguments), {})
+    for path in card.output_media:
+        if "[]" not in path:
+            most += 1
+        elif path.count("[]") > 1 or work.number(*COUNTS) is None:
+            return None
+        else:
+            most += math.ceil(work.count().high)
+    return most
 
 
 def makes(card: ModelCard, kind: MediaKind) -> bool:

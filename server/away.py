@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from catalog.media import MediaKind
 from tools.ports import (
+    Attempt,
     Cancelled,
     GivenMedia,
     Intent,
@@ -75,6 +76,12 @@ class JobsAway:
 
     async def parts(self, job_id: str) -> Sequence[Job]:
         return [job_away(job) for job in await self._jobs.parts(job_id)]
+
+    async def attempts(self, job_id: str) -> Sequence[Attempt]:
+        return [
+            replace(one, job=job_away(one.job), parts=tuple(job_away(part) for part in one.parts))
+            for one in await self._jobs.attempts(job_id)
+        ]
 
     async def wait(self, job_id: str, seconds: float, progress: Progress | None = None) -> Job:
         return job_away(await self._jobs.wait(job_id, seconds, progress))

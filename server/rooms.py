@@ -25,6 +25,7 @@ from server.settings import Settings
 from tools.errors import NotConfiguredError
 from tools.money_records import Charge
 from tools.ports import (
+    Attempt,
     Cancelled,
     GivenMedia,
     Intent,
@@ -408,6 +409,9 @@ class LateJobs:
 
     async def parts(self, job_id: str) -> Sequence[Job]:
         return await (await self._annexe.opened()).jobs.parts(job_id)
+
+    async def attempts(self, job_id: str) -> Sequence[Attempt]:
+        return await (await self._annexe.opened()).jobs.attempts(job_id)
 
     async def wait(self, job_id: str, seconds: float, progress: Progress | None = None) -> Job:
         return await (await self._annexe.opened()).jobs.wait(job_id, seconds, progress)

@@ -172,7 +172,8 @@ class Intent:
     *arguments* are complete and valid, media as URLs the backend can read. *identity* is the same
     with content hashes in place of URLs that change; two intents of equal identity are one call.
     *low* and *high* are dollars, None when the price is unknown. *max_dollars* is the caller's cap.
-    *save_to* is a folder, None for the media folder.
+    *save_to* is a folder, None for the media folder. *place* is its number in a whole, 0 for the
+    next.
     """
 
     endpoint_id: str
@@ -189,6 +190,7 @@ class Intent:
     asked_by: str = ""
     name: str = ""
     uses: tuple[Use, ...] = ()
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,8 @@ class WholeIntent:
 
     *arguments* are what the caller gave. At most *parallel* parts run at once, 0 for the person's
     own setting. A part with `Intent.uses` waits for the parts that it names, one of a batch for
-    none. *parents*, *tags* and *asked_by* hold for all.
+    none. *parents*, *tags* and *asked_by* hold for all. One that *continues* another was made up
+    with the attempts of the ids *seen* in mind, and is refused or answered when there are more.
     """
 
     kind: Literal["batch", "pipeline"]
@@ -209,6 +212,8 @@ class WholeIntent:
     tags: tuple[str, ...] = ()
     again: bool = False
     asked_by: str = ""
+    continues: str = ""
+    seen: frozenset[str] = frozenset()
 
     @property
     def low(self) -> Decimal | None:
@@ -224,6 +229,19 @@ class WholeIntent:
     def known(self) -> Decimal:
         """The most that those parts cost together whose price is known."""
         return sum((part.high for part in self.parts if part.high is not None), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A whole with its *parts* in their order, as one of those that continue one another.
+
+    *cap* is what its caller allowed in dollars, *spent* what its parts cost or still reserve.
+    """
+
+    job: Job
+    parts: tuple[Job, ...]
+    cap: Decimal | None
+    spent: Decimal
 
 
 def _sum(amounts: Sequence[Decimal | None]) -> Decimal | None:

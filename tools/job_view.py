@@ -216,9 +216,10 @@ def job_words(view: JobView) -> str:
     ]
     if view.error is not None:
         hint = f" ({view.error.hint})" if view.error.hint else ""
-        lines.append(
-            f"error {view.error.type}: {view.error.message}{hint}; {CHARGED[view.error.charged]}"
-        )
+        charged = CHARGED[view.error.charged]
+        if view.error.charged and view.endpoint_id in ("run_batch", "run_pipeline"):
+            charged = "what was made is charged"
+        lines.append(f"error {view.error.type}: {view.error.message}{hint}; {charged}")
     lines += [f"log: {line}" for line in view.logs]
     lines += view.notes
     if view.next:

@@ -15,6 +15,7 @@ from catalog.index import CatalogIndex
 from catalog.media import MediaFacts, MediaKind
 from tools.job_records import (
     OVER,
+    Attempt,
     BackendName,
     Cancelled,
     Cost,
@@ -65,6 +66,10 @@ class Jobs(Protocol):
 
     async def parts(self, job_id: str) -> Sequence[Job]:
         """Return the parts of a whole in their order; none for a job without."""
+        ...
+
+    async def attempts(self, job_id: str) -> Sequence[Attempt]:
+        """Return the whole of that id and all that continue one another with it, oldest first."""
         ...
 
     async def wait(self, job_id: str, seconds: float, progress: Progress | None = None) -> Job:
@@ -232,6 +237,7 @@ class Call:
 
 __all__ = [
     "OVER",
+    "Attempt",
     "BackendName",
     "Call",
     "Cancelled",

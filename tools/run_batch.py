@@ -1,7 +1,8 @@
 """One model over many inputs, or one prompt over many models."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -20,10 +21,12 @@ from tools.making import (
     usable,
 )
 from tools.ports import Call, Job, WholeIntent
+from tools.resuming import Resumed, refuse_lost, resumed
 from tools.tool import Answer, Arguments, Tool
 from tools.whole_view import BatchView, whole_answer
 
 MOST_ITEMS = 100
+GIVEN = {"endpoint_ids", "inputs", "arguments"}
 PROBLEMS_SHOWN = 8
 PROBLEM_SHOWN = 240
 
@@ -31,34 +34,111 @@ PROBLEM_SHOWN = 240
 class BatchArguments(Arguments):
     """Which models, over which inputs."""
 
-    endpoint_ids: list[str] = Field(description="Models; each runs every input")
+    endpoint_ids: list[str] = Field(default=[], description="Models; each runs every input")
     inputs: list[dict[str, Any] | str] = Field(
-        default=[], description="Of each run: arguments, or just its prompt or file; up to 100"
+        default=[], description="Of each run: arguments, or its prompt or file; up to 100"
     )
     arguments: dict[str, Any] = Field(default={}, description="Arguments of all runs")
     parallel: int = Field(default=0, ge=0, le=100, description="Most runs at once")
     max_dollars: float = Field(default=0, ge=0, description="Refuse above this for all")
     wait_seconds: float = Field(default=30, ge=0, le=45, description="0 to 45")
+    resume: str = Field(default="", description="Batch whose missing items to make")
 
 
 async def run_batch(call: Call, arguments: BatchArguments) -> Answer:
     """Check and price every run, start all of them as one job, and show it after the wait."""
     begun = time.monotonic()
-    prepared = await _prepared(call, arguments)
+    if not arguments.resume:
+        return await _started(call, arguments, Missing(), begun)
+    family = await resumed(
+        call, arguments.resume, "batch", "run_pipeline resumes a pipeline, generate a single job"
+    )
+    old = family.old.job
+    before = BatchArguments.model_validate(
+        {name: old.arguments[name] for name in GIVEN if name in old.arguments}
+    )
+    given = arguments.model_dump(include=GIVEN)
+    if any(given.values()) and given != before.model_dump(include=GIVEN):
+        raise ActionableError(
+            f"{old.job_id} was of other models or inputs",
+            hint="give resume alone, or another batch without it; nothing was sent",
+        )
+    if (busy := family.busy) is not None:
+        notes = (f"it is {busy.state}, not over",)
+        return await followed(call, busy, arguments.wait_seconds, begun, notes)
+    kept, lost = _kept(family)
+    wanted = arguments.model_copy(update=before.model_dump(include=GIVEN))
+    missing = [number for number, _ in enumerate(_runs(wanted), 1) if number not in kept]
+    if not missing:
+        last = family.attempts[-1].job
+        return await followed(call, last, 0, begun, ("every item of it is done",))
+    if all(number in lost for number in missing):
+        named = {f"item {number}": job for number, job in lost.items()}
+        refuse_lost(named, "generate repeats it with from_job and again=true")
+    return await _started(call, wanted, Missing(kept, lost, family), begun)
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Which runs of a batch need not be made, by their numbers: done ones, and *lost* ones, which
+    may be running."""
+
+    kept: Mapping[int, Job] = field(default_factory=dict[int, Job])
+    lost: Mapping[int, Job] = field(default_factory=dict[int, Job])
+    family: Resumed | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a caller should know of the runs that are left out."""
+        ids = dict.fromkeys(job.whole for job in self.kept.values())
+        told = [f"{len(self.kept)} items kept from {', '.join(ids)}"] if self.kept else []
+        told += [
+            f"item {number} was left out: job {job.job_id} is {job.state} and may be charged"
+            for number, job in list(self.lost.items())[:5]
+        ]
+        return tuple(told)
+
+
+async def _started(call: Call, arguments: BatchArguments, but: Missing, begun: float) -> Answer:
+    """Check, price and start what is missing, and show it after the wait."""
+    prepared = await _prepared(call, arguments, {*but.kept, *but.lost})
     most = Decimal(str(arguments.max_dollars)) if arguments.max_dollars else None
-    known = [one.price.high for one in prepared if one.price.high is not None]
-    check_cap(sum(known, Decimal(0)), most)
+    known = [one.price.high for one in prepared.values() if one.price.high is not None]
+    high = sum(known, Decimal(0))
+    family = but.family
+    if family is not None:
+        family.check_cap(high, most)
+        most = family.cap(most)
+    check_cap(high, most)
+    parts = [
+        replace(await intent_of(call, one, begun), place=number) for number, one in prepared.items()
+    ]
     intent = WholeIntent(
         kind="batch",
-        parts=tuple([await intent_of(call, one, begun) for one in prepared]),
-        arguments=arguments.model_dump(include={"endpoint_ids", "inputs", "arguments"}),
+        parts=tuple(parts),
+        arguments={
+            **arguments.model_dump(include=GIVEN),
+            "kept": {str(number): job.job_id for number, job in but.kept.items()},
+        },
         parallel=arguments.parallel,
         max_dollars=most,
+        parents=() if family is None else (family.old.job.job_id,),
         asked_by=call.asked_by,
+        continues="" if family is None else family.old.job.job_id,
+        seen=frozenset() if family is None else family.seen,
     )
     started = await call.rooms.jobs.start_whole(intent)
-    repairs = dict.fromkeys(repair for one in prepared for repair in one.checked.repairs)
-    return await followed(call, started, arguments.wait_seconds, begun, tuple(repairs)[:6])
+    repairs = dict.fromkeys(repair for one in prepared.values() for repair in one.checked.repairs)
+    notes = (*but.notes, *tuple(repairs)[:6])
+    return await followed(call, started, arguments.wait_seconds, begun, notes)
+
+
+def _kept(family: Resumed) -> tuple[dict[int, Job], dict[int, Job]]:
+    """Return the jobs of items that are done, and of others whose answer was lost."""
+    parts = [part for attempt in family.attempts for part in attempt.parts]
+    kept = {part.place: part for part in parts if part.state == "done"}
+    lost = {part.place: part for part in parts if part.state == "unconfirmed"}
+    return kept, {number: job for number, job in lost.items() if number not in kept}
 
 
 async def followed(
@@ -74,27 +154,36 @@ async def followed(
     return await whole_answer(call, job, notes)
 
 
-async def _prepared(call: Call, arguments: BatchArguments) -> list[Prepared]:
-    """Return every run checked and priced.
-
-    Raises:
-        ActionableError: some do not fit; each is named, and nothing was sent.
-    """
-    runs = [
+def _runs(arguments: BatchArguments) -> list[tuple[str, dict[str, Any] | str]]:
+    return [
         (endpoint_id, given)
         for endpoint_id in dict.fromkeys(arguments.endpoint_ids)
         for given in arguments.inputs or [{}]
     ]
+
+
+async def _prepared(
+    call: Call, arguments: BatchArguments, but: Collection[int]
+) -> dict[int, Prepared]:
+    """Return every run checked and priced by its number, those of the numbers *but* left out.
+
+    Raises:
+        ActionableError: some do not fit; each is named, and nothing was sent.
+    """
+    runs = _runs(arguments)
     if not 1 <= len(runs) <= MOST_ITEMS:
         raise ActionableError(
             f"{len(runs)} runs in one batch", hint=f"it takes 1 to {MOST_ITEMS}; nothing was sent"
         )
-    prepared: list[Prepared] = []
+    prepared: dict[int, Prepared] = {}
     problems: list[str] = []
     for number, (endpoint_id, given) in enumerate(runs, start=1):
+        if number in but:
+            continue
         try:
             card = usable(call.rooms.catalog, endpoint_id)
-            prepared.append(await prepare(call.rooms, _order(card, given, arguments.arguments)))
+            order = _order(card, given, arguments.arguments)
+            prepared[number] = await prepare(call.rooms, order)
         except ActionableError as problem:
             problems.append(f"item {number} ({endpoint_id[:60]}): {str(problem)[:PROBLEM_SHOWN]}")
     if problems:
@@ -124,8 +213,7 @@ RUN_BATCH = Tool(
     name="run_batch",
     title="Run a batch",
     description=(
-        "One model over many inputs, or one prompt over many models, checked and priced as a whole "
-        "first. "
+        "One model over many inputs or one prompt over many models, priced as a whole first. "
         'Example: {"endpoint_ids":["fal-ai/flux/dev"],"inputs":["a red fox","a blue fox"]}'
     ),
     toolset="make",

@@ -8,7 +8,7 @@ from typing import Any, cast
 from pydantic import Field, ValidationError
 
 from catalog.errors import ActionableError
-from catalog.expected import expected, makes
+from catalog.expected import expected, makes, most_outputs
 from catalog.history import with_history
 from catalog.limits import check_media
 from catalog.media import MediaFacts, MediaKind
@@ -22,15 +22,25 @@ MOST_STEPS = 20
 PROBLEM_SHOWN = 240
 # What a text of an earlier step is taken to be at its longest, in characters, until it is there.
 LONG_TEXT = 2000
-_REFERENCE = re.compile(r"\$([A-Za-z][\w-]{0,39})(?:/(\d{1,3}))?")
+_REFERENCE = re.compile(r"\$([A-Za-z][\w-]{0,39})(?:/([1-9]\d{0,2}))?")
 
 
 class Step(Arguments):
-    """One step: its name, its model, and arguments that may refer to earlier steps."""
+    """One step: its name, its model, and arguments that may refer to earlier steps.
+
+    In a continuation a name alone means the step as it was, with *again* also one that may be
+    running already because the answer to its submit was lost.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z][\w-]{0,39}$")
-    endpoint_id: str
+    endpoint_id: str = ""
     arguments: dict[str, Any] = {}
+    again: bool = False
+
+    @property
+    def spec(self) -> tuple[str, Mapping[str, Any]]:
+        """What it makes: two steps of equal spec and name, made from the same, are one."""
+        return self.endpoint_id, self.arguments
 
     @property
     def needs(self) -> frozenset[str]:
@@ -48,8 +58,8 @@ class Planned:
     facts: Mapping[MediaPath, MediaFacts]
 
 
-def read_steps(given: Sequence[Mapping[str, Any]]) -> list[Step]:
-    """Return *given* as steps.
+def read_steps(given: Sequence[Mapping[str, Any]], *, resumes: bool = False) -> list[Step]:
+    """Return *given* as steps; one that *resumes* another may go without its model.
 
     Raises:
         ActionableError: one is no step, or two have one name; each problem is named.
@@ -63,6 +73,11 @@ def read_steps(given: Sequence[Mapping[str, Any]]) -> list[Step]:
             for error in problem.errors(include_url=False)[:3]:
                 where = ".".join(str(part) for part in error["loc"])
                 problems.append(f"step {number}: {where}: {error['msg'].lower()}")
+    problems += [
+        f"step {step.name!r}: endpoint_id: field required"
+        for step in steps
+        if not step.endpoint_id and (not resumes or step.arguments)
+    ]
     names = [step.name for step in steps]
     problems += [
         f"two steps are called {name!r}" for name in dict.fromkeys(names) if names.count(name) > 1
@@ -122,6 +137,13 @@ async def _planned(
         uses = tuple(use for use in uses if use.step not in kept)
     for use in uses:
         source = before[use.step].prepared.order.card
+        most = most_outputs(source, before[use.step].prepared.checked.arguments)
+        if most is not None and use.number > most:
+            raise ActionableError(
+                f"{dotted(use.path)}: ${use.step}/{use.number} cannot be: step {use.step!r} "
+                f"({source.endpoint_id}) makes {most}",
+                hint=f"${use.step} alone is its first fitting output",
+            )
         if not makes(source, use.kind):
             made = ", ".join(source.media_out) or "text"
             raise ActionableError(
@@ -201,8 +223,8 @@ def _kept_value(use: Use, job: Job) -> str:
     if use.kind != "text":
         return f"{job.job_id}/{use.number}" if use.number else job.job_id
     texts = [output.text for output in job.outputs if output.text]
-    if use.number and use.number <= len(job.outputs):
-        texts = [job.outputs[use.number - 1].text]
+    if use.number:
+        texts = [output.text for output in job.outputs[use.number - 1 : use.number]]
     if not texts or not texts[0]:
         raise ActionableError(f"step {use.step!r} (job {job.job_id}) made no text")
     return texts[0]

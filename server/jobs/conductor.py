@@ -23,7 +23,7 @@ from server.jobs.submitter import Sent
 from server.jobs.transactions import STAY, Step, Work
 from server.jobs.waiting import Changes
 from server.jobs.wholes import Part, Whole
-from tools.errors import BackendError
+from tools.errors import BackendError, UnknownJobError
 from tools.ports import JobError, Output
 
 log = logging.getLogger("falkit.jobs.conductor")
@@ -266,6 +266,7 @@ class Conductor:
             return report.last_outputs(whole), ""
         folder = Path(run.work.save_to) if run.work.save_to else self._media_folder
         outputs: list[Output] = []
+        whole = await self._with_kept(whole)
         try:
             holder = run.work.claim.holder
             if any(part.job.state == "done" for part in whole.parts):
@@ -275,6 +276,18 @@ class Conductor:
             log.warning("job %s: its sheet cannot be written: %s", whole.job.job_id, problem)
             return tuple(outputs), "its contact sheet or table could not be written"
         return tuple(outputs), ""
+
+    async def _with_kept(self, whole: Whole) -> Whole:
+        """Return *whole* with the parts that an earlier attempt at it made, in their places."""
+        kept: dict[str, str] = whole.job.arguments.get("kept") or {}
+        parts = list(whole.parts)
+        for job_id in kept.values():
+            try:
+                job = await self._store.find(job_id)
+            except UnknownJobError:
+                continue  # it was forgotten, and its files stay
+            parts.append(Part(job, sent=True, sought=False, uses=()))
+        return replace(whole, parts=tuple(sorted(parts, key=lambda part: part.job.place)))
 
 
 def _waiting(run: _Run, whole: Whole) -> list[Part]:

@@ -52,7 +52,6 @@ def _error(whole: Whole, bad: Sequence[Job]) -> JobError:
     first = bad[0]
     why = first.error
     message = why.message if why is not None else "the answer to its submit was lost"
-    known = {part.job.error.charged for part in whole.parts if part.job.error is not None}
     hint = why.hint if why is not None else ""
     if whole.job.kind == "pipeline":
         hint = f"correct step {first.name!r} and continue with resume={whole.job.job_id}"
@@ -62,8 +61,26 @@ def _error(whole: Whole, bad: Sequence[Job]) -> JobError:
         hint=hint,
         field=why.field if why is not None else "",
         retry_helps=why.retry_helps if why is not None else False,
-        charged=False if known == {False} and len(bad) == len(whole.parts) else None,
+        charged=_charged(whole),
     )
+
+
+def _charged(whole: Whole) -> bool | None:
+    """Return whether anything of *whole* was charged; None where that is not known."""
+    said = {_part_charged(part) for part in whole.parts}
+    return True if True in said else None if None in said else False
+
+
+def _part_charged(part: Part) -> bool | None:
+    job = part.job
+    if not part.sent:
+        return False
+    if job.state == "done":
+        if job.backend == "emulator":
+            return False
+        dollars = job.cost.dollars if job.cost is not None else None
+        return None if dollars is None else dollars > 0
+    return job.error.charged if job.error is not None else None
 
 
 def cost_of(whole: Whole) -> Cost:

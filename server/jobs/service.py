@@ -38,6 +38,7 @@ from server.jobs.waiting import Changes, Teller
 from server.settings import Settings
 from tools.errors import BackendError
 from tools.ports import (
+    Attempt,
     BackendName,
     Cancelled,
     Intent,
@@ -206,13 +207,12 @@ class JournalJobs:
         return admitted.job
 
     async def parts(self, job_id: str) -> Sequence[Job]:
-        """Return the parts of a whole in their order; none for a job without.
-
-        Raises:
-            UnknownJobError: no such job.
-        """
+        """Return the parts of a whole in their order; none for a job without."""
         whole = await self.store.whole(job_id)
         return await self._outlooks.of([part.job for part in whole.parts])
+
+    async def attempts(self, job_id: str) -> Sequence[Attempt]:
+        return await self.store.attempts(job_id)
 
     async def _begin(self, intent: Intent) -> tuple[Job, Hand | None]:
         """Write *intent* down, and give its submit to a task of its own."""

@@ -11,7 +11,7 @@ from typing import Protocol
 import anyio
 
 from catalog.history import PastRun
-from server.jobs import leases, ledger, listing, pruning, spending, transactions, wholes
+from server.jobs import attempts, leases, ledger, listing, pruning, spending, transactions, wholes
 from server.jobs.admission import Admitted, Rules, admit, why_held
 from server.jobs.history import past_runs
 from server.jobs.journal import BRIEF, Act, Journal, JournalError, T
@@ -20,6 +20,7 @@ from server.jobs.rows import Fields, job_of, now_ms, packed
 from server.jobs.transactions import STAY, Orphans, Step, Work
 from server.jobs.wholes import Filled, Whole
 from tools.ports import (
+    Attempt,
     BackendName,
     Intent,
     Job,
@@ -64,6 +65,14 @@ class JobStore(Protocol):
 
     async def whole(self, job_id: str) -> Whole:
         """Return the job of that id with its parts, which may be none.
+
+        Raises:
+            UnknownJobError: there is none.
+        """
+        ...
+
+    async def attempts(self, job_id: str) -> Sequence[Attempt]:
+        """Return the whole of that id and all that continue one another with it, oldest first.
 
         Raises:
             UnknownJobError: there is none.
@@ -255,6 +264,9 @@ class SqliteJobStore:
 
     async def whole(self, job_id: str) -> Whole:
         return await self._journal.read(lambda c: wholes.whole(c, job_id))
+
+    async def attempts(self, job_id: str) -> Sequence[Attempt]:
+        return await self._journal.read(lambda c: attempts.attempts(c, job_id))
 
     async def claim_part(
         self, claim: Claim, part_id: str, filled: Filled | None = None

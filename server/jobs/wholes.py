@@ -21,6 +21,7 @@ from server.jobs.admission import (
     row_of,
     why_held,
 )
+from server.jobs.attempts import rival
 from server.jobs.leases import Claim, House
 from server.jobs.ledger import check_budgets, money
 from server.jobs.rows import Fields, instant, job_of, nanodollars, now_ms, packed, search_words
@@ -100,7 +101,10 @@ def admit_whole(
     calls = [fingerprint(part, rules, house) for part in intent.parts]
     same = [intent.kind, calls, [[part.name, _plain(part.uses)] for part in intent.parts]]
     call = hashlib.sha256(packed(same).encode()).hexdigest()
-    if not intent.again and (before := earlier(connection, call)) is not None:
+    before = None if intent.again else earlier(connection, call)
+    if before is None or before.job_id in intent.seen:
+        before = rival(connection, intent, call)
+    if before is not None:
         return Admitted(replace(before, repeated=True))
     check_cap(intent)
     at = instant(now)
@@ -123,7 +127,12 @@ def admit_whole(
         )
         # Ids sort by time, so that parts are listed in their order.
         row = row_of(whole_part, rules, house, (calls[place - 1], reason, now + place))
-        more = {"whole": whole_id, "place": place, "name": part.name, "uses": _plain(part.uses)}
+        more = {
+            "whole": whole_id,
+            "place": part.place or place,
+            "name": part.name,
+            "uses": _plain(part.uses),
+        }
         ids[part.name] = insert(connection, row | more, reason)
     held = None if reason else leases.claim(connection, house, whole_id, until)
     return Admitted(read(connection, whole_id), held)
@@ -229,9 +238,11 @@ def _fill(
 ) -> None:
     reserved = Decimal(part["high"] or 0)
     high = filled.high if filled.high is not None else reserved
+    if filled.high is None and part["high"] is not None:
+        _check_unknown(connection, whole_row, part, rules)
     if high > reserved:
         _check_dearer(connection, whole_row, part, rules, high)
-    low = filled.low if filled.low is not None else part["low"]
+    low = filled.low
     connection.execute(
         "UPDATE jobs SET arguments = ?, words = ?, low = ?, high = ?, amount = ?, uses = '[]'"
         " WHERE job_id = ?",
@@ -239,10 +250,26 @@ def _fill(
             packed(filled.arguments),
             search_words(part["endpoint_id"], filled.arguments, tuple(json.loads(part["tags"]))),
             None if low is None else str(low),
-            str(high) if filled.high is not None else part["high"],
+            None if filled.high is None else str(high),
             nanodollars(high),
             part["job_id"],
         ),
+    )
+
+
+def _check_unknown(
+    connection: sqlite3.Connection, whole_row: sqlite3.Row, part: sqlite3.Row, rules: Rules
+) -> None:
+    """Refuse a part whose price is not known any more where a person would be asked for that."""
+    if rules.approve_above is None:
+        return
+    if whole_row["approved"] is not None and whole_row["high"] is None:
+        return
+    if is_granted(connection, part["account"], {part["endpoint_id"]}, now_ms()):
+        return
+    raise OverBudgetError(
+        "with what the earlier steps made, its price is not known, and nobody has approved that",
+        hint="resume it, and a person can approve the rest; this step was not sent",
     )
 
 
