@@ -38,7 +38,7 @@ from pydantic import AnyUrl, ValidationError
 from catalog.errors import ActionableError
 from prompts.library import PromptText, offered
 from server.asking import MODERN, Approve, Verdict, answered, ask, can_ask, put_off
-from server.calls import answer, explain, failure, fault, shown, unknown_names
+from server.calls import answer, explain, failure, fault, shown, sound, unknown_names
 from server.notices import JobNotices
 from server.resources import Shelf
 from server.tasks import Tasks
@@ -168,6 +168,7 @@ class StrictServer(MCPServer[None]):
         tool = self.values.get(name)
         if tool is None:
             raise MCPError(code=INVALID_PARAMS, message=f"unknown tool {name[:80]!r}")
+        arguments = sound(arguments)
         if problem := unknown_names(tool, arguments):
             return failure(problem)
         asked = context or Context(mcp_server=self)

@@ -117,6 +117,19 @@ def _cut(text: str) -> str:
     return f"{kept}\n… {len(encoded) - len(kept.encode()):,} bytes cut"
 
 
+def sound(node: Any) -> Any:  # noqa: ANN401  # any JSON
+    """Return *node* with a mark in place of each half of a surrogate pair.
+
+    JSON can spell one, but neither the journal nor the wire could say it again.
+    """
+    if isinstance(node, str):
+        return node if node.isascii() else node.encode("utf-8", "replace").decode()
+    if isinstance(node, dict):
+        entries = cast("dict[str, Any]", node)
+        return {sound(name): sound(value) for name, value in entries.items()}
+    return [sound(each) for each in cast("list[Any]", node)] if isinstance(node, list) else node
+
+
 def unknown_names(tool: AnyTool, arguments: Mapping[str, object]) -> str:
     """Return a sentence on arguments that *tool* does not take, or nothing.
 
@@ -127,8 +140,12 @@ def unknown_names(tool: AnyTool, arguments: Mapping[str, object]) -> str:
     if not strangers:
         return ""
     name = strangers[0]
-    near = [OTHER_NAMES[name]] if OTHER_NAMES.get(name) in known else []
-    near = near or difflib.get_close_matches(name, known, 1, 0.75)
+    plain = (
+        name[:80].lower().replace("-", "_")
+    )  # a long one is near to nothing, and slow to compare
+    other = plain if plain in known else OTHER_NAMES.get(plain)
+    near = [other] if other in known else []
+    near = near or difflib.get_close_matches(plain, known, 1, 0.75)
     if near:
         advice = f"did you mean {near[0]!r}?"
     elif "arguments" in known:
