@@ -38,6 +38,8 @@ def ended_as(whole: Whole) -> tuple[End, JobError | None, str]:
         words.append(f"the answer was lost and it may be charged: {_places(lost)}")
     if unsent := [part for part in parts if part.state == "cancelled"]:
         words.append(f"cancelled: {_places(unsent)}")
+    if whole.job.kind == "batch" and (failed or unsent):
+        words.append(f"run_batch with resume={whole.job.job_id} makes what is missing")
     note = "; ".join(words)
     if whole.stopping and len(made) < len(parts):
         return "cancelled", None, note
