@@ -317,7 +317,7 @@ async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: Catalog
     async def charges(since: datetime) -> Sequence[Charge]:
         from server.fal.billed import charges_since
 
-        return await charges_since(http, settings.hosts, key, since)
+        return await charges_since(client.sender, since)
 
     return Opened(jobs, desk_of(jobs), jobs.approve, jobs.entries, jobs.prune, charges)
 

@@ -29,7 +29,7 @@ from server.fal.problems import (
     UnauthorisedError,
 )
 from server.fal.realtime import Realtime
-from server.settings import Hosts
+from server.settings import EMULATOR_BASE, Hosts
 from tests.fal_ends import (
     HIDDEN,
     HOSTS,
@@ -472,3 +472,17 @@ async def test_too_many_sockets_at_once_are_turned_away_in_the_end() -> None:
                 pass
 
     assert busy.value.charged is False
+
+
+async def test_the_emulator_inside_the_process_names_the_one_that_has_sockets() -> None:
+    app = Script(JSONResponse("a-token"))
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
+        sockets = Realtime(http, Hosts.under(EMULATOR_BASE), SecretStr(KEY))
+        for opened in (sockets.connect(MODEL), sockets.raw(MODEL, "chat"), sockets.calls(MODEL)):
+            with pytest.raises(NotSentError, match="has no sockets") as caught:
+                await opened.__aenter__()
+            assert "falkit emulate" in caught.value.hint
+            assert not caught.value.retry_helps
+
+    assert app.seen == []

@@ -20,7 +20,7 @@ from server.fal.problems import PlatformError, TooLargeError, UnauthorisedError
 from server.fal.sender import Sender
 from server.fal.uploads import THRESHOLD, Uploads, ascii_name
 from server.fal.wire import Uploaded
-from tests.fal_ends import HOSTS, KEY, Clock, client_of
+from tests.fal_ends import HIDDEN, HOSTS, KEY, Clock, client_of
 from tools.errors import MediaError
 
 FILES = f"{HOSTS.cdn}/files/b/0"
@@ -33,9 +33,16 @@ class Cdn:
     *trouble* maps a path's last segment to answers that come first.
     """
 
-    def __init__(self, *, lives: timedelta = timedelta(hours=1), base: str = FILES) -> None:
+    def __init__(
+        self,
+        *,
+        lives: timedelta = timedelta(hours=1),
+        base: str = FILES,
+        elsewhere: str = "https://storage.example.com/signed",
+    ) -> None:
         self.lives = lives
         self.base = base
+        self.elsewhere = elsewhere
         self.trouble: dict[str, list[Response]] = {}
         self.tokens = 0
         self.requests: list[Request] = []
@@ -62,6 +69,11 @@ class Cdn:
             return JSONResponse(
                 {"token": f"token-{self.tokens}", "token_type": "Bearer", "expires_at": end}
             )
+        if last == "initiate":
+            return JSONResponse({"upload_url": self.elsewhere, "file_url": f"{self.base}/y.png"})
+        if last == "signed":
+            self.files.append(body)
+            return Response()
         if last == "upload":
             self.files.append(body)
             return JSONResponse({"access_url": f"{self.base}/x.png"})
@@ -220,6 +232,7 @@ async def test_an_unreadable_token_says_what_is_missing(
 ) -> None:
     cdn = Cdn()
     cdn.trouble["token"] = [JSONResponse(answer)] * 9
+    cdn.trouble["initiate"] = [JSONResponse({"detail": "neither"}, 404)]
 
     async with uploads_to(cdn) as uploads:
         with pytest.raises(PlatformError, match="the upload token: the answer holds no"):
@@ -374,3 +387,55 @@ async def test_no_lifetime_is_asked_for_where_none_is_wanted(picture: Path) -> N
 
     assert uploaded.expires is None
     assert not [name for name in cdn.headers("upload")[0] if "lifecycle" in name]
+
+
+async def test_without_a_token_a_file_goes_where_the_support_host_says_and_no_key_with_it(
+    picture: Path,
+) -> None:
+    cdn = Cdn()
+    cdn.trouble["token"] = [Response(status_code=503)] * 99
+
+    async with uploads_to(cdn) as uploads:
+        uploaded = await uploads.upload(picture, "image/png", "x.png", Lifecycle(60))
+
+    assert uploaded.url == f"{FILES}/y.png"
+    assert cdn.files == [PIXELS]
+    (begun,), (put,) = cdn.headers("initiate"), cdn.headers("signed")
+    assert begun["authorization"] == f"Key {KEY}"
+    assert json.loads(begun["x-fal-object-lifecycle"]) == {"expiration_duration_seconds": 60}
+    assert put["host"] == "storage.example.com"
+    assert put["content-length"] == "2500"
+    assert "authorization" not in put
+    assert HIDDEN not in str(put)
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        "http://storage.example.com/signed",
+        "https://10.0.0.1/signed",
+        "https://localhost/signed",
+        "https://[::1]/signed",
+        "https://user:pw@storage.example.com/signed",
+    ],
+)
+async def test_a_file_goes_to_no_unsafe_place(picture: Path, elsewhere: str) -> None:
+    cdn = Cdn(elsewhere=elsewhere)
+    cdn.trouble["token"] = [Response(status_code=503)] * 99
+
+    async with uploads_to(cdn) as uploads:
+        with pytest.raises(PlatformError, match="the upload token"):
+            await uploads.upload(picture, "image/png", "x.png")
+
+    assert cdn.files == []
+
+
+async def test_a_refused_key_is_not_tried_at_another_door(picture: Path) -> None:
+    cdn = Cdn()
+    cdn.trouble["token"] = [JSONResponse({"detail": "no"}, 403)] * 99
+
+    async with uploads_to(cdn) as uploads:
+        with pytest.raises(UnauthorisedError):
+            await uploads.upload(picture, "image/png", "x.png")
+
+    assert cdn.headers("initiate") == []

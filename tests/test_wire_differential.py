@@ -60,6 +60,7 @@ class Recorder:
     """A server that answers every call well, and keeps what was sent."""
 
     base: str = ""
+    has_tokens: bool = True
     sent: list[Sent] = field(default_factory=list[Sent])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,12 +103,11 @@ class Recorder:
         match last:
             case "tokens":
                 return JSONResponse("a-token")
+            case "initiate":
+                url = f"{self.base}/cdn/signed"
+                return JSONResponse({"upload_url": url, "file_url": f"{self.base}/cdn/x.png"})
             case "token":
-                end = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-                base = f"{self.base}/cdn"
-                return JSONResponse(
-                    {"token": "t", "token_type": "Bearer", "base_url": base, "expires_at": end}
-                )
+                return self._token()
             case "upload":
                 return JSONResponse({"access_url": f"{self.base}/cdn/files/b/0/x.png"})
             case "multipart":
@@ -125,6 +125,15 @@ class Recorder:
             case _:
                 answer = {"request_id": WORK, "status": "IN_QUEUE", "queue_position": 0, **urls}
                 return JSONResponse(answer, 200, {"x-fal-request-id": WORK})
+
+    def _token(self) -> Response:
+        if not self.has_tokens:
+            return JSONResponse({"detail": "no tokens today"}, 404)
+        end = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        base = f"{self.base}/cdn"
+        return JSONResponse(
+            {"token": "t", "token_type": "Bearer", "base_url": base, "expires_at": end}
+        )
 
 
 @dataclass(frozen=True)
@@ -271,6 +280,13 @@ CALLS: Sequence[Call] = (
         lambda sides: sides.theirs.upload_file(sides.file, lifecycle=ASKED_OF_THEM),  # pyright: ignore[reportUnknownMemberType]  # PathLike
     ),
     Call(
+        "upload without a token",
+        lambda sides: sides.ours.upload(
+            sides.file, media_type="image/png", file_name="x.png", lifecycle=ASKED
+        ),
+        lambda sides: sides.theirs.upload_file(sides.file, lifecycle=ASKED_OF_THEM),  # pyright: ignore[reportUnknownMemberType]  # PathLike
+    ),
+    Call(
         "realtime",
         lambda sides: _in_realtime(sides.sockets.connect(MODEL, max_buffering=4)),
         lambda sides: _in_realtime(sides.theirs.realtime(MODEL, max_buffering=4)),
@@ -315,6 +331,9 @@ DIFFERENCES: Mapping[Difference, Row] = {
         ("status with logs",), "fal's JavaScript client and SDK say 1, its Python client true"
     ),
     ("query logs", "0", "false"): Row(("status without logs",), "as above"),
+    ("header authorization", "", f"Key {KEY}"): Row(
+        ("upload without a token",), "a signed address outside fal is shown no key"
+    ),
     ("only theirs", "", f"GET {APP}/{WORK}/status"): Row(
         ("result",), "we follow a request to its end before we read its result; no second look"
     ),
@@ -398,6 +417,7 @@ async def test_a_call_is_the_same_on_the_wire_but_for_what_is_listed(
             for call in CALLS:
                 threshold = PART if "parts" in call.name else 10**9
                 monkeypatch.setattr(fal_client.client, "MULTIPART_THRESHOLD", threshold)
+                recorder.has_tokens = "without a token" not in call.name
                 async with sides_of(recorder, file) as both:
                     await call.ours(both)
                     ours, recorder.sent = recorder.sent, []

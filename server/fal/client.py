@@ -50,6 +50,7 @@ class FalClient:
     The key goes to the configured run, queue, support and platform addresses only, an upload token
     to the configured file host only; no redirect is followed with either. A submit is repeated only
     when it provably never arrived or was turned away with 429; all else may be repeated and is.
+    Other clients of the same account, such as `PlatformClient`, are made on its *sender*.
     """
 
     def __init__(
@@ -64,9 +65,9 @@ class FalClient:
         policy = policy or RetryPolicy()
         self._hosts = hosts
         self._policy = policy
-        self._sender = Sender(http, hosts, key, policy)
-        self._direct = Direct(self._sender)
-        self._uploads = Uploads(self._sender)
+        self.sender = Sender(http, hosts, key, policy)
+        self._direct = Direct(self.sender)
+        self._uploads = Uploads(self.sender)
         self._downloads = Downloads(http, hosts, policy, resolve)
 
     async def submit(
@@ -98,7 +99,7 @@ class FalClient:
             headers={"Content-Type": "application/json"} | options.headers(queued=True),
             content=encoded(endpoint_id, arguments),
         )
-        return _accepted(await self._sender.paid(ask), endpoint_id)
+        return _accepted(await self.sender.paid(ask), endpoint_id)
 
     async def run(
         self, endpoint_id: str, arguments: Mapping[str, Any], *, options: CallOptions = PLAIN
@@ -139,7 +140,7 @@ class FalClient:
             FalError: the status cannot be read now.
         """
         ask = self._ask("GET", endpoint_id, request_id, "/status", logs=logs)
-        return await self._sender.read(ask, lambda answer: wire.status(answer.json()))
+        return await self.sender.read(ask, lambda answer: wire.status(answer.json()))
 
     @asynccontextmanager
     async def watch(
@@ -157,7 +158,7 @@ class FalClient:
         ask = self._ask("GET", endpoint_id, request_id, "/status/stream", logs=logs)
         ask = replace(ask, headers={"Accept": "text/event-stream"})
         async with (
-            self._sender.stream(ask) as stream,
+            self.sender.stream(ask) as stream,
             aclosing(_states(stream.data(), endpoint_id)) as states,
         ):
             yield states
@@ -174,7 +175,7 @@ class FalClient:
         ask = replace(self._ask("GET", endpoint_id, request_id, ""), expects=(400,))
         pauses = self._policy.pauses()
         while True:
-            result = await self._sender.read(
+            result = await self.sender.read(
                 ask, lambda answer: _result(answer, endpoint_id), "result"
             )
             if isinstance(result, Result):
@@ -193,7 +194,7 @@ class FalClient:
             FalError: the queue cannot be asked now.
         """
         ask = replace(self._ask("PUT", endpoint_id, request_id, "/cancel"), expects=(400, 404))
-        return await self._sender.read(ask, _cancellation)
+        return await self.sender.read(ask, _cancellation)
 
     async def upload(
         self, path: Path, *, media_type: str, file_name: str, lifecycle: Lifecycle | None = None
@@ -250,7 +251,7 @@ class FalClient:
                 subject="the request history",
                 params=params | ({"cursor": cursor} if cursor else {}),
             )
-            page, cursor = await self._sender.read(
+            page, cursor = await self.sender.read(
                 ask, lambda answer: wire.past_requests(answer.json())
             )
             requests += page

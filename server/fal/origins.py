@@ -1,5 +1,7 @@
 """Which addresses are fal's: origins that a credential may go to, and their second names."""
 
+import re
+
 import httpx
 
 from server.fal.outside import url_of
@@ -28,6 +30,14 @@ def is_under(url: str, bases: tuple[httpx.URL, ...]) -> bool:
         if _origin(given) == _origin(base) and (given.path + "/").startswith(f"{path}/"):
             return True
     return False
+
+
+def is_named_host(url: str) -> bool:
+    """Say whether *url* speaks TLS to a host with a name of the open internet, and to no user."""
+    given = url_of(url)
+    if given is None or given.scheme != "https" or given.userinfo:
+        return False
+    return re.fullmatch(r"([\w-]+\.)+[a-z][a-z0-9-]+", given.host, re.ASCII) is not None
 
 
 def shown(url: str) -> str:

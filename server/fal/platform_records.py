@@ -17,7 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from server.fal.wire import UnreadableAnswerError, amount, in_utc
+from server.fal.magnitudes import amount, in_utc
+from server.fal.wire import UnreadableAnswerError
 
 MOST_WORDS = 1000  # of one list of names or tags; fal allows ten tags (documented)
 

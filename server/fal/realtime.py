@@ -34,7 +34,7 @@ from server.fal.problems import (
 from server.fal.retry import RetryPolicy
 from server.fal.sender import MOST_BYTES, Ask, Sender, redirected, scrubbed, scrubbed_bytes
 from server.fal.wire import Answer, Result, UnreadableAnswerError
-from server.settings import Hosts
+from server.settings import EMULATOR_BASE, Hosts
 
 # Seconds; fal's Python client 1.0.3 opens and names tokens so.
 OPEN_SECONDS = 90
@@ -159,6 +159,12 @@ class Realtime:
     async def _opened(
         self, url: str, subject: str, query: Mapping[str, str], token_seconds: int | None
     ) -> AsyncGenerator[ClientConnection]:
+        if self._hosts.run.startswith(EMULATOR_BASE):
+            raise NotSentError(
+                f"{subject}: the emulator inside this process has no sockets",
+                hint="run `falkit emulate` and set the addresses that it prints",
+                retry_helps=False,
+            )
         key = self._sender.authorization(url, subject)
         socket = await self._open(url, subject, query, token_seconds, key)
         try:

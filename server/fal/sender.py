@@ -12,7 +12,7 @@ from httpx_sse import EventSource
 from pydantic import SecretStr
 
 from server.fal.bodies import PACKED, Bounded, TooLongError
-from server.fal.origins import CDN_NAMES, backup_of, is_under, shown, socket_url
+from server.fal.origins import CDN_NAMES, backup_of, is_named_host, is_under, shown, socket_url
 from server.fal.problems import (
     ConcurrencyError,
     FalError,
@@ -246,6 +246,10 @@ class Sender:
     def is_cdn(self, url: str) -> bool:
         """Say whether *url* lies on the configured file host, under either of its names."""
         return is_under(url, self._cdn_bases)
+
+    def may_take_files(self, url: str) -> bool:
+        """Say whether a file may go to *url*, without a key: a configured host, or one over TLS."""
+        return is_under(url, self._cdn_bases + self._key_bases) or is_named_host(url)
 
     def authorization(self, url: str, subject: str, bearer: SecretStr | None = None) -> str:
         """Return the credential for *url*: *bearer* on the file host, else the key.

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from server.fal import wire
 from server.fal.options import Lifecycle
 from server.fal.origins import shown
-from server.fal.problems import FalError, PlatformError, UnauthorisedError
+from server.fal.problems import FalError, NoBalanceError, PlatformError, UnauthorisedError
 from server.fal.sender import Ask, Sender
 from server.fal.wire import Answer, CdnToken, UnreadableAnswerError, Uploaded
 from tools.errors import MediaError
@@ -52,31 +52,69 @@ class Uploads:
             size = (await anyio.to_thread.run_sync(path.stat, limiter=self._threads)).st_size
             file = _File(path, size, media_type, file_name, self._threads)
             expires = file.live(lifecycle)
+            try:
+                token = await self._fresh(None)
+            except (UnauthorisedError, NoBalanceError):
+                raise  # the other way asks for the same key
+            except FalError as failure:
+                return Uploaded(await self._otherwise(file, failure), expires)
             if size > self._threshold:
-                return Uploaded(await self._in_parts(file), expires)
-            return Uploaded(await self._whole(file), expires)
+                return Uploaded(await self._in_parts(file, token), expires)
+            return Uploaded(await self._whole(file, token), expires)
         except OSError as error:
             reason = (error.strerror or type(error).__name__).lower()
             raise MediaError(
                 f"{path.name!r} cannot be read: {reason}", hint="check the file"
             ) from None
 
-    async def _whole(self, file: "_File") -> str:
+    async def _whole(self, file: "_File", token: CdnToken) -> str:
         def url(answer: Answer) -> str:
             return wire.needed(answer.json(), "access_url")[0]
 
         headers = file.headers | {"Content-Length": str(file.size)}
         cdn = self._sender.hosts.cdn
         ask = Ask("POST", f"{cdn}/files/upload", file.name, headers=headers, content=file.stream)
-        return _address(await self._with_token(ask, url), file.name)
+        return _address(await self._with_token(ask, url, token), file.name)
 
-    async def _in_parts(self, file: "_File") -> str:
+    async def _otherwise(self, file: "_File", failure: FalError) -> str:
+        """Store *file* where the support host says, since no token was to be had.
+
+        As fal's clients do (read in their source), except that no key goes to the place named: its
+        address is signed, and it must be one of the configured hosts or speak TLS.
+
+        Raises:
+            FalError: this failed too: *failure* is raised, which came first.
+        """
+
+        def begun(answer: Answer) -> tuple[str, ...]:
+            return wire.needed(answer.json(), "upload_url", "file_url")
+
+        ask = Ask(
+            "POST",
+            f"{self._sender.hosts.rest}/storage/upload/initiate",
+            file.name,
+            params={"storage_type": "gcs"},
+            headers=file.lifecycle | {"Content-Type": "application/json"},
+            content=wire.encoded({"file_name": file.sent_name, "content_type": file.media_type}),
+        )
+        try:
+            target, url = await self._sender.read(ask, begun)
+            if not self._sender.may_take_files(target):
+                raise failure
+            headers = {"Content-Type": file.media_type, "Content-Length": str(file.size)}
+            put = Ask("PUT", target, file.name, headers=headers, content=file.stream, keyless=True)
+            await self._sender.read(put, lambda answer: answer.ok)
+            return _address(url, file.name)
+        except FalError:
+            raise failure from None
+
+    async def _in_parts(self, file: "_File", token: CdnToken) -> str:
         def begun(answer: Answer) -> tuple[str, ...]:
             return wire.needed(answer.json(), "access_url", "uploadId")
 
         cdn = self._sender.hosts.cdn
         ask = Ask("POST", f"{cdn}/files/upload/multipart", file.name, headers=file.headers)
-        access_url, upload_id = await self._with_token(ask, begun)
+        access_url, upload_id = await self._with_token(ask, begun, token)
         if not self._sender.is_cdn(access_url) or not wire.REQUEST_ID.match(upload_id):
             raise PlatformError(
                 f"{file.name}: fal wants the parts at {shown(access_url)!r}",
@@ -128,9 +166,11 @@ class Uploads:
         )
         await self._with_token(ask, lambda answer: answer.ok)
 
-    async def _with_token(self, ask: Ask, understand: Callable[[Answer], T]) -> T:
+    async def _with_token(
+        self, ask: Ask, understand: Callable[[Answer], T], token: CdnToken | None = None
+    ) -> T:
         """Send *ask* with the token; a token that was refused is fetched anew, once."""
-        token = await self._fresh(None)
+        token = token or await self._fresh(None)
         try:
             return await self._sender.read(_with(ask, token), understand)
         except UnauthorisedError:
@@ -178,15 +218,18 @@ class _File:
             if re.fullmatch(r"[\w.+-]+/[\w.+-]+(; ?[\w.+-]+=[\w.+-]+)*", media_type, re.ASCII)
             else "application/octet-stream"
         )
-        self.headers = {"Content-Type": self.media_type, "X-Fal-File-Name": ascii_name(file_name)}
+        self.sent_name = ascii_name(file_name)
+        self.headers = {"Content-Type": self.media_type, "X-Fal-File-Name": self.sent_name}
+        self.lifecycle: dict[str, str] = {}
         self._threads = threads
 
     def live(self, lifecycle: Lifecycle | None) -> datetime | None:
         """Have the headers ask for *lifecycle*, and return the instant it ends the file."""
         asked = lifecycle.as_header() if lifecycle else ""
         if asked:  # fal's client sends both names (read in its source)
-            self.headers["X-Fal-Object-Lifecycle"] = asked
-            self.headers["X-Fal-Object-Lifecycle-Preference"] = asked
+            names = ("X-Fal-Object-Lifecycle", "X-Fal-Object-Lifecycle-Preference")
+            self.lifecycle = dict.fromkeys(names, asked)
+            self.headers |= self.lifecycle
         seconds = lifecycle.seconds if lifecycle else None
         return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
 

@@ -5,10 +5,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from itertools import islice
 from typing import Any, Literal, TypeGuard
+
+from server.fal.magnitudes import amount, in_utc, is_number, whole
 
 # Ids appear in addresses; fal's are UUIDs (documented), anything else of safe letters is accepted.
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,127}\Z")
@@ -28,7 +30,6 @@ _LONGEST_TEXT = 600
 # More than any honest answer holds; a hostile one must not fill memory, journal or screen.
 MOST_LINES = 1000  # of a log: the last ones
 _MOST_FACTS = 32
-_MOST_NUMBER = 10**15
 
 
 class UnreadableAnswerError(ValueError):
@@ -209,23 +210,6 @@ def _finite(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def amount(given: Decimal) -> Decimal:
-    """Return *given* if people and sums can bear it: 10^15 at most, below 10^-18 nothing.
-
-    ``1E+999999`` is a short text, and a megabyte as soon as somebody writes it out.
-
-    Raises:
-        ValueError: it is no number, too great, or has too many digits.
-    """
-    if not given.is_finite():
-        raise ValueError("not a number")
-    if not given or given.adjusted() < -18:
-        return Decimal(0)
-    if given.adjusted() > 15 or len(given.as_tuple().digits) > 60:
-        raise ValueError("too great a number")
-    return given
-
-
 def encoded(raw: Mapping[str, Any]) -> bytes:
     """Return *raw* as JSON in as few bytes as it takes.
 
@@ -249,7 +233,7 @@ def submission(raw: Any) -> Submission:  # noqa: ANN401
     request_id = entry.get("request_id")
     if not isinstance(request_id, str) or not REQUEST_ID.match(request_id):
         raise UnreadableAnswerError("the answer holds no request_id")
-    return Submission(request_id, _whole(entry.get("queue_position")))
+    return Submission(request_id, whole(entry.get("queue_position")))
 
 
 def status(raw: Any) -> Status:  # noqa: ANN401
@@ -271,9 +255,9 @@ def status(raw: Any) -> Status:  # noqa: ANN401
         error_type = word.lower()
     return Status(
         state=state,
-        queue_position=_whole(entry.get("queue_position")),
+        queue_position=whole(entry.get("queue_position")),
         logs=_logs(entry.get("logs")),
-        inference_seconds=float(seconds) if _is_number(seconds) and seconds >= 0 else None,
+        inference_seconds=float(seconds) if is_number(seconds) and seconds >= 0 else None,
         error=plain(entry.get("error")) if over else "",
         error_type=error_type,
     )
@@ -427,30 +411,9 @@ def _instant(entry: dict[str, Any], name: str) -> datetime:
         raise UnreadableAnswerError(f"the answer holds no {name}") from None
 
 
-def in_utc(moment: datetime) -> datetime:
-    """Return *moment* with a zone, UTC where none is given.
-
-    Raises:
-        ValueError: it is so far away that reckoning with it fails.
-    """
-    if not 1900 <= moment.year <= 9000:
-        raise ValueError("not an instant of this age")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _is_map(raw: Any) -> TypeGuard[dict[str, Any]]:  # noqa: ANN401
     return isinstance(raw, dict)
 
 
 def _is_list(raw: Any) -> TypeGuard[list[Any]]:  # noqa: ANN401
     return isinstance(raw, list)
-
-
-def _is_number(raw: Any) -> TypeGuard[int | float]:  # noqa: ANN401
-    """Say whether *raw* is a number of sane size; compared, since an endless integer overflows."""
-    is_number = isinstance(raw, int | float) and not isinstance(raw, bool)
-    return is_number and -_MOST_NUMBER <= raw <= _MOST_NUMBER  # never true of NaN
-
-
-def _whole(raw: Any) -> int | None:  # noqa: ANN401
-    return int(raw) if _is_number(raw) and raw >= 0 else None
