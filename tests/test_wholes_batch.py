@@ -139,7 +139,8 @@ async def test_what_failed_is_named_and_what_succeeded_is_kept(
 
     assert job.state == "done"
     assert job.note == (
-        f"2 of 3 were made; failed: item 2; run_batch with resume={job.job_id} makes what is missing"
+        "2 of 3 were made; failed: item 2; "
+        f"run_batch with resume={job.job_id} makes what is missing"
     )
     assert [part.state for part in parts] == ["done", "failed", "done"]
     assert job.cost is not None
