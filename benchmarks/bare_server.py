@@ -1,8 +1,13 @@
-"""The smallest server of the SDK, to measure beside: one tool, the SDK's own stdio transport."""
+"""The smallest server of the SDK, to measure beside: one tool, the SDK's own transports.
+
+It speaks over stdio, or over HTTP on the port that is named.
+"""
+
+import sys
 
 from mcp.server import MCPServer
 
-server = MCPServer[None]("bare")
+server = MCPServer[None]("bare", log_level="WARNING")
 
 
 @server.tool()
@@ -12,4 +17,7 @@ def add(a: int, b: int) -> int:
 
 
 if __name__ == "__main__":
-    server.run()
+    if sys.argv[1:]:
+        server.run("streamable-http", port=int(sys.argv[1]), stateless_http=True)
+    else:
+        server.run()
