@@ -1,6 +1,7 @@
 """Answers that no honest platform gives: endless numbers, logs and tags stay within bounds."""
 
 import json
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -8,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from server.fal import wire
 from server.fal.platform_records import BillingEvent, UnitPrice, read_record
+from server.fal.problems import BadInputError
 from server.fal.wire import MOST_LINES, Answer, UnreadableAnswerError
 from tests.fal_ends import MODEL, WORK, Script, client_of, state
 
@@ -109,3 +111,23 @@ async def test_an_output_with_numbers_that_json_lacks_is_an_output_all_the_same(
         result = await client.result(MODEL, WORK)
 
     assert result.output == {"score": None, "top": [None, None, 1.5]}
+
+
+def test_an_end_without_a_zone_is_in_utc_and_can_be_compared() -> None:
+    token = wire.cdn_token({"token": "abc", "expires_at": "2026-01-01T00:00:00"})
+
+    assert token.expires == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("name", ["X-Fal-Needs-Retry", "X-Fal-Retryable"])
+@pytest.mark.parametrize(("wish", "helps"), [("1", True), ("true", True), ("0", False)])
+async def test_the_platforms_word_on_another_try_is_read_under_both_names(
+    name: str, wish: str, helps: bool
+) -> None:
+    told = {"detail": "no", "error_type": "bad_request"}
+
+    async with client_of(Script(JSONResponse(told, 400, {name: wish}))) as client:
+        with pytest.raises(BadInputError) as caught:
+            await client.submit(MODEL, {})
+
+    assert caught.value.retry_helps is helps

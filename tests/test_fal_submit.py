@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from server.fal.client import FalClient
+from server.fal.options import CallOptions
 from server.fal.problems import (
     BadInputError,
     ConcurrencyError,
@@ -71,6 +72,19 @@ async def test_a_webhook_travels_in_the_query_and_never_in_the_input() -> None:
 
     assert app.seen[0].url.params["fal_webhook"] == "https://me.test/hook?a=1&b=2"
     assert app.seen[0].body == b"{}"
+
+
+async def test_a_webhook_and_a_bound_on_the_queue_share_one_query() -> None:
+    app = Script(accepted())
+
+    async with client_of(app) as client:
+        options = CallOptions(longest_queue=3)
+        await client.submit(MODEL, {}, webhook_url="https://me.test/?a=1#b", options=options)
+
+    assert dict(app.seen[0].url.params) == {
+        "fal_webhook": "https://me.test/?a=1#b",
+        "fal_max_queue_length": "3",
+    }
 
 
 async def test_arguments_that_are_not_json_are_refused_before_anything_is_sent() -> None:
