@@ -2,8 +2,9 @@
 
 The bare server's only tool adds two numbers; falkit is asked for its lightest answer and for a
 search of eight hits. Both run at once in processes of their own and are asked in turns, so that
-what else the machine does meets both. stdio speaks the older era, HTTP the newer. CPU is what the system counted for the server's process, all
-threads. Figures are medians of rounds; the program ends with 1 if a goal was missed.
+what else the machine does meets both. stdio speaks the older era, HTTP the newer. CPU is what the
+system counted for the server's process, all threads. Figures are medians of rounds; the program
+ends with 1 if a goal was missed.
 """
 
 import asyncio
