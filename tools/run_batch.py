@@ -113,12 +113,13 @@ async def _started(call: Call, arguments: BatchArguments, but: Missing, begun: f
     parts = [
         replace(await intent_of(call, one, begun), place=number) for number, one in prepared.items()
     ]
+    kept = {str(number): job.job_id for number, job in but.kept.items()}
     intent = WholeIntent(
         kind="batch",
         parts=tuple(parts),
         arguments={
             **arguments.model_dump(include=GIVEN),
-            "kept": {str(number): job.job_id for number, job in but.kept.items()},
+            **({"kept": kept} if kept else {}),
         },
         parallel=arguments.parallel,
         max_dollars=most,

@@ -87,12 +87,13 @@ async def _started(call: Call, arguments: PipelineArguments, to_do: Plan, begun:
         replace(await intent_of(call, one.prepared, begun), name=one.name, uses=one.uses)
         for one in planned
     ]
+    ids = {name: job.job_id for name, job in kept.items()}
     intent = WholeIntent(
         kind="pipeline",
         parts=tuple(parts),
         arguments={
             "steps": [step.model_dump(exclude={"again"}) for step in steps],
-            "kept": {name: job.job_id for name, job in kept.items()},
+            **({"kept": ids} if ids else {}),
         },
         max_dollars=most,
         parents=() if family is None else (family.old.job.job_id,),
