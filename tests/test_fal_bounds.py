@@ -9,7 +9,13 @@ import anyio
 import pytest
 from anyio.abc import ByteStream
 
-from server.fal.problems import FalError, LostAnswerError, NetworkError, PlatformError
+from server.fal.problems import (
+    FalError,
+    LostAnswerError,
+    NetworkError,
+    PlatformError,
+    TooLargeError,
+)
 from tests.fal_ends import (
     MODEL,
     WORK,
@@ -223,3 +229,15 @@ async def test_a_read_whose_answer_came_spoilt_is_sent_again(deed: Deed) -> None
     async with socket_of(deed, deed, whole) as server, client_at(server.base) as client:
         assert (await client.result(MODEL, WORK)).output["request_id"] == WORK
     assert len(server.requests) == 3
+
+
+async def test_a_packed_file_comes_home_unpacked_and_within_its_bound(tmp_path: Path) -> None:
+    raw = http_answer(packed(b"x" * 20 * MEGABYTE), more="Content-Encoding: gzip\r\n")
+
+    async with socket_of(says(raw)) as server, client_at(server.base) as client:
+        url, target = f"{server.base}/cdn/a.txt", tmp_path / "a.txt"
+        assert (await client.download(url, target)).bytes == 20 * MEGABYTE
+        with pytest.raises(TooLargeError):
+            await client.download(url, target, max_bytes=3 * MEGABYTE)
+
+    assert target.stat().st_size <= 4 * MEGABYTE
