@@ -44,7 +44,9 @@ def with_given(value: Any, given: Mapping[str, str]) -> Any:
     if isinstance(value, str) and value.startswith(PLACEHOLDER):
         ending = value.rpartition(".")[2]
         kinds = {"mp4": "video", "mp3": "audio", "wav": "audio", "png": "image", "jpg": "image"}
-        return given[kinds.get(ending, "archive")]
+        # A file of any kind may be a picture; what wants an archive would refuse one.
+        usual = "image" if ending == "bin" else "archive"
+        return given[kinds.get(ending, usual)]
     if isinstance(value, dict):
         entries = cast("dict[str, Any]", value)
         return {name: with_given(part, given) for name, part in entries.items()}

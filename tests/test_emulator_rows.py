@@ -154,3 +154,18 @@ def test_another_attempt_tells_its_own_progress(rows: Rows) -> None:
     assert rows.progress(again, " 20%|", " 20%|██|")
     said = [line.message for line in rows.logs(first.request_id)]
     assert said.count(" 20%|██|") == 2
+
+
+def test_what_was_abandoned_does_not_keep_its_place_from_those_who_wait(tmp_path: Path) -> None:
+    rows = rows_in(tmp_path, lease=0.0, concurrency=1)
+    first, second = rows.submit(REQUEST), rows.submit(REQUEST)
+    assert first is not None
+    assert second is not None
+    assert rows.claim("dies over it") is not None
+    taken = rows.claim("successor")
+    assert taken is not None
+    assert taken.request_id == first.request_id
+    assert rows.complete(taken, DONE)
+    following = rows.claim("successor")
+    assert following is not None
+    assert following.request_id == second.request_id

@@ -18,7 +18,7 @@ CLAIMABLE = """
     SELECT id, state FROM requests
     WHERE state != 'COMPLETED'
         AND ((state = 'IN_QUEUE' AND ready <= :now) OR (state = 'IN_PROGRESS' AND lease < :now))
-    ORDER BY state DESC, priority, created LIMIT 1
+    ORDER BY state, priority, created LIMIT 1
 """
 LATE = "SELECT id FROM requests WHERE state = 'IN_QUEUE' AND start_by < :now"
 RUNNING = "SELECT COUNT(*) FROM requests WHERE state = 'IN_PROGRESS'"
