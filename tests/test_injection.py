@@ -7,16 +7,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import pytest
 from mcp.types import CallToolResult
 
+from catalog.card import ModelCard
+from catalog.index import CatalogIndex
 from server.calls import failure, shown
-from tests.house import connected, record, words
+from server.rooms import open_rooms
+from server.settings import Settings
+from tests.house import connected, environment, record, words
 from tools.cancel_job import CancelledView
+from tools.describe_model import DescribeArguments, describe_model
 from tools.job_view import JobView, job_words
-from tools.ports import Job, JobError, Output
+from tools.ports import Call, Job, JobError, Output
 from tools.tool import Answer
 from tools.wording import one_line, readable
 
@@ -110,6 +115,45 @@ def test_what_has_a_meaning_stays(kept: str) -> None:
 def test_a_line_of_ours_holds_one_line_and_says_what_is_gone() -> None:
     assert one_line(f"one\n{UNSEEN}two   three", 100) == "one [2Jtwo three"
     assert one_line("x" * 1000, 10) == "x" * 9 + "…"
+
+
+def poisoned(node: Any) -> Any:
+    """Return the JSON Schema *node* with the attack wherever a platform writes words."""
+    if isinstance(node, list):
+        return [poisoned(each) for each in cast("list[Any]", node)]
+    if not isinstance(node, dict):
+        return node
+    told: dict[str, Any] = {}
+    for name, value in cast("dict[str, Any]", node).items():
+        if name in ("description", "title", "default") and isinstance(value, str):
+            told[name] = ATTACK
+        elif name == "enum":
+            told[name] = [*value, ATTACK]
+        else:
+            told[name] = poisoned(value)
+    if "properties" in told:
+        told["properties"][ATTACK] = {"type": "string", "description": ATTACK, "enum": [ATTACK]}
+    return told
+
+
+@pytest.mark.parametrize("detail", ["concise", "full"])
+async def test_a_model_whose_card_attacks_is_described_as_data(
+    tmp_path: Path, detail: Literal["concise", "full"]
+) -> None:
+    class Poisoned(CatalogIndex):
+        def get(self, endpoint_id: str) -> ModelCard:
+            card = super().get(endpoint_id)
+            schema = poisoned(card.input_schema)
+            return replace(card, title=ATTACK, summary=ATTACK, license=ATTACK, input_schema=schema)
+
+    async with open_rooms(Settings.read(environment(tmp_path))) as rooms:
+        call = Call(replace(rooms, catalog=Poisoned.open()), never)
+        wanted = DescribeArguments(endpoint_id="fal-ai/flux/dev", detail=detail)
+        check(shown(await describe_model(call, wanted)), detail)
+
+
+async def never(_fraction: float, _words: str) -> None:
+    raise AssertionError("describing takes no time")
 
 
 async def test_every_tool_takes_an_attack_for_what_it_is(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from catalog.index import CatalogIndex
 from catalog.pricing import price_tiers, price_words
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool
+from tools.wording import one_line
 
 # A concise card fits this many bytes, a full one this many (design section 7, promise 6).
 CONCISE_BYTES = 1500
 FULL_BYTES = 9000
+LONGEST_ROW = 800  # characters of one input
 
 
 class DescribeArguments(Arguments):
@@ -65,15 +67,15 @@ def _described(catalog: CatalogIndex, card: ModelCard, *, full: bool) -> ModelDe
         endpoint_id=card.endpoint_id,
         title=card.full_title[:80],
         category=card.category,
-        summary=card.summary,
+        summary=one_line(card.summary, 400),
         status=card.status,
         inputs=rows,
-        outputs=outputs_words(card),
+        outputs=one_line(outputs_words(card), 600),
         price=_price(card, successor),
         price_tiers=tiers if full else tiers[:3],
         example=example_arguments(card),
         successor=successor.endpoint_id if successor else "",
-        license=card.license or "",
+        license=one_line(card.license or "", 60),
         input_schema=schema,
         note=_note(card, catalog.as_of),
     )
@@ -100,7 +102,7 @@ def row_words(row: InputRow) -> str:
         words += f", default {row.default}"
     if row.meaning:
         words += f"; {row.meaning}"
-    return words
+    return one_line(words, LONGEST_ROW)
 
 
 def _price(card: ModelCard, successor: ModelCard | None) -> str:
