@@ -38,7 +38,7 @@ from pydantic import AnyUrl, ValidationError
 from catalog.errors import ActionableError
 from prompts.library import PromptText, offered
 from server.asking import MODERN, Approve, Verdict, answered, ask, can_ask, put_off
-from server.calls import answer, explain, failure, fault, shown, sound, unknown_names
+from server.calls import answer, explain, fault, refusal, shown, sound, unknown_names
 from server.notices import JobNotices
 from server.resources import Shelf
 from server.tasks import Tasks
@@ -170,7 +170,7 @@ class StrictServer(MCPServer[None]):
             raise MCPError(code=INVALID_PARAMS, message=f"unknown tool {name[:80]!r}")
         arguments = sound(arguments)
         if problem := unknown_names(tool, arguments):
-            return failure(problem)
+            return refusal(problem)
         asked = context or Context(mcp_server=self)
         if not tool.reads_only and self._approve and (said := answered(asked)):
             return await self._heed(*said, _seconds(arguments), call_of(self._rooms, asked))
@@ -184,7 +184,7 @@ class StrictServer(MCPServer[None]):
             return fault(name, problem)
         except ToolError as problem:
             if isinstance(problem.__cause__, ValidationError):
-                return failure(explain(problem.__cause__))
+                return refusal(explain(problem.__cause__))
             raise
 
     async def _asking(
@@ -222,7 +222,7 @@ class StrictServer(MCPServer[None]):
             previews = self._rooms.previews
             return shown(await job_answer(self._rooms.media, job, notes, preview=previews))
         except ActionableError as problem:
-            return failure(str(problem))
+            return refusal(str(problem))
 
     async def list_resources(self) -> list[Resource]:
         """Return the guides; models, jobs and outputs have templates."""

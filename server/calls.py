@@ -53,9 +53,9 @@ async def answer(tool: AnyTool, arguments: Arguments, call: Call) -> CallToolRes
     try:
         return shown(await tool.run(call, arguments))
     except BackendError as problem:
-        return failure(f"{problem}; {CHARGED[problem.charged]}")
+        return refusal(f"{problem}; {CHARGED[problem.charged]}")
     except ActionableError as problem:
-        return failure(str(problem))
+        return refusal(str(problem))
     except Exception as problem:
         return fault(tool.name, problem)
 
@@ -90,6 +90,11 @@ def fault(name: str, problem: Exception) -> CallToolResult:
         f"{name} failed through a fault of falkit, incident {incident}; "
         "the details are in the server's log, and list_jobs shows whether a job was made"
     )
+
+
+def refusal(words: str) -> CallToolResult:
+    """Return *words* as a tool's error on one line, so that what they quote forges none."""
+    return failure(" ".join(words.splitlines()))
 
 
 def failure(words: str) -> CallToolResult:

@@ -14,12 +14,13 @@ from mcp.types import CallToolResult
 
 from catalog.card import ModelCard
 from catalog.index import CatalogIndex
-from server.calls import failure, shown
+from server.calls import answer, failure, shown
 from server.rooms import open_rooms
 from server.settings import Settings
 from tests.house import connected, environment, record, words
 from tools.cancel_job import CancelledView
 from tools.describe_model import DescribeArguments, describe_model
+from tools.estimate_cost import ESTIMATE_COST, EstimateArguments
 from tools.job_view import JobView, job_words
 from tools.ports import Call, Job, JobError, Output
 from tools.tool import Answer
@@ -150,6 +151,10 @@ async def test_a_model_whose_card_attacks_is_described_as_data(
         call = Call(replace(rooms, catalog=Poisoned.open()), never)
         wanted = DescribeArguments(endpoint_id="fal-ai/flux/dev", detail=detail)
         check(shown(await describe_model(call, wanted)), detail)
+        near = EstimateArguments(endpoint_id="fal-ai/flux/dev", arguments={ATTACK[:20]: 1})
+        refused = await answer(ESTIMATE_COST, near, call)
+        assert refused.is_error
+        check(refused, "a refusal that names the nearest")
 
 
 async def never(_fraction: float, _words: str) -> None:
