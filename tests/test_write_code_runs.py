@@ -19,7 +19,8 @@ from catalog.index import CatalogIndex
 from catalog.schema import check, with_media
 from tests.emulated import on_a_port
 from tests.made_media import glb, picture, safetensors, sound, video
-from tests.test_wire_fal_js import HERE, install, node
+from tests.node import node, npm_install
+from tests.test_wire_fal_js import HERE
 from tests.test_write_code import POINTED, one_of_each_category
 
 pytestmark = pytest.mark.proof
@@ -138,7 +139,7 @@ def test_typescript_runs_for_every_category_in_every_style(
     port: int, arguments: Mapping[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     program = node()
-    install(program)
+    npm_install(HERE)
     (tmp_path / "node_modules").symlink_to(HERE / "node_modules")
     (tmp_path / "package.json").write_text('{"type": "module"}')
     wrong: list[str] = []
@@ -153,7 +154,7 @@ def test_the_browser_calls_through_a_proxy_and_knows_no_key(
     port: int, arguments: Mapping[str, dict[str, Any]], tmp_path: Path
 ) -> None:
     program = node()
-    install(program)
+    npm_install(HERE)
     (tmp_path / "node_modules").symlink_to(HERE / "node_modules")
     (tmp_path / "package.json").write_text('{"type": "module"}')
     env = {**environment(port), "IN_BROWSER": "1"}
