@@ -131,6 +131,8 @@ def main() -> int:
         work, points = plans.pop() if plans else (work, several)
         labels, told = killed(work, points)
         counts.update(labels)
+        if sum(counts.values()) // 20 > (sum(counts.values()) - len(labels)) // 20:
+            print(f"{sum(counts.values())} kills so far", flush=True)
         failures += bool(told)
         for line in told:
             print(f"BROKEN {work} {points} {labels}: {line}", flush=True)
