@@ -109,7 +109,8 @@ async def test_fifty_starts_at_once_against_room_for_ten_let_exactly_ten_go(
             {"budget_month": "1.99"},
             {},
             "this costs up to $2.00, but $1.99 is left of the month's budget of $1.99 "
-            "(wait for the next month, or a person raises FALKIT_BUDGET_MONTH; nothing was submitted)",
+            "(wait for the next month, or a person raises FALKIT_BUDGET_MONTH; "
+            "nothing was submitted)",
             id="month",
         ),
         pytest.param(
