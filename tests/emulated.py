@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,4 +59,14 @@ async def on_a_port(folder: Path, *, speed: float = 0.0, **options: Any) -> Asyn
         anyio.create_task_group() as tasks,
     ):
         yield await tasks.start(serve, app, 0)
+        tasks.cancel_scope.cancel()
+
+
+async def left_waiting(client: httpx.AsyncClient, path: str, **headers: str) -> None:
+    """Call a model directly and leave as soon as its request is known, without an answer."""
+    async with anyio.create_task_group() as tasks:
+        post = partial(client.post, path, json=SMALL, headers=headers)
+        tasks.start_soon(post)
+        while not (await client.get("/_emulator/counts")).json()["requests"]:
+            await anyio.sleep(0.01)
         tasks.cancel_scope.cancel()
