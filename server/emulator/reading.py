@@ -8,6 +8,7 @@ from starlette.requests import Request
 MOST_BYTES = 32 * 2**20  # of a body that is JSON; files go to the CDN
 DEEPEST = 64
 LARGEST_NUMBER = 10**305
+KEPT = "falkit.body"  # of the scope, which every view of one request shares
 
 
 class TooLargeError(ValueError):
@@ -15,12 +16,15 @@ class TooLargeError(ValueError):
 
 
 async def bounded_body(request: Request) -> bytes:
-    """Return the body of *request*.
+    """Return the body of *request*, as often as it is asked for.
 
     Raises:
         TooLargeError: it is larger than `MOST_BYTES`, by its own word or as it comes.
         ClientDisconnect: its sender went away.
     """
+    kept: bytes | None = request.scope.get(KEPT)
+    if kept is not None:
+        return kept
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said[:20]) > MOST_BYTES:
         raise TooLargeError
@@ -29,7 +33,8 @@ async def bounded_body(request: Request) -> bytes:
         body += piece
         if len(body) > MOST_BYTES:
             raise TooLargeError
-    return bytes(body)
+    kept = request.scope[KEPT] = bytes(body)
+    return kept
 
 
 def read_json(text: str | bytes) -> Any:  # noqa: ANN401  # JSON
