@@ -67,6 +67,7 @@ async def image(client: httpx.AsyncClient, told: dict[str, Any]) -> bytes:
     return (await client.get(output["images"][0]["url"])).content
 
 
+@pytest.mark.proof
 async def test_after_kill_9_another_process_finishes_with_the_same_bytes(tmp_path: Path) -> None:
     lease = 0.6
     with anyio.fail_after(30):
@@ -102,6 +103,7 @@ async def claimed(client: httpx.AsyncClient, told: dict[str, Any]) -> None:
         await anyio.sleep(0.01)
 
 
+@pytest.mark.proof
 async def test_a_claimant_that_slept_cannot_write_over_its_successor(tmp_path: Path) -> None:
     lease = 0.4
     with anyio.fail_after(30):

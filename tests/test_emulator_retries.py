@@ -127,6 +127,7 @@ async def test_between_attempts_it_waits_in_the_queue_ever_longer_and_the_deadli
             assert "x-fal-needs-retry" not in result.headers
 
 
+@pytest.mark.proof
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 async def test_a_request_whose_drawing_process_dies_is_drawn_again(tmp_path: Path) -> None:
     with anyio.fail_after(30):

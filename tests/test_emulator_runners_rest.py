@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 from xml.etree import ElementTree
 
+import pytest
 from PIL import Image
 
 from catalog.card import ModelCard
@@ -129,6 +130,7 @@ def test_a_flagged_picture_comes_back_black(tmp_path: Path) -> None:
         assert sum(picture.convert("L").crop((0, 0, 512, 400)).histogram()[8:]) == 0
 
 
+@pytest.mark.proof
 def test_a_card_of_every_category_gets_an_output_that_fits_its_schema(tmp_path: Path) -> None:
     catalog = CatalogIndex.open()
     cards: dict[tuple[str, tuple[str, ...]], ModelCard] = {}

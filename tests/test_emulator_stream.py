@@ -70,6 +70,7 @@ async def test_a_text_grows_and_every_part_begins_the_whole(tmp_path: Path) -> N
     assert len({len(part["output"]) for part in (*parts, last)}) == len(parts) + 1
 
 
+@pytest.mark.proof
 async def test_of_a_film_there_is_nothing_to_show_before_it_is_whole(tmp_path: Path) -> None:
     with anyio.fail_after(30):
         async with emulated(tmp_path) as client:
