@@ -76,6 +76,7 @@ async def test_an_output_nested_beyond_reading_ends_its_job_and_says_so(tmp_path
     assert "too deeply" in job.note
 
 
+@pytest.mark.proof
 async def test_an_address_that_is_none_ends_its_job_and_is_named(tmp_path: Path) -> None:
     platform = FolderPlatform(tmp_path / "platform")
     platform.output = {"image": {"url": "https://[bad/x.png"}, "other_url": "http://[x.png"}

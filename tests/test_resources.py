@@ -85,13 +85,12 @@ async def test_ids_of_models_and_jobs_complete_from_what_is_begun(tmp_path: Path
 
 
 async def test_who_listens_to_a_job_hears_of_its_changes_to_the_end(tmp_path: Path) -> None:
-    async with connected(tmp_path, FALKIT_EMULATOR_SPEED="20") as client:
-        film = {
-            "endpoint_id": "fal-ai/kling-video/v2.5-turbo/pro/text-to-video",
-            "prompt": "waves",
-            "wait_seconds": 0,
-        }
-        job = record(await client.call_tool("generate", film))
+    async with connected(tmp_path, FALKIT_EMULATOR_SPEED="4") as client:
+        job = record(
+            await client.call_tool(
+                "generate", {"endpoint_id": MODEL, "prompt": "waves", "wait_seconds": 0}
+            )
+        )
         uri = f"falkit://jobs/{job['job_id']}"
         heard = 0
         with anyio.fail_after(20):

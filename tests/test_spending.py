@@ -120,7 +120,7 @@ def test_periods_begin_at_local_midnight() -> None:
     assert start_of("2026-11-01") == datetime(2026, 11, 1).astimezone()
 
 
-@pytest.mark.parametrize("form", ["--csv", "--jsonl"])
+@pytest.mark.parametrize("form", ["--csv", pytest.param("--jsonl", marks=pytest.mark.proof)])
 async def test_the_command_line_writes_every_job_for_other_programs(
     tmp_path: Path, form: str
 ) -> None:

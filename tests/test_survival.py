@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import pytest
 from anyio import fail_after
 
 from tests.house import environment, record, served
@@ -119,6 +120,7 @@ async def test_a_video_whose_process_was_killed_comes_home_with_the_next_one(
     assert playable(job)
 
 
+@pytest.mark.proof
 def test_a_process_that_ran_beside_a_killed_one_brings_its_job_home_unasked(
     tmp_path: Path,
 ) -> None:

@@ -18,6 +18,7 @@ from tests.house import environment
 from tools.inventory import TOOLS
 
 TASKS = "io.modelcontextprotocol/tasks"
+FLUX = "fal-ai/flux/schnell"
 FILM = {
     "endpoint_id": "fal-ai/kling-video/v2.5-turbo/pro/text-to-video",
     "prompt": "waves",
@@ -121,7 +122,7 @@ def _any_server(result: dict[str, Any]) -> dict[str, Any]:
 async def test_a_held_task_asks_and_heeds_the_answer(tmp_path: Path) -> None:
     asks = {"FALKIT_ASK_ON_EMULATOR": "on", "FALKIT_APPROVE_ABOVE": "0"}
     async with asking(tmp_path, **asks) as ask:
-        held = await ask.call("generate", FILM)
+        held = await ask.call("generate", {"endpoint_id": FLUX, "prompt": "waves"})
         job = held["structuredContent"]
         assert job["state"] == "held"
         task = await ask.task(job["job_id"])
