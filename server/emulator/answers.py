@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -117,6 +118,14 @@ def api_refusal_answer(_: Request, refusal: Exception) -> Response:
         "request_id": request_id,
     }
     return json_answer({"error": error}, refusal.status, {"x-fal-request-id": request_id})
+
+
+def http_answer(request: Request, problem: Exception) -> Response:
+    """Return in the shape of its host what the router or a form says, such as a wrong method."""
+    assert isinstance(problem, HTTPException)  # noqa: S101  # registered for this class alone
+    if request.url.path.startswith("/api/"):
+        return api_refusal_answer(request, ApiRefusal(problem.status_code, problem.detail))
+    return json_answer({"detail": problem.detail}, problem.status_code, problem.headers)
 
 
 def mistake_answer(request: Request, _: Exception) -> Response:

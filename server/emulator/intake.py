@@ -115,3 +115,15 @@ def number(given: str | None, name: str) -> float | None:
     if not 0 <= value < 1e9:
         raise Refusal(400, f"{name} is not a number of zero or more", error_type="bad_request")
     return value
+
+
+def whole_number(given: str | None, name: str) -> int | None:
+    """Return a whole number that a caller gave, or None.
+
+    Raises:
+        Refusal: 400; it is not a whole number, or below zero.
+    """
+    value = number(given, name)
+    if value is not None and not value.is_integer():
+        raise Refusal(400, f"{name} is not a whole number", error_type="bad_request")
+    return None if value is None else int(value)

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -19,6 +20,7 @@ from server.emulator.answers import (
     Refusal,
     Stamp,
     api_refusal_answer,
+    http_answer,
     mistake_answer,
     refusal_answer,
 )
@@ -55,6 +57,7 @@ ANSWERS: Mapping[Any, Callable[[Request, Exception], Response]] = {
     Missing: missing_answer,
     Refusal: refusal_answer,
     ApiRefusal: api_refusal_answer,
+    HTTPException: http_answer,
     Exception: mistake_answer,
 }
 

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 from server.emulator.answers import EVERY_METHOD, Refusal, base_of, json_answer, json_body
 from server.emulator.changes import Changes
 from server.emulator.engine import Engine
-from server.emulator.intake import Intake, need_key, number
+from server.emulator.intake import Intake, need_key, whole_number
 from server.emulator.pace import Pace
 from server.emulator.places import Place, place_of
 from server.emulator.rows import Rows
@@ -71,10 +71,9 @@ class Queue:
         body = await json_body(request)
         wait = self.pace.queue(card.category, card.media_out)
         submission = self.intake.submission(request, card, body, wait)
-        longest = number(request.query_params.get("fal_max_queue_length"), "fal_max_queue_length")
-        row = await self.store.do(
-            self.rows.submit, submission, None if longest is None else int(longest)
-        )
+        name = "fal_max_queue_length"
+        longest = whole_number(request.query_params.get(name), name)
+        row = await self.store.do(self.rows.submit, submission, longest)
         if row is None:
             raise Refusal(429, "The queue of this endpoint is full", error_type="queue_full")
         self.engine.kick()
