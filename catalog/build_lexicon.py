@@ -228,14 +228,14 @@ def packed(forms: Forms, phrases: Sequence[Phrase], tasks: Sequence[str]) -> dic
         "stems": _stems(forms),
         "literals": _literals(forms),
         "prefixes": {word: sorted(found) for word, found in sorted(forms.prefixes.items())},
-        "chains": _as_texts(_chains(forms)),
-        "runs": _as_texts(_by_first(forms.runs)),
+        "chains": as_texts(_chains(forms)),
+        "runs": as_texts(_by_first(forms.runs)),
         "pieces": _by_first(forms.pieces),
-        "phrases": _as_texts({str(sense): found for sense, found in sorted(by_sense.items())}),
+        "phrases": as_texts({str(sense): found for sense, found in sorted(by_sense.items())}),
     }
 
 
-def _as_texts(rows: Mapping[str, list[list[Any]]]) -> dict[str, str]:
+def as_texts(rows: Mapping[str, list[list[Any]]]) -> dict[str, str]:
     """Return the rows of each key as JSON text, which a query reads where it needs them."""
     return {
         key: json.dumps(found, ensure_ascii=False, separators=(",", ":"))

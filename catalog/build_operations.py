@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from catalog.build_lexicon import LEXICON, Forms, LexiconError, rows
+from catalog.build_lexicon import LEXICON, Forms, LexiconError, as_texts, rows
 from catalog.search_operations import singular
 from catalog.search_text import plain, segments, stem
 
@@ -19,7 +19,8 @@ def packed_operations(
 
     ``operations`` have their ways: given, wanted, task, weight, whether the
     given must be told. ``cues`` are by the first trunk
-    the rest of the trunks, the operation and the weight; ``cue_senses`` by the sense's number.
+    the rest of the trunks, the operation and the weight, as JSON text; ``told`` are the trunks of
+    every rest; ``cue_senses`` are by the sense's number.
 
     Raises:
         LexiconError: a row names a task, medium or sense that does not exist.
@@ -51,7 +52,8 @@ def packed_operations(
                 cues.setdefault(parts[0], []).append([parts[1:], number, weight])
     return {
         "operations": operations,
-        "cues": dict(sorted(cues.items())),
+        "cues": as_texts(dict(sorted(cues.items()))),
+        "told": sorted({part for told in cues.values() for row in told for part in row[0]}),
         "cue_senses": dict(sorted(senses.items())),
         "media": _media(folder),
         "outside": _outside(folder),

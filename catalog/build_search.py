@@ -212,8 +212,9 @@ class _Index:
             "dense": dense,
             "lexicon": self._lexicon(),
         }
-        text = json.dumps(head, ensure_ascii=False, separators=(",", ":"))
-        (folder / "search.json").write_text(text + "\n", encoding="utf-8")
+        # One sign of another script would make every character of it two bytes while it is parsed.
+        text = json.dumps(head, ensure_ascii=True, separators=(",", ":"))
+        (folder / "search.json").write_text(text + "\n", encoding="ascii")
 
     def _postings(self, keys: Sequence[str], arrays: dict[str, Any]) -> dict[str, int]:
         docs: list[int] = []

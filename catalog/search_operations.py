@@ -83,7 +83,7 @@ def operations_in(
         if text in names:
             continue
         for first in shapes[at]:
-            for rest, number, weight in lexicon.cues.get(first, ()):
+            for rest, number, weight in lexicon.cues.get(first):
                 if not rest or _follows(shapes, at + 1, rest):
                     units = [word.unit for word in words[at : at + 1 + len(rest)]]
                     found.add(number, units, weight * (1 + _LONGER * len(rest)))

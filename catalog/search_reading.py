@@ -109,13 +109,12 @@ class Lexicon:
         self.never: frozenset[str] = frozenset(compiled["never"])
         self.damps: dict[str, list[int]] = compiled["damps"]
         self.operations: list[list[Any]] = compiled["operations"]
-        self.cues: dict[str, list[list[Any]]] = compiled["cues"]
+        self.cues = Rows(compiled["cues"])
         self.cue_senses: dict[str, list[list[Any]]] = compiled["cue_senses"]
         self.outside: dict[str, list[list[Any]]] = compiled["outside"]
         self.kin: dict[str, list[list[Any]]] = compiled["kin"]
         self.grammar = {part: frozenset(found) for part, found in compiled["grammar"].items()}
-        told = {part for entries in self.cues.values() for row in entries for part in row[0]}
-        self.told = frozenset(told | self.cues.keys())
+        self.told: frozenset[str] = frozenset((*compiled["told"], *compiled["cues"]))
         self.media = {noun: frozenset(kinds) for noun, kinds in compiled["media"].items()}
         self.strong: frozenset[str] = frozenset(compiled["strong"])
         self.spelling: frozenset[str] = frozenset(spelling)
