@@ -129,6 +129,23 @@ def test_an_instruction_changes_the_given_picture_and_keeps_its_size(
     assert sum(apart.histogram()[8:]) > 1500
 
 
+def test_the_stronger_the_change_the_less_is_left_of_the_given_picture(tmp_path: Path) -> None:
+    source = painted(tmp_path / "source.png", "hills", (120, 80))
+    apart: list[float] = []
+    for strength in (0.1, 0.9):
+        wish = {"image_url": "u:", "prompt": "a red night", "strength": strength}
+        result = edited(
+            "fal-ai/flux/dev/image-to-image", wish, {"u:": source}, tmp_path / str(strength)
+        )
+        with Image.open(source) as before:
+            top = (0, 0, 120, 50)
+            change = ImageChops.difference(before.convert("RGB"), result.convert("RGB")).crop(top)
+        apart.append(
+            sum(level * many for level, many in enumerate(change.convert("L").histogram()))
+        )
+    assert apart[0] * 3 < apart[1]
+
+
 def test_a_mirrored_picture_is_the_given_one_mirrored(tmp_path: Path) -> None:
     source = painted(tmp_path / "source.png", "a castle", (200, 120))
     wish = {"image_url": "u:", "prompt": "mirror it"}

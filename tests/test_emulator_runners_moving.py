@@ -105,6 +105,19 @@ def test_a_given_video_is_enlarged_and_keeps_its_length_and_sound(tmp_path: Path
     assert facts["seconds"] == pytest.approx(4.0, abs=0.05)
 
 
+def test_a_video_that_is_enlarged_by_a_factor_has_no_target(tmp_path: Path) -> None:
+    small = {"prompt": "rain", "width": 64, "height": 48, "num_frames": 4, "fps": 8}
+    source = cast("Made", made("fal-ai/veo3.1", small, tmp_path)["video"]).path
+    wish = {"upscale_mode": "factor", "upscale_factor": 3, "target_resolution": "1080p"}
+    output = made(
+        "fal-ai/seedvr/upscale/video",
+        {"video_url": "v:", **wish},
+        tmp_path / "out",
+        inputs={"v:": source},
+    )
+    assert seen(cast("Made", output["video"]).path)["size"] == (192, 144)
+
+
 def test_what_is_no_video_is_refused_with_its_place(tmp_path: Path) -> None:
     (tmp_path / "broken.mp4").write_bytes(b"not a video" * 50)
     wish = {"video_url": "v:", "upscale_factor": 2}

@@ -149,6 +149,10 @@ def _instruct(picture: Image.Image, request: Request, chance: random.Random) -> 
     changed = instructed(picture, said(request), hint, chance)
     if changed is picture:
         changed = marked(picture.convert("RGB"), chance)
+    strength = request.number("strength")
+    if strength is not None and changed.size == picture.size:
+        share = min(1.0, max(0.0, strength))
+        changed = Image.blend(picture.convert("RGB"), changed.convert("RGB"), share)
     asked = picture_size(request, picture.size)
     if asked != picture.size:
         changed = covered(changed, asked)

@@ -87,7 +87,8 @@ def _extension(request: Request, name: str) -> float:
 def _size(request: Request, footage: Footage, name: str) -> Size:
     width, height = footage.size
     if "upscal" in name or "scale-video" in name:
-        target = request.word("target_resolution")
+        by_factor = request.word("upscale_mode") == "factor"
+        target = "" if by_factor else request.word("target_resolution")
         lines = {"2k": 1440, "4k": 2160}.get(target) or int(target.rstrip("p") or 0)
         factor = lines / min(footage.size) if lines else 0.0
         factor = (
