@@ -231,7 +231,7 @@ def packed(forms: Forms, phrases: Sequence[Phrase], tasks: Sequence[str]) -> dic
         "chains": as_texts(_chains(forms)),
         "runs": as_texts(_by_first(forms.runs)),
         "pieces": _by_first(forms.pieces),
-        "phrases": as_texts({str(sense): found for sense, found in sorted(by_sense.items())}),
+        "phrases": _lines(by_sense, len(forms.senses)),
     }
 
 
@@ -241,6 +241,12 @@ def as_texts(rows: Mapping[str, list[list[Any]]]) -> dict[str, str]:
         key: json.dumps(found, ensure_ascii=False, separators=(",", ":"))
         for key, found in rows.items()
     }
+
+
+def _lines(rows: Mapping[int, list[list[Any]]], count: int) -> str:
+    """Return a line of JSON for each of *count* numbers, empty where it has no rows."""
+    found = (rows.get(number) for number in range(count))
+    return "\n".join(json.dumps(one, separators=(",", ":")) if one else "" for one in found)
 
 
 def _stems(forms: Forms) -> dict[str, list[int]]:

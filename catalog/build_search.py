@@ -206,7 +206,7 @@ class _Index:
             "categories": sorted({card.category for card in self.cards}),
             "kinds": self.kinds,
             "keys": keys,
-            "pairs": sorted(self.pairs),
+            "pairs": "\n".join(("", *sorted(self.pairs), "")),
             "spelling": self._spelling(),
             "arrays": directory,
             "dense": dense,

@@ -241,8 +241,7 @@ def _has_fellow(parts: list[str], at: int, lexicon: Lexicon, tables: SearchTable
     for one, other in ((at - 1, at), (at, at + 1)):
         if one < 0 or other >= len(parts):
             continue
-        pair = f"{parts[one]} {parts[other]}"
-        if pair not in tables.pairs:
+        if not tables.is_pair(parts[one], parts[other]):
             continue
         fellow = parts[one if other == at else other]
         if parts[at] in lexicon.weak and fellow in lexicon.weak:
@@ -263,6 +262,6 @@ def _join(parts: list[str], named: Named, tables: SearchTables) -> None:
         key = f"n{joined}"
         if len(joined) <= _SHORTEST_JOINED or not tables.size(key):
             continue
-        if f"{one} {other}" not in tables.pairs and all(m.word != joined for m in named.parts):
+        if not tables.is_pair(one, other) and all(m.word != joined for m in named.parts):
             rarity = _rarity(tables.size(key), tables)
             named.parts.append(Mark(joined, rarity, tables.bits.flags(key)))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -86,6 +87,23 @@ class Rows:
         return [] if text is None else json.loads(text)
 
 
+class Lines:
+    """Rows by number that stay lines of one JSON text until they are asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._starts = array("I", [0])
+        at = 0
+        while at := text.find("\n", at) + 1:
+            self._starts.append(at)
+        self._starts.append(len(text) + 1)
+
+    def get(self, number: int) -> list[list[Any]]:
+        """Return the rows of *number*, which must be known; none if there are none."""
+        text = self._text[self._starts[number] : self._starts[number + 1] - 1]
+        return json.loads(text) if text else []
+
+
 class Lexicon:
     """The compiled lexicon of a snapshot, ready to read queries with."""
 
@@ -99,7 +117,7 @@ class Lexicon:
         self.chains = Rows(compiled["chains"])
         self.runs = Rows(compiled["runs"])
         self.pieces: dict[str, list[list[Any]]] = compiled["pieces"]
-        self.phrases = Rows(compiled["phrases"])
+        self.phrases = Lines(compiled["phrases"])
         self.aliases: dict[str, list[list[Any]]] = compiled["aliases"]
         self.unspaced_aliases: list[str] = [a for a in self.aliases if is_unspaced(a)]
         self.stop: frozenset[str] = frozenset(compiled["stop"])
@@ -345,7 +363,7 @@ class Lexicon:
     def _fire(self, reading: Reading) -> None:
         senses = reading.senses
         for sense in senses:
-            for task, strength, ordered, needs, bars in self.phrases.get(str(sense)):
+            for task, strength, ordered, needs, bars in self.phrases.get(sense):
                 if any(n not in senses for n in needs) or any(b in senses for b in bars):
                     continue
                 close, units = self._closeness(reading, needs, bool(ordered))

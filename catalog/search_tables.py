@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 # One more whenever the meaning of the tables changes.
-FORMAT = 3
+FORMAT = 4
 
 # Lists of more cards than this are met by their best cards first, and looked up by card after that.
 LONG_LIST, HEAD = 1500, 400
@@ -53,7 +53,7 @@ class SearchTables:
         self.categories: list[str] = head["categories"]
         self.kinds: list[str] = head["kinds"]
         self.spelling: list[str] = head["spelling"]
-        self.pairs: set[str] = set(head["pairs"])
+        self._pairs: str = head["pairs"]
         self.place: dict[str, int] = {key: at for at, key in enumerate(head["keys"])}
         self._shares: dict[tuple[str, ...], float] = {}
         self._arrays(folder, head["arrays"])
@@ -93,6 +93,10 @@ class SearchTables:
         self.by_prior = numbers("by_prior")
         self.shown = numbers("shown")
         self.dense = numbers("dense")
+
+    def is_pair(self, one: str, other: str) -> bool:
+        """Whether a card's id or title has *one* and right after it *other*."""
+        return f"\n{one} {other}\n" in self._pairs
 
     def size(self, key: str) -> int:
         """Return how many cards *key* has, 0 where there is no such key."""
