@@ -15,6 +15,9 @@ from server.emulator.work import Made, RunnerError
 from tests.made import made, seen
 
 
+WAYS = ("1080p", "1080P")
+
+
 def short_clip(tmp_path: Path, **arguments: object) -> Made:
     wish = {"prompt": "a boat on the sea", "num_frames": 24, "frames_per_second": 12, **arguments}
     wish = {"resolution": "240p", "aspect_ratio": "16:9", **wish}
@@ -103,6 +106,15 @@ def test_a_given_video_is_enlarged_and_keeps_its_length_and_sound(tmp_path: Path
     assert facts["size"] == (256, 144)
     assert facts["sound"] == ["aac"]
     assert facts["seconds"] == pytest.approx(4.0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "resolution", ["true_1080p", *(pytest.param(way, marks=pytest.mark.proof) for way in WAYS)]
+)
+def test_every_way_to_write_a_resolution_is_read(tmp_path: Path, resolution: str) -> None:
+    wish = {"prompt": "rain", "resolution": resolution, "num_frames": 2, "fps": 8}
+    output = made("fal-ai/sora-2/text-to-video/pro", wish, tmp_path)
+    assert seen(cast("Made", output["video"]).path)["size"] == (1920, 1080)
 
 
 def test_a_video_that_is_enlarged_by_a_factor_has_no_target(tmp_path: Path) -> None:

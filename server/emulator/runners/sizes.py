@@ -179,7 +179,7 @@ def _short_side(request: Request) -> int | None:
         value = request.arguments.get(name)
         if isinstance(value, bool) or not isinstance(value, (str, int)):
             continue
-        word = str(value).lower()
+        word = str(value).lower().removeprefix("true_")
         if word in _SHORT_SIDES:
             return _SHORT_SIDES[word]
         if word.rstrip("p").isdigit() and int(word.rstrip("p")) >= 128:
