@@ -14,7 +14,6 @@ from server.emulator.runners.sound_file import heard
 from server.emulator.work import Made, RunnerError
 from tests.made import made, seen
 
-
 WAYS = ("1080p", "1080P")
 
 
