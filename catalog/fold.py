@@ -24,7 +24,8 @@ _UNITS: Mapping[str, str] = {
     "processed megapixel": "processed megapixel", "training": "training", "frame": "frame",
     "input second": "second", "video segment": "video", "cloned voice": "voice",
 }  # fmt: skip
-_ID = re.compile(r"[A-Za-z0-9][\w.~-]*(?:/[\w.~-]+){1,12}", re.ASCII)
+# No part is `.` or `..`: an address would lead elsewhere.
+_ID = re.compile(r"[A-Za-z0-9][\w.~-]*(?:/(?!\.{1,2}(?:/|$))[\w.~-]+){1,12}", re.ASCII)
 
 
 class NotWholeError(ValueError):

@@ -119,7 +119,7 @@ class StrictServer(MCPServer[None]):
             instructions=instructions([tool.name for tool in tools], rooms.backend),
             subscriptions=False,
             cache_hints=CACHED,
-            extensions=[Tasks(rooms, self._heed), Views()],
+            extensions=[Tasks(rooms, self._heed, [tool.name for tool in tools]), Views()],
             log_level="WARNING",
         )
         self.values = {tool.name: tool for tool in tools}
@@ -357,7 +357,8 @@ def call_of(rooms: Rooms, ctx: Context[Any, Any]) -> Call:
 def _seconds(arguments: Mapping[str, object]) -> float:
     """Return how long a call wants to wait, which its tool has checked before."""
     try:
-        return min(float(str(arguments.get("wait_seconds", 30))), LONGEST_WAIT)
+        wanted = float(str(arguments.get("wait_seconds", 30)))
+        return min(max(wanted, 0.0), LONGEST_WAIT) if wanted == wanted else 0.0  # not NaN
     except ValueError:
         return 0.0
 

@@ -4,7 +4,8 @@ A task's id is the job's id, so that it survives restarts and any falkit of the 
 for it. Facts of the extension are those of MCP 2026-07-28 and its conformance scenarios.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -56,9 +57,12 @@ class Tasks(Extension):
 
     identifier = IDENTIFIER
 
-    def __init__(self, rooms: Rooms, heed: Heed) -> None:
+    def __init__(self, rooms: Rooms, heed: Heed, tools: Collection[str]) -> None:
+        """Follow the jobs of *rooms*; what is not among the *tools* on offer is not done here."""
         self._rooms = rooms
         self._heed = heed
+        self._tools = tools
+        self._asked: dict[str, str] = {}
 
     def methods(self) -> Sequence[MethodBinding]:
         """Return the three verbs; they exist in the newer era only."""
@@ -76,7 +80,7 @@ class Tasks(Extension):
         call_next: CallNext,
     ) -> HandlerResult:
         """Return the call's result, or a task when its job takes longer than `QUICK_SECONDS`."""
-        if params.name not in SPENDING or not _declared(ctx):
+        if params.name not in SPENDING or not declared(ctx):
             return await call_next(ctx)
         params.arguments = {**(params.arguments or {}), "wait_seconds": QUICK_SECONDS}
         result = await call_next(ctx)
@@ -91,9 +95,11 @@ class Tasks(Extension):
     async def _get(self, ctx: ServerRequestContext[Any, Any], params: TaskParams) -> HandlerResult:
         job = await self._job(ctx, params.task_id)
         told: dict[str, Any] = {"resultType": "complete", **_base(job)}
-        if job.state == "held":
+        if job.state == "held" and self._may_ask(ctx):
+            # Only who was asked can answer, and only once: the key of the question is a secret.
+            key = self._asked.setdefault(job.job_id, f"{KEY}-{secrets.token_hex(8)}")
             asked = put_off(job).model_dump(mode="json", by_alias=True, exclude_none=True)
-            told["inputRequests"] = asked["inputRequests"]
+            told["inputRequests"] = {key: asked["inputRequests"][KEY]}
         elif told["status"] in ("completed", "failed"):
             result = await self._result(job)
             told["result"] = result.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -103,8 +109,10 @@ class Tasks(Extension):
         self, ctx: ServerRequestContext[Any, Any], params: UpdateParams
     ) -> HandlerResult:
         job = await self._job(ctx, params.task_id)
-        given = params.input_responses.get(KEY)
+        key = self._asked.get(job.job_id, "")
+        given = params.input_responses.get(key) if key and self._may_ask(ctx) else None
         if job.state == "held" and isinstance(given, Mapping):
+            del self._asked[job.job_id]
             answer = ElicitResult.model_validate(given)
             verdict = verdict_of(answer.action, answer.content)
             await self._heed(job.job_id, verdict, 0, Call(self._rooms, _untold))
@@ -114,12 +122,21 @@ class Tasks(Extension):
         self, ctx: ServerRequestContext[Any, Any], params: TaskParams
     ) -> HandlerResult:
         job = await self._job(ctx, params.task_id)
+        if "cancel_job" not in self._tools:
+            raise MCPError(code=INVALID_PARAMS, message="this server cancels nothing")
         if not job.is_over:
             try:
                 await self._rooms.jobs.cancel(job.job_id)
             except ActionableError as problem:
                 raise MCPError(code=INVALID_PARAMS, message=str(problem)) from problem
         return {"resultType": "complete"}
+
+    def _may_ask(self, ctx: ServerRequestContext[Any, Any]) -> bool:
+        """Return whether a question can be put to the person behind this very request."""
+        capabilities = ctx.session.client_capabilities
+        elicitation = capabilities.elicitation if capabilities else None
+        spends = any(tool in SPENDING for tool in self._tools)
+        return spends and declared(ctx) and elicitation is not None
 
     async def _job(self, ctx: ServerRequestContext[Any, Any], task_id: str) -> Job:
         """Return the job of a task.
@@ -179,7 +196,7 @@ def _message(job: Job) -> str:
     return f"{job.endpoint_id} is {job.state}{place}{last}"
 
 
-def _declared(ctx: ServerRequestContext[Any, Any]) -> bool:
+def declared(ctx: ServerRequestContext[Any, Any]) -> bool:
     """Return whether this very request says that its client knows tasks."""
     capabilities = ctx.session.client_capabilities
     extensions = capabilities.extensions if capabilities else None

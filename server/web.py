@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, QueryParams
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -43,6 +43,12 @@ READY_SECONDS = 2.0
 # How long running calls may delay the end; the jobs themselves run on.
 GRACE_SECONDS = 10
 SHORTEST_TOKEN = 16
+# A delivery carries a model's answer; strangers must not fill the memory with what is none.
+LARGEST_DELIVERY = 2 * 2**20
+MOST_DELIVERIES = 16
+SIGNED_HEADERS = tuple(
+    f"x-fal-webhook-{name}" for name in ("request-id", "user-id", "timestamp", "signature")
+)
 HEARD_WITHIN = 10.0  # fal gives up on an answer after 15 seconds
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _LOOPBACK_ORIGIN = r"https?://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?"
@@ -158,7 +164,7 @@ def web_app(
         Route("/readyz", partial(_ready, rooms)),
     ]
     if webhooks is not None:
-        hear = partial(_hear, rooms, webhooks)
+        hear = partial(_few, anyio.CapacityLimiter(MOST_DELIVERIES), rooms, webhooks)
         routes.append(Route("/webhooks/fal", hear, methods=["POST"]))
     return Starlette(routes=routes, lifespan=lifespan)
 
@@ -371,20 +377,34 @@ async def _ready(rooms: Rooms, _request: Request) -> Response:
     return JSONResponse({"status": "not ready", "problem": problem}, 503)
 
 
+async def _few(
+    limiter: anyio.CapacityLimiter, rooms: Rooms, webhooks: Webhooks, request: Request
+) -> Response:
+    """Hear a few deliveries at a time; fal sends again what is turned away."""
+    if not limiter.available_tokens:
+        return JSONResponse({"error": "too many deliveries at once"}, 503, {"retry-after": "5"})
+    async with limiter:
+        return await _hear(rooms, webhooks, request)
+
+
 async def _hear(rooms: Rooms, webhooks: Webhooks, request: Request) -> Response:
     """Answer a delivery of fal's: its job is looked at now, as if somebody waited for it.
 
     What a delivery says is not believed beyond that, so that one that is repeated, late or of
     another job does nothing.
     """
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            return JSONResponse({"error": "too large"}, 413)
+    if not all(request.headers.get(name) for name in SIGNED_HEADERS):
+        return JSONResponse({"error": "not proven to be fal's"}, 401)
     try:
-        told = await webhooks.verify(request.headers, bytes(body))
         job = await rooms.jobs.find(request.query_params.get("job", ""))
+    except ActionableError:
+        return JSONResponse({"error": "no such job here"}, 404)
+    body = await _body(request)
+    if isinstance(body, Response):
+        return body
+    try:
+        told = await webhooks.verify(request.headers, body)
+        job = await rooms.jobs.find(job.job_id)
         if job.request_id not in (told.request_id, told.gateway_request_id):
             return JSONResponse({"error": "that is another job's request"}, 409)
         await rooms.jobs.wait(job.job_id, HEARD_WITHIN)
@@ -396,3 +416,18 @@ async def _hear(rooms: Rooms, webhooks: Webhooks, request: Request) -> Response:
     except ActionableError:
         return JSONResponse({"error": "no such job here"}, 404)
     return JSONResponse({"status": "ok"})
+
+
+async def _body(request: Request) -> bytes | Response:
+    """Return the body of a delivery, or why it is not heard: too large, too slow, broken off."""
+    body = bytearray()
+    with anyio.move_on_after(HEARD_WITHIN):
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LARGEST_DELIVERY:
+                    return JSONResponse({"error": "too large"}, 413)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        return bytes(body)
+    return JSONResponse({"error": "too slow"}, 408)

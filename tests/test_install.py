@@ -96,6 +96,17 @@ def test_a_key_is_written_only_when_told_and_never_shown(
     install("cursor", with_key=True, **wanted)  # pyright: ignore[reportArgumentType]
     assert "abc:verysecret" in path.read_text()
     assert "verysecret" not in capsys.readouterr().out
+    if sys.platform != "win32":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_others_keep_in_the_file_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "mcp.json"
+    theirs = {"mcpServers": {"other": {"command": "x", "env": {"TOKEN": "ghp_theirs"}}}}
+    path.write_text(json.dumps(theirs, indent=8))
+    change = installed(HOSTS["cursor"], path, {})
+    assert "falkit" in change.difference
+    assert "ghp_theirs" not in change.difference
 
 
 def test_hosts_are_known_by_the_names_people_use() -> None:

@@ -15,7 +15,7 @@ from server.rooms import open_rooms
 from server.settings import Settings
 from server.web import WebOptions, serve_http, web_app
 from tests.house import environment
-from tools.inventory import TOOLS
+from tools.inventory import chosen_tools
 
 TASKS = "io.modelcontextprotocol/tasks"
 FLUX = "fal-ai/flux/schnell"
@@ -30,6 +30,7 @@ class Asker:
     """Sends requests of the newer era and returns results or errors."""
 
     def __init__(self, http: httpx.AsyncClient, url: str) -> None:
+        self.has_person = False
         self._http = http
         self._url = url
 
@@ -39,7 +40,8 @@ class Asker:
         meta: dict[str, Any] = {
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientCapabilities": {
-                "extensions": {TASKS: {}} if tasks else {}
+                "extensions": {TASKS: {}} if tasks else {},
+                **({"elicitation": {"form": {}}} if self.has_person else {}),
             },
         }
         headers = {
@@ -67,7 +69,7 @@ class Asker:
 
 
 @asynccontextmanager
-async def asking(home: Path, **more: str) -> AsyncGenerator[Asker]:
+async def asking(home: Path, *, read_only: bool = False, **more: str) -> AsyncGenerator[Asker]:
     settings = Settings.read(environment(home, **more))
     options = WebOptions(port=0)
     async with open_rooms(settings) as rooms, anyio.create_task_group() as tasks:
@@ -75,7 +77,7 @@ async def asking(home: Path, **more: str) -> AsyncGenerator[Asker]:
         def build(_rooms: Any, tools: Any) -> Any:
             return build_server(rooms, tools, rooms.approve)
 
-        app = web_app(rooms, TOOLS, options, build=build)
+        app = web_app(rooms, chosen_tools(read_only=read_only), options, build=build)
         port = await tasks.start(serve_http, app, options)
         async with httpx.AsyncClient(timeout=30) as http:
             yield Asker(http, f"http://127.0.0.1:{port}/mcp")
@@ -120,17 +122,41 @@ def _any_server(result: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_a_held_task_asks_and_heeds_the_answer(tmp_path: Path) -> None:
-    asks = {"FALKIT_ASK_ON_EMULATOR": "on", "FALKIT_APPROVE_ABOVE": "0"}
-    async with asking(tmp_path, **asks) as ask:
+    async with asking(tmp_path, asks=True) as ask:
         held = await ask.call("generate", {"endpoint_id": FLUX, "prompt": "waves"})
         job = held["structuredContent"]
         assert job["state"] == "held"
+
+        async def say(key: str) -> None:
+            yes = {key: {"action": "accept", "content": {"answer": ONCE}}}
+            await ask("tasks/update", job["job_id"], taskId=job["job_id"], inputResponses=yes)
+
+        await say("approve")  # who was never asked cannot answer
+        assert "inputRequests" not in await ask.task(job["job_id"])  # nor who has no person
+        ask.has_person = True
+        await say("approve")
         task = await ask.task(job["job_id"])
         assert task["status"] == "input_required"
-        assert "waves" in task["inputRequests"]["approve"]["params"]["message"]
-        yes = {"approve": {"action": "accept", "content": {"answer": ONCE}}}
-        await ask("tasks/update", job["job_id"], taskId=job["job_id"], inputResponses=yes)
+        [(key, question)] = task["inputRequests"].items()
+        assert "waves" in question["params"]["message"]
+        await say(key)
         await ask.until(job["job_id"], "completed")
+
+
+async def test_a_server_that_only_reads_cancels_and_approves_nothing(tmp_path: Path) -> None:
+    async with (
+        asking(tmp_path, asks=True) as ask,
+        asking(tmp_path, asks=True, read_only=True) as reader,
+    ):
+        held = await ask.call("generate", {"endpoint_id": FLUX, "prompt": "waves"})
+        job_id = held["structuredContent"]["job_id"]
+        reader.has_person = True
+        assert "inputRequests" not in await reader.task(job_id)
+        yes = {"approve": {"action": "accept", "content": {"answer": ONCE}}}
+        await reader("tasks/update", job_id, taskId=job_id, inputResponses=yes)
+        refused = await reader("tasks/cancel", job_id, taskId=job_id)
+        assert refused["code"] == -32602
+        assert (await ask.task(job_id))["status"] == "input_required"
 
 
 async def test_who_does_not_declare_tasks_gets_none_and_wrong_ids_are_errors(

@@ -57,6 +57,7 @@ def asked(method: str, **params: Any) -> dict[str, Any]:
 
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104  # refused, not listened on
+SIGNED = ("request-id", "user-id", "timestamp", "signature")
 HOST_NAMES = ("run", "queue", "rest", "api", "cdn", "ws", "models")
 HEADERS = {
     "accept": "application/json, text/event-stream",
@@ -228,6 +229,11 @@ async def test_a_webhook_of_fal_settles_its_job_and_a_forged_one_does_nothing(
                 url = f"http://127.0.0.1:{port}/webhooks/fal?job={made['job_id']}"
                 forged = await http.post(url, json={"request_id": made["request_id"]})
                 assert forged.status_code == 401
+                signed = {f"x-fal-webhook-{name}": "1" for name in SIGNED}
+                huge = await http.post(url, content=b" " * (3 * 2**20), headers=signed)
+                assert huge.status_code == 413
+                nobody = await http.post(f"{url}x", content=b"{}", headers=signed)
+                assert nobody.status_code == 404
         tasks.cancel_scope.cancel()
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from catalog.card import ModelCard
 from catalog.errors import ActionableError
@@ -36,7 +36,7 @@ class MakeArguments(Arguments):
     wait_seconds: float = Field(
         default=30, ge=0, le=45, description="Seconds to wait, 0 to 45; the job runs on"
     )
-    max_dollars: float = Field(default=0, ge=0, description="Refuse above this many dollars")
+    max_dollars: FiniteFloat = Field(default=0, ge=0, description="Refuse above this many dollars")
     save_to: str = Field(default="", description="Folder for the files")
     tags: list[str] = Field(default=[], max_length=10, description="Words to find it by")
     again: bool = Field(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from catalog.card import ModelCard
 from catalog.errors import ActionableError
@@ -40,7 +40,7 @@ class BatchArguments(Arguments):
     )
     arguments: dict[str, Any] = Field(default={}, description="Arguments of all runs")
     parallel: int = Field(default=0, ge=0, le=100, description="Most runs at once")
-    max_dollars: float = Field(default=0, ge=0, description="Refuse above this for all")
+    max_dollars: FiniteFloat = Field(default=0, ge=0, description="Refuse above this for all")
     wait_seconds: float = Field(default=30, ge=0, le=45, description="0 to 45")
     resume: str = Field(default="", description="Batch whose missing items to make")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, cast
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from catalog.errors import ActionableError
 from tools.making import check_cap, intent_of
@@ -26,7 +26,7 @@ class PipelineArguments(Arguments):
         description="Each {name, endpoint_id, arguments}; a value $name or $name/2 is an earlier "
         "step's output",
     )
-    max_dollars: float = Field(default=0, ge=0, description="Refuse above this for all")
+    max_dollars: FiniteFloat = Field(default=0, ge=0, description="Refuse above this for all")
     wait_seconds: float = Field(default=30, ge=0, le=45, description="0 to 45")
     resume: str = Field(default="", description="Pipeline to continue; steps given replace its own")
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 from decimal import Decimal
 
-from pydantic import Field
+from pydantic import Field, FiniteFloat
 
 from catalog.search import Hit, SearchAnswer, SearchRequest, search
 from tools.ports import Call
@@ -43,8 +43,10 @@ class SearchArguments(Arguments):
         description="Such as sound, mask, reference images, end frame, seed, negative prompt, "
         "lora, streaming, 1080p, 4k, commercial",
     )
-    max_dollars: float = Field(
-        default=0, ge=0, description="Most dollars for `for_work`; 0 for no limit"
+    max_dollars: FiniteFloat = Field(
+        default=0,
+        ge=0,
+        description="Most dollars for `for_work`; 0 for no limit",
     )
     for_work: str = Field(
         default="", description='Work the limit is for, such as "10 seconds at 1080p"'

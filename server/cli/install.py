@@ -99,16 +99,15 @@ class Change:
 
     @property
     def difference(self) -> str:
-        """The lines that change, with values of keys left out."""
+        """The lines of falkit's own entry that change, its key left out; others' are not shown."""
         lines = difflib.unified_diff(
-            (self.before or "").splitlines(),
-            self.after.splitlines(),
+            _own_lines(self.host, self.before, self.path),
+            _own_lines(self.host, self.after, self.path),
             str(self.path),
             str(self.path),
             lineterm="",
-            n=2,
         )
-        return re.sub(r'("?FAL_KEY"?\s*[:=]\s*)"[^"]*"', r'\1"…"', "\n".join(lines))
+        return "\n".join(lines)
 
 
 def entry_of(host: Host, path: Path) -> Entry:
@@ -170,9 +169,26 @@ def carry_out(change: Change) -> Path | None:
     return backup if backup.exists() else None
 
 
+def _own_lines(host: Host, text: str | None, path: Path) -> list[str]:
+    """Return falkit's entry in *text* as lines, with the value of a key left out."""
+    entry = _entry_in(host, text, path)
+    if not entry:
+        return []
+    env = {
+        name: "…" if name == "FAL_KEY" else value for name, value in entry.get("env", {}).items()
+    }
+    shown = {**entry, "env": env} if env else entry
+    return json.dumps({host.key: {NAME: shown}}, indent=2, ensure_ascii=False).splitlines()
+
+
 def _write_whole(path: Path, text: str, like: Path) -> None:
-    """Write *text* to *path*, whole or not at all, with the permissions of *like*."""
+    """Write *text* to *path*, whole or not at all, with the permissions of *like*.
+
+    What holds a key is for its owner only.
+    """
     mode = stat.S_IMODE(like.stat().st_mode) if like.exists() else 0o600
+    if "FAL_KEY" in text:
+        mode = 0o600
     descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
