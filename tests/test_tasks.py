@@ -69,8 +69,11 @@ class Asker:
 
 
 @asynccontextmanager
-async def asking(home: Path, *, read_only: bool = False, **more: str) -> AsyncGenerator[Asker]:
-    settings = Settings.read(environment(home, **more))
+async def asking(
+    home: Path, *, asks: bool = False, read_only: bool = False, **more: str
+) -> AsyncGenerator[Asker]:
+    held = {"FALKIT_ASK_ON_EMULATOR": "on", "FALKIT_APPROVE_ABOVE": "0"} if asks else {}
+    settings = Settings.read(environment(home, **held, **more))
     options = WebOptions(port=0)
     async with open_rooms(settings) as rooms, anyio.create_task_group() as tasks:
 
