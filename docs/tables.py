@@ -44,6 +44,10 @@ def settings_table() -> str:
     rows = ["| variable | meaning | default |", "| --- | --- | --- |"]
     key = "your fal key; or `FAL_KEY_ID` with `FAL_KEY_SECRET`, or a file named by `FAL_KEY_FILE`"
     rows.append(f"| `FAL_KEY` | {key} | none: the emulator is used |")
+    bearer = (
+        "bearer token that `serve --http` asks for; or a file named by `FALKIT_HTTP_TOKEN_FILE`"
+    )
+    rows.append(f"| `FALKIT_HTTP_TOKEN` | {bearer} | none: this machine only |")
     for entry in fields(Settings):
         if variable := entry.metadata.get("variable"):
             shown = entry.metadata["shown"] or f"`{entry.default}`"

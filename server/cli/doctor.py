@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -51,7 +52,7 @@ async def _findings() -> list[Finding]:
     found += [_key(settings), _folder("home", settings.home)]
     found.append(_folder("media", settings.media_folder))
     async with open_rooms(settings) as rooms:
-        found.append(Finding("catalog", f"{len(rooms.catalog.ids)} models, {rooms.catalog.as_of}"))
+        found.append(_catalog(rooms))
         found.append(await _journal(rooms))
         found.append(await _budget(rooms))
     if settings.backend == "cloud":
@@ -75,6 +76,12 @@ def _folder(name: str, folder: Path) -> Finding:
     free = shutil.disk_usage(standing).free
     words = f"{folder}, {free / 2**30:.1f} GB free"
     return Finding(name, words, "make room: results may not fit" if free < LEAST_FREE else "")
+
+
+def _catalog(rooms: OpenRooms) -> Finding:
+    days = (datetime.now().astimezone().date() - date.fromisoformat(rooms.catalog.as_of)).days
+    words = f"{len(rooms.catalog.ids)} models as of {rooms.catalog.as_of}, {days} days old"
+    return Finding("catalog", f"{words} (`falkit catalog refresh` asks fal, with a key)")
 
 
 async def _journal(rooms: OpenRooms) -> Finding:

@@ -35,7 +35,8 @@ async def keep_jobs(settings: Settings, once: bool) -> None:
     told: dict[str, str] = {}
     begun = time.monotonic()
     async with open_annexe(settings, open_catalog(settings)[0]) as rooms:
-        print(f"keeping the jobs of {settings.home}; Ctrl-C ends it, jobs run on", flush=True)
+        ends = "until nothing is unfinished" if once else "Ctrl-C ends it, jobs run on"
+        print(f"keeping the jobs of {settings.home}; {ends}", flush=True)
         watched = {job.job_id async for job in _missing(rooms.jobs)}
         while True:
             is_idle = True
