@@ -71,11 +71,12 @@ def test_an_older_journal_is_brought_up_to_date(
     assert version_of(path) == VERSION + 1
 
 
-async def test_a_journal_of_the_first_format_keeps_every_job_and_takes_new_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("version", [1, 3])
+async def test_a_journal_of_an_older_format_keeps_every_job_and_takes_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
     path = tmp_path / "journal.db"
-    monkeypatch.setattr(journals, "VERSION", 1)
+    monkeypatch.setattr(journals, "VERSION", version)
     connect(path).close()
     monkeypatch.undo()
     with closing(sqlite3.connect(path)) as old:
@@ -89,7 +90,7 @@ async def test_a_journal_of_the_first_format_keeps_every_job_and_takes_new_ones(
         )
         old.execute("INSERT INTO events VALUES ('01k9x2m4q7a', 1000, 'done', 'it was')")
         old.commit()
-    assert version_of(path) == 1
+    assert version_of(path) == version
     platform = FolderPlatform(tmp_path / "platform")
     async with jobs_in(tmp_path, platform) as jobs:
         kept = await jobs.find("01k9x2m4q7a")
@@ -97,12 +98,14 @@ async def test_a_journal_of_the_first_format_keeps_every_job_and_takes_new_ones(
         whole = await jobs.start_whole(WholeIntent("batch", (intent(), intent("two")), {}))
         done = await jobs.wait(whole.job_id, 10)
         spent = await jobs.spending(SpendingQuery())
+        found = await jobs.list(JobQuery(text="A FOX", state="done"))
 
     assert (kept.state, kept.saved, kept.request_id, kept.kind) == ("done", True, "r-1", "")
     assert (kept.arguments, kept.outputs[0].path) == ({"prompt": "a fox"}, "/media/fox.png")
     assert [event[1:] for event in events] == [("done", "it was")]
     assert done.state == "done"
     assert spent.total.jobs == 3
+    assert kept.job_id in [job.job_id for job in found.jobs]
     assert version_of(path) == VERSION
 
 

@@ -12,9 +12,11 @@ from typing import Any, get_args
 import anyio
 import pytest
 
+from benchmarks.past import make_running
+from server.jobs import listing, transactions
 from server.jobs.admission import Rules
 from server.jobs.ids import new_job_id, spoken
-from server.jobs.journal import open_journal
+from server.jobs.journal import connect, open_journal
 from server.jobs.leases import Claim, House
 from server.jobs.ledger import Limits
 from server.jobs.rows import now_ms
@@ -274,6 +276,10 @@ async def test_lists_hold_every_filter(tmp_path: Path) -> None:
         assert await ids(text="füchs roter") == {fox.job_id}
         assert await ids(text="100%") == {fox.job_id}
         assert await ids(text="1%0") == set()
+        assert await ids(text="fl_x") == set()
+        assert await ids(text="!") == set()
+        assert await ids(text="nacht" * 300) == set()
+        assert await ids(text="owl", state="queued") == set()
         assert await ids(text="TIERE flux") == {fox.job_id, owl.job_id}
         assert await ids(text="rot", tag="tiere") == {fox.job_id}
         assert await ids(tag="tier") == set()
@@ -316,3 +322,39 @@ async def test_pages_neither_repeat_nor_skip(tmp_path: Path) -> None:
             query = replace(query, cursor=page.next_cursor)
 
     assert seen == sorted(made, reverse=True)
+
+
+async def test_a_search_looks_through_so_many_at_a_time_and_says_where_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "LOOKED", 3)
+    async with two_on(tmp_path) as two:
+        owl = await queued(two.one, "an owl", tags=("night",))
+        for number in range(7):
+            await queued(two.one, f"fox {number}")
+        for query in (JobQuery(text="owl"), JobQuery(tag="night", state="queued")):
+            sizes: list[int] = []
+            page = await two.one.page(query)
+            while page.next_cursor:
+                sizes.append(len(page.jobs))
+                page = await two.one.page(replace(query, cursor=page.next_cursor))
+
+            assert sizes == [0, 0]
+            assert [job.job_id for job in page.jobs] == [owl.job_id]
+        first = await two.one.page(JobQuery(text="fox", limit=2))
+        second = await two.one.page(JobQuery(text="fox", limit=2, cursor=first.next_cursor))
+
+    assert (len(first.jobs), len(second.jobs)) == (2, 2)
+    assert not {job.job_id for job in first.jobs} & {job.job_id for job in second.jobs}
+
+
+def test_more_abandoned_work_than_is_taken_at_once_is_told_of(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    make_running(path, 201, account="emulator", origin="queue")
+    with closing(connect(path)) as journal:
+        one, other = (House("emulator", "queue", name) for name in ("one", "other"))
+        first = transactions.take_over(journal, one, now_ms() + 60_000)
+        second = transactions.take_over(journal, other, now_ms() + 60_000)
+
+    assert (len(first.work), first.more) == (200, True)
+    assert (len(second.work), second.more) == (1, False)

@@ -85,7 +85,8 @@ async def list_jobs(call: Call, arguments: ListArguments) -> Answer:
         )
     )
     listed = _fitted(JobList(jobs=[_row(job) for job in page.jobs], next_cursor=page.next_cursor))
-    lines = [_words(row) for row in listed.jobs] or ["no jobs fit"]
+    none = "none of the newest fits" if listed.next_cursor else "no jobs fit"
+    lines = [_words(row) for row in listed.jobs] or [none]
     if listed.next_cursor:
         lines.append(f"older ones with cursor={listed.next_cursor}")
     return Answer(listed, "\n".join(lines))

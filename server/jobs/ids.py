@@ -14,9 +14,13 @@ def new_job_id(at: int) -> str:
 
     Ids of one millisecond differ by chance only (1 in 1,024): draw again when one is taken.
     """
+    return time_letters(at) + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_LETTERS))
+
+
+def time_letters(at: int) -> str:
+    """Return how ids of *at*, milliseconds since 1970, begin; earlier ids sort before it."""
     places = reversed(range(_TIME_LETTERS))
-    time = "".join(_ALPHABET[(at >> (5 * place)) & 31] for place in places)
-    return time + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_LETTERS))
+    return "".join(_ALPHABET[(at >> (5 * place)) & 31] for place in places)
 
 
 def spoken(job_id: str) -> str:

@@ -18,7 +18,7 @@ from server.home import make_private_file
 T = TypeVar("T")
 Act = Callable[[sqlite3.Connection], T]
 
-VERSION = 3
+VERSION = 4
 # How long a writer waits for another process, in seconds; BRIEF is for what is no loss.
 PATIENCE = 10.0
 BRIEF = 0.5
@@ -113,8 +113,17 @@ _HISTORY = """
 CREATE INDEX jobs_by_model ON jobs (endpoint_id, job_id) WHERE state = 'done';
 """
 
+# A list of one state or model begins with its newest job, and a search by text reads its words
+# without the wide rows that hold them.
+_LISTS = """
+DROP INDEX jobs_by_state;
+CREATE INDEX jobs_by_state ON jobs (state, job_id);
+CREATE INDEX jobs_by_endpoint ON jobs (endpoint_id, job_id);
+CREATE INDEX jobs_by_words ON jobs (job_id, words) WHERE words IS NOT NULL; -- for searches
+"""
+
 # MIGRATIONS[n] turns a journal of version n into one of version n + 1.
-MIGRATIONS: dict[int, str] = {0: _SCHEMA, 1: _WHOLES, 2: _HISTORY}
+MIGRATIONS: dict[int, str] = {0: _SCHEMA, 1: _WHOLES, 2: _HISTORY, 3: _LISTS}
 
 
 class JournalError(ActionableError):

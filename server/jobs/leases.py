@@ -7,17 +7,24 @@ from dataclasses import dataclass
 from server.jobs.rows import packed
 
 # A lease far in the future was taken before the clock was set back. Parts of which nothing was
-# sent wait for whoever holds their whole.
+# sent wait for whoever holds their whole. A plus keeps the planner to the indexes of the few that
+# are due: nearly all jobs are of this house and done.
+MOST_AT_ONCE = 200
 _ABANDONED = """
 WITH free AS NOT MATERIALIZED (
   SELECT * FROM jobs WHERE account = :account AND origin = :origin
   AND (lease_until < :now OR lease_until > :now + 600000)
+),
+due AS NOT MATERIALIZED (
+  SELECT * FROM jobs WHERE +account = :account AND +origin = :origin
+  AND (lease_until < :now OR lease_until > :now + 600000)
 )
-SELECT * FROM free WHERE state IN ('planned', 'approved', 'queued', 'running')
-  AND (whole = '' OR submitting IS NOT NULL)
-UNION ALL SELECT * FROM free WHERE keep_due <= :now AND state = 'done'
-UNION ALL SELECT * FROM free WHERE search_due <= :now AND state = 'unconfirmed'
-ORDER BY job_id LIMIT 200
+SELECT * FROM (
+  SELECT * FROM free WHERE state IN ('planned', 'approved', 'queued', 'running')
+    AND (whole = '' OR submitting IS NOT NULL)
+  UNION ALL SELECT * FROM due WHERE keep_due <= :now AND +state = 'done'
+  UNION ALL SELECT * FROM due WHERE search_due <= :now AND +state = 'unconfirmed'
+) ORDER BY +job_id LIMIT :most
 """
 
 
@@ -77,7 +84,7 @@ def prolong(
 
 def abandoned(connection: sqlite3.Connection, house: House, now: int) -> list[sqlite3.Row]:
     """Return the rows of *house* that want work and that nobody holds, oldest first."""
-    whose = {"account": house.account, "origin": house.origin, "now": now}
+    whose = {"account": house.account, "origin": house.origin, "now": now, "most": MOST_AT_ONCE}
     return connection.execute(_ABANDONED, whose).fetchall()
 
 
@@ -87,9 +94,9 @@ def is_busy(connection: sqlite3.Connection, house: House) -> bool:
         "SELECT EXISTS (SELECT 1 FROM jobs WHERE account = :account AND origin = :origin"
         " AND state IN ('planned', 'held', 'approved', 'queued', 'running'))"
         " OR EXISTS (SELECT 1 FROM jobs WHERE keep_due IS NOT NULL"
-        " AND account = :account AND origin = :origin)"
+        " AND +account = :account AND +origin = :origin)"
         " OR EXISTS (SELECT 1 FROM jobs WHERE search_due IS NOT NULL"
-        " AND account = :account AND origin = :origin)",
+        " AND +account = :account AND +origin = :origin)",
         {"account": house.account, "origin": house.origin},
     ).fetchone()
     return bool(row[0])

@@ -416,14 +416,14 @@ class JournalJobs:
                         self._hands.take(work)
                     for job_id in orphans.ended:
                         self._changes.changed(job_id)
+                    if orphans.more:
+                        self._look_now.set()
                 version, warned = now, False
             except Exception as problem:
                 # Without this loop no lease lives on, so it outlives whatever comes.
                 self._busy = True
                 if not warned:
-                    log.warning(
-                        "the journal is not tended: %s", problem, exc_info=not_ours(problem)
-                    )
+                    log.warning("journal is not tended: %s", problem, exc_info=not_ours(problem))
                 warned = True
             with anyio.move_on_after(self._pace.heartbeat):
                 await self._look_now.wait()

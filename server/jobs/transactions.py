@@ -67,12 +67,14 @@ STAY = Step()
 class Orphans:
     """What nobody held: *work* that this process holds now, ids of jobs that *ended* unsent.
 
-    *busy* says whether anything of this house is unfinished at all.
+    *busy* says whether anything of this house is unfinished at all, *more* that there are further
+    ones than were taken at once.
     """
 
     work: tuple[Work, ...] = ()
     ended: tuple[str, ...] = ()
     busy: bool = True
+    more: bool = False
 
 
 def row_of(connection: sqlite3.Connection, job_id: str) -> sqlite3.Row | None:
@@ -276,7 +278,8 @@ def try_all_again(connection: sqlite3.Connection, house: House) -> None:
     """Make due now what *house* would try later: files to bring home, lost requests to find."""
     now = now_ms()
     connection.execute(
-        "UPDATE jobs SET keep_due = ? WHERE account = ? AND origin = ? AND keep_due > ?",
+        # Few are due and most are of this house: the plus keeps to the index of the few.
+        "UPDATE jobs SET keep_due = ? WHERE +account = ? AND +origin = ? AND keep_due > ?",
         (now, house.account, house.origin, now),
     )
     connection.execute(
@@ -295,7 +298,8 @@ def take_over(connection: sqlite3.Connection, house: House, until: int) -> Orpha
     taken: list[Work] = []
     ended: list[str] = []
     now = now_ms()
-    for row in leases.abandoned(connection, house, now):
+    rows = leases.abandoned(connection, house, now)
+    for row in rows:
         claim = leases.claim(connection, house, row["job_id"], until)
         if row["kind"] and not (row["state"] == "approved" and _lapsed(row["approved"], now)):
             taken.append(work_of(claim, row))  # nothing of a whole itself is ever sent
@@ -312,7 +316,7 @@ def take_over(connection: sqlite3.Connection, house: House, until: int) -> Orpha
             taken.append(work_of(claim, row))
             continue
         ended.append(claim.job_id)
-    return Orphans(tuple(taken), tuple(ended))
+    return Orphans(tuple(taken), tuple(ended), more=len(rows) == leases.MOST_AT_ONCE)
 
 
 def _lapsed(approved: int | None, now: int) -> bool:
