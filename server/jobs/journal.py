@@ -1,6 +1,7 @@
 """`Journal`: one SQLite file that many processes share, reached from one thread at a time."""
 
 import errno
+import math
 import os
 import sqlite3
 import time
@@ -22,6 +23,8 @@ VERSION = 4
 # How long a writer waits for another process, in seconds; BRIEF is for what is no loss.
 PATIENCE = 10.0
 BRIEF = 0.5
+# How long SQLite itself waits at a stretch: a thread in its wait hears nothing.
+STRETCH = 0.1
 
 _SCHEMA = """
 CREATE TABLE jobs (
@@ -145,6 +148,7 @@ class Journal:
         self._write_turn = anyio.CapacityLimiter(1)
         self._read_turn = anyio.CapacityLimiter(1)
         self._place = _place(path)
+        self._latest = math.inf
 
     async def read(self, act: Act[T]) -> T:
         """Return what *act* reads.
@@ -179,12 +183,8 @@ class Journal:
         ends = time.monotonic() + patience
 
         def transaction(connection: sqlite3.Connection) -> T:
-            left = max(0.0, ends - time.monotonic())
-            connection.execute(f"PRAGMA busy_timeout={left * 1000:.0f}")
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-            # A plain BEGIN that reads before it writes fails when another process wrote between,
-            # whatever the busy timeout.
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection, ends)
             try:
                 done = act(connection)
                 connection.execute("COMMIT")
@@ -195,6 +195,25 @@ class Journal:
             return done
 
         return await run_sync(self._guarded, transaction, self._writing, limiter=self._write_turn)
+
+    def hurry(self) -> None:
+        """Let whoever waits for another process to write, now or later, give up soon."""
+        self._latest = time.monotonic() + BRIEF
+
+    def _begin(self, connection: sqlite3.Connection, ends: float) -> None:
+        """Begin to write, once no other process does; in vain at *ends*, or when hurried."""
+        while True:
+            left = max(0.0, min(ends, self._latest) - time.monotonic())
+            connection.execute(f"PRAGMA busy_timeout={min(left, STRETCH) * 1000:.0f}")
+            try:
+                # A plain BEGIN that reads before it writes fails when another process wrote
+                # between, whatever the busy timeout.
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as problem:
+                if left == 0 or "locked" not in str(problem):
+                    raise
+            else:
+                return
 
     def check_place(self) -> None:
         """Look that the open file is still the one at its path, where the next process finds it.

@@ -118,6 +118,7 @@ async def open_jobs(
             finally:
                 with anyio.CancelScope(shield=True), anyio.move_on_after(pace.drain):
                     await hands.drain()
+                journal.hurry()  # a write that waits for another program holds a thread
                 group.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
             await store.release_all()
@@ -275,7 +276,6 @@ class JournalJobs:
         await self.store.deliver(job_id)
 
     async def list(self, query: JobQuery) -> JobPage:
-        """Return a page of jobs, newest first."""
         page = await self.store.page(query)
         return replace(page, jobs=await self._outlooks.of(page.jobs))
 

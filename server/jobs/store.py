@@ -353,7 +353,7 @@ class SqliteJobStore:
         return bool(again)
 
     async def try_all_again(self) -> None:
-        await self._journal.write(lambda c: transactions.try_all_again(c, self._house))
+        await self._at_leisure(lambda c: transactions.try_all_again(c, self._house))
 
     async def want(self, job_id: str, seconds: float) -> None:
         until = now_ms() + round(seconds * 1000)

@@ -1,0 +1,75 @@
+"""Processes leave at once and in order, whoever holds the journal or leaves with them."""
+
+import sqlite3
+import time
+from contextlib import closing, nullcontext
+from pathlib import Path
+
+import anyio
+import pytest
+from PIL import Image
+
+from tests.jobs_platform import FAST, FolderPlatform, intent, jobs_in
+from tests.test_survival import RawHost
+
+LOOP = {"endpoint_id": "fal-ai/davinci-magihuman", "prompt": "waves roll in", "wait_seconds": 0}
+
+
+def locked(path: Path) -> closing[sqlite3.Connection]:
+    """Hold the journal at *path* as another program would, until the block ends."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    return closing(other)
+
+
+async def test_closing_does_not_wait_for_a_program_that_holds_the_journal(tmp_path: Path) -> None:
+    platform = FolderPlatform(tmp_path / "platform", waits=60)
+    async with jobs_in(tmp_path, platform) as jobs:
+        job = await jobs.start(intent())
+        other = locked(tmp_path / "journal.db")
+        await anyio.sleep(3 * FAST.heartbeat)  # so that one of them waits for the other program
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 2
+    with other:
+        pass
+    async with jobs_in(tmp_path, platform) as jobs:
+        assert (await jobs.find(job.job_id)).state == "queued"
+    assert len(platform.requests) == 1
+
+
+async def test_a_journal_that_another_program_holds_is_opened_all_the_same(tmp_path: Path) -> None:
+    platform = FolderPlatform(tmp_path / "platform")
+    async with jobs_in(tmp_path, platform):
+        pass
+    begun = time.monotonic()
+    with locked(tmp_path / "journal.db"):
+        async with jobs_in(tmp_path, platform):
+            opened = time.monotonic() - begun
+    assert opened < 2
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("held", [True, False], ids=["held", "free"])
+def test_two_servers_that_shut_down_at_once_end_well(tmp_path: Path, held: bool) -> None:
+    picture = tmp_path / "sea.png"
+    Image.new("RGB", (64, 64), "blue").save(picture)
+    hosts = [RawHost(tmp_path), RawHost(tmp_path)]
+    for number, host in enumerate(hosts):
+        call = {**LOOP, "prompt": f"waves {number}", "arguments": {"image_url": str(picture)}}
+        assert host.call("generate", call)["state"] in ("queued", "running")
+    path = tmp_path / "house" / "journal.db"
+    with locked(path) if held else nullcontext():
+        begun = time.monotonic()
+        for host in hosts:
+            assert host.process.stdin is not None
+            host.process.stdin.close()
+        codes = [host.close() for host in hosts]
+        took = time.monotonic() - begun
+
+    assert codes == [0, 0]
+    assert took < 3
+    with closing(sqlite3.connect(path)) as journal:
+        assert journal.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        rows = journal.execute("SELECT holder FROM jobs WHERE request_id != ''").fetchall()
+    assert len(rows) == 2
+    assert held or rows == [("",), ("",)]
