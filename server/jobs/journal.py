@@ -360,6 +360,11 @@ def explained(problem: sqlite3.DatabaseError, path: Path) -> JournalError:
         return JournalError(
             "the journal cannot be written: the disk is full", hint="free some space"
         )
+    if "disk i/o" in said:
+        return JournalError(
+            f"the journal {str(path)!r} cannot be written: its disk answers with an error",
+            hint="free some space there, and look whether the disk is well",
+        )
     if "locked" in said or "busy" in said:
         return JournalError(
             "the journal is held by another process for too long", hint="try again in a moment"

@@ -23,6 +23,7 @@ from tools.ports import Job
 log = logging.getLogger("falkit.jobs.submitter")
 
 WRITE_TRIES = 5
+LONGEST_PAUSE = 10.0  # seconds between later ones, as long as the process lives
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Submitter:
             )
         except BaseException as problem:
             answer = problem
-        sent = await shielded(self._written(work, answer))
+        sent = await self._written_at_last(work, answer)
         if isinstance(answer, BaseException) and not isinstance(answer, BackendError):
             raise answer
         return sent
@@ -76,6 +77,22 @@ class Submitter:
         if work.webhook_url or not self._public_url:
             return work.webhook_url
         return f"{self._public_url}/webhooks/fal?job={work.job.job_id}"
+
+    async def _written_at_last(self, work: Work, answer: Submission | BaseException) -> Sent:
+        """Return how the submit went once the journal takes it, as long as an id is at stake.
+
+        Raises:
+            JournalError: it does not, and another process learns as much from what stands there.
+        """
+        pause = 1.0
+        while True:
+            try:
+                return await shielded(self._written(work, answer))
+            except ActionableError:
+                if isinstance(answer, BaseException) and not getattr(answer, "request_id", ""):
+                    raise
+            await anyio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
     async def _written(self, work: Work, answer: Submission | BaseException) -> Sent:
         """Return how the submit went, with the journal saying the same."""
