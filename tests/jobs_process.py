@@ -129,6 +129,13 @@ async def rush(jobs: JournalJobs, count: str) -> None:
     say(allowed=allowed, refused=len(refused))
 
 
+async def rush_when_told(jobs: JournalJobs, count: str, folder: str) -> None:
+    """Rush as soon as there is a file ``go`` in *folder*."""
+    while not await (anyio.Path(folder) / "go").exists():
+        await anyio.sleep(0.005)
+    await rush(jobs, count)
+
+
 async def main(argv: Sequence[str]) -> None:
     """Open the jobs of a home and do what is asked."""
     act, home, folder, *more = argv
@@ -137,6 +144,7 @@ async def main(argv: Sequence[str]) -> None:
         "carry": (carry, FolderPlatform),
         "finish": (finish, FolderPlatform),
         "rush": (rush, FolderPlatform),
+        "rush_when_told": (rush_when_told, FolderPlatform),
         "die": (begin, DyingPlatform),
         "half": (carry, HalfwayPlatform),
         "until": (until, FolderPlatform),

@@ -3,10 +3,11 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,7 @@ async def test_death_at_any_moment_loses_nothing_and_pays_for_nothing_twice(
     assert len(list((tmp_path / HOME / "media").glob("*.png"))) == requests
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("each", [25])
 def test_two_processes_that_rush_a_budget_get_exactly_what_fits(tmp_path: Path, each: int) -> None:
     with (
@@ -171,3 +173,26 @@ def test_two_processes_that_rush_a_budget_get_exactly_what_fits(tmp_path: Path, 
     assert len(allowed) == len(set(allowed)) == 10
     assert sum(count["refused"] for count in counts) == 2 * each - 10
     assert len(FolderPlatform(tmp_path / "fal").requests) == 10
+
+
+def test_fifty_starts_in_three_processes_against_room_for_ten_let_exactly_ten_go(
+    tmp_path: Path,
+) -> None:
+    each = (17, 17, 16)
+    with ExitStack() as running:
+        rushing = [
+            running.enter_context(
+                process("rush_when_told", tmp_path, str(count), str(tmp_path / "fal"))
+            )
+            for count in each
+        ]
+        (tmp_path / "fal" / "go").touch()  # all have opened the journal: now they rush together
+        counts = [one.hears() for one in rushing]
+
+    allowed = [job_id for count in counts for job_id in count["allowed"]]
+    assert len(allowed) == len(set(allowed)) == 10
+    assert [len(count["allowed"]) + count["refused"] for count in counts] == list(each)
+    assert len(FolderPlatform(tmp_path / "fal").requests) == 10
+    with closing(sqlite3.connect(tmp_path / HOME / "journal.db")) as journal:
+        rows = journal.execute("SELECT COUNT(*), SUM(amount) FROM jobs").fetchone()
+    assert rows == (10, 10 * 10**9)

@@ -19,6 +19,10 @@ log = logging.getLogger("falkit.jobs.finder")
 BEFORE = timedelta(seconds=30)
 AFTER = timedelta(minutes=3)
 SOONEST = timedelta(seconds=2)
+# Where the platform cannot be asked, as after a night without a network, that is tried this often
+# and this long.
+UNASKED = timedelta(minutes=5)
+GIVE_UP = timedelta(days=7)
 
 
 class Finder:
@@ -40,7 +44,7 @@ class Finder:
             return await self._later(work, note, None)
         except BackendError as problem:
             log.info("job %s: its request cannot be looked for: %s", job.job_id, problem)
-            return await self._later(work, job.note, self._next(sent))
+            return await self._later(work, job.note, self._next(sent, asked=False))
         fitting = [one for one in past if _fits(one, job, sent)]
         free = await self._store.unowned([one.request_id for one in fitting])
         if len(free) == 1 and not await self._store.has_rival(job.job_id):
@@ -60,10 +64,13 @@ class Finder:
         await self._store.release(work.claim)
         self._changed(work.job.job_id)
 
-    def _next(self, sent: datetime) -> datetime | None:
-        """Return when to look again: the older, the less often."""
+    def _next(self, sent: datetime, *, asked: bool = True) -> datetime | None:
+        """Return when to look again: the older, the less often; None when it was long enough."""
         now = datetime.now(UTC)
-        return now + max(SOONEST, (now - sent) / 2) if now - sent < SEARCHED_FOR else None
+        pause = max(SOONEST, (now - sent) / 2)
+        if not asked:
+            return now + min(pause, UNASKED) if now - sent < GIVE_UP else None
+        return now + pause if now - sent < SEARCHED_FOR else None
 
 
 def _fits(past: PastRequest, job: Job, sent: datetime) -> bool:

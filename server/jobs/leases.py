@@ -6,24 +6,27 @@ from dataclasses import dataclass
 
 from server.jobs.rows import packed
 
-# A lease far in the future was taken before the clock was set back. Parts of which nothing was
-# sent wait for whoever holds their whole. A plus keeps the planner to the indexes of the few that
-# are due: nearly all jobs are of this house and done.
+# A lease, or an instant to try again, that lies further in the future than any is set was written
+# before the clock was set back. Parts of which nothing was sent wait for whoever holds their whole.
+# A plus keeps the planner to the indexes of the few that are due: nearly all jobs are of this house
+# and done.
 MOST_AT_ONCE = 200
 _ABANDONED = """
 WITH free AS NOT MATERIALIZED (
   SELECT * FROM jobs WHERE account = :account AND origin = :origin
-  AND (lease_until < :now OR lease_until > :now + 600000)
+  AND (lease_until < :now OR lease_until > :now + 60000)
 ),
 due AS NOT MATERIALIZED (
   SELECT * FROM jobs WHERE +account = :account AND +origin = :origin
-  AND (lease_until < :now OR lease_until > :now + 600000)
+  AND (lease_until < :now OR lease_until > :now + 60000)
 )
 SELECT * FROM (
   SELECT * FROM free WHERE state IN ('planned', 'approved', 'queued', 'running')
     AND (whole = '' OR submitting IS NOT NULL)
-  UNION ALL SELECT * FROM due WHERE keep_due <= :now AND +state = 'done'
-  UNION ALL SELECT * FROM due WHERE search_due <= :now AND +state = 'unconfirmed'
+  UNION ALL SELECT * FROM due WHERE keep_due IS NOT NULL AND +state = 'done'
+    AND NOT keep_due BETWEEN :now + 1 AND :now + (60000 << min(keep_tries, 6))
+  UNION ALL SELECT * FROM due WHERE search_due IS NOT NULL AND +state = 'unconfirmed'
+    AND NOT search_due BETWEEN :now + 1 AND :now + 60000 + max(0, :now - submitting)
 ) ORDER BY +job_id LIMIT :most
 """
 
