@@ -15,6 +15,7 @@ from catalog.errors import ActionableError
 from server.cli.install import HOSTS, entry_of
 from server.rooms import OpenRooms, open_rooms
 from server.settings import Settings
+from server.volumes import unsafe_place
 from tools.ports import JobQuery, SpendingQuery
 
 LEAST_FREE = 500 * 2**20
@@ -49,7 +50,7 @@ async def _findings() -> list[Finding]:
         settings = Settings.read(os.environ)
     except ActionableError as problem:
         return [*found, Finding("settings", problem.message, problem.hint or "correct it")]
-    found += [_key(settings), _folder("home", settings.home)]
+    found += [_key(settings), _folder("home", settings.home), *place_of(settings.home)]
     found.append(_folder("media", settings.media_folder))
     async with open_rooms(settings) as rooms:
         found.append(_catalog(rooms))
@@ -82,6 +83,13 @@ def _catalog(rooms: OpenRooms) -> Finding:
     days = (datetime.now().astimezone().date() - date.fromisoformat(rooms.catalog.as_of)).days
     words = f"{len(rooms.catalog.ids)} models as of {rooms.catalog.as_of}, {days} days old"
     return Finding("catalog", f"{words} (`falkit catalog refresh` asks fal, with a key)")
+
+
+def place_of(home: Path) -> Iterator[Finding]:
+    """Yield what is wrong with the disk of *home*, if anything is."""
+    if words := unsafe_place(home):
+        todo = "set FALKIT_HOME to a folder on a disk of this machine, or the journal may break"
+        yield Finding("place", words, todo)
 
 
 async def _journal(rooms: OpenRooms) -> Finding:

@@ -1,12 +1,14 @@
 """`Journal`: one SQLite file that many processes share, reached from one thread at a time."""
 
 import errno
+import logging
 import math
 import os
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +17,9 @@ from anyio.to_thread import run_sync
 
 from catalog.errors import ActionableError
 from server.home import make_private_file
+from server.volumes import unsafe_place
+
+log = logging.getLogger("falkit.jobs.journal")
 
 T = TypeVar("T")
 Act = Callable[[sqlite3.Connection], T]
@@ -248,6 +253,8 @@ async def open_journal(path: Path) -> AsyncGenerator[Journal]:
         JournalError: the folder cannot be written, the file is damaged or of a newer falkit.
     """
     writing = await run_sync(connect, path)
+    if words := await run_sync(unsafe_place, path.parent):
+        _warn_once(words)
     try:
         reading = await run_sync(connect, path)
     except BaseException:
@@ -259,6 +266,14 @@ async def open_journal(path: Path) -> AsyncGenerator[Journal]:
     finally:
         with anyio.CancelScope(shield=True):
             await journal.close()
+
+
+@cache
+def _warn_once(words: str) -> None:
+    log.warning(
+        "%s, where the journal may break: set FALKIT_HOME to a folder on a disk of this machine",
+        words,
+    )
 
 
 def _place(path: Path) -> tuple[int, int] | None:
