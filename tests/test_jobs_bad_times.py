@@ -120,7 +120,7 @@ async def test_what_was_under_way_before_an_hours_outage_comes_home_after_it(
 @pytest.mark.parametrize(
     "moment",
     [
-        pytest.param("state = 'queued'", id="the answer was written last"),
+        pytest.param("state = 'queued'", id="the answer was written last", marks=pytest.mark.proof),
         pytest.param("state = 'done'", id="the end was", marks=pytest.mark.proof),
         pytest.param("saved = 1", id="the files were", marks=pytest.mark.proof),
     ],

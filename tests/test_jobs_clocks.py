@@ -123,7 +123,11 @@ async def test_a_submit_under_way_gets_its_answer_whatever_the_clock_does(
 
 @pytest.mark.parametrize(
     "jump",
-    [ASLEEP, BACK, timedelta(minutes=-5)],
+    [
+        pytest.param(ASLEEP, marks=pytest.mark.proof),
+        pytest.param(BACK, marks=pytest.mark.proof),
+        timedelta(minutes=-5),
+    ],
     ids=["asleep", "set back", "set back a little"],
 )
 async def test_the_work_of_the_dead_is_taken_over_at_once_whatever_the_clock_does(

@@ -37,6 +37,7 @@ async def test_closing_does_not_wait_for_a_program_that_holds_the_journal(tmp_pa
     assert len(platform.requests) == 1
 
 
+@pytest.mark.proof
 async def test_a_journal_that_another_program_holds_is_opened_all_the_same(tmp_path: Path) -> None:
     platform = FolderPlatform(tmp_path / "platform")
     async with jobs_in(tmp_path, platform):
