@@ -5,7 +5,6 @@ so that what is left is falkit's own. The program ends with 1 if a goal was miss
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from typing import Any, Literal
 import anyio
 
 from benchmarks.past import MODELS, SELDOM, held, make_past, make_running
-from benchmarks.peer import Peer
+from benchmarks.peer import Peer, private
 from benchmarks.start import FALKIT, Row, table
 from catalog.index import CatalogIndex
 from catalog.pricing import estimate
@@ -267,12 +266,7 @@ def starts(homes: Mapping[str, Path], env: Mapping[str, str]) -> list[Row]:
 
 def measured(folder: Path) -> list[Row]:
     """Return every row."""
-    env = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("FAL_", "FALKIT_")) and name != "PYTHONDONTWRITEBYTECODE"
-    }
-    env |= {"FALKIT_BACKEND": "emulator"}
+    env = private()
     homes = {"none": folder / "none", "long": folder / "long"}
     origin = settings_in(homes["long"]).hosts.queue
     homes["none"].mkdir()

@@ -16,6 +16,19 @@ HELLO = {
 }
 
 
+def private() -> dict[str, str]:
+    """Return this environment on the emulator, without what a person has set for fal or falkit.
+
+    Byte code may be written: else every start would measure the compiler.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("FAL_", "FALKIT_")) and name != "PYTHONDONTWRITEBYTECODE"
+    }
+    return {**kept, "FALKIT_BACKEND": "emulator"}
+
+
 class Peer:
     """A started server that is asked one thing at a time, and killed at the end."""
 

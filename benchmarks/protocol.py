@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.peer import HELLO
+from benchmarks.peer import HELLO, private
 from benchmarks.start import BARE, FALKIT, SUBJECTS, WISHES, Row, table
 
 ROUNDS = 7
@@ -218,12 +218,7 @@ def main() -> None:
     """Measure, print the table, and say by the exit code whether every goal is met."""
     with tempfile.TemporaryDirectory(prefix="falkit-bench-") as folder:
         home = Path(folder)
-        env = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("FAL_", "FALKIT_")) and name != "PYTHONDONTWRITEBYTECODE"
-        }
-        env |= {"FALKIT_BACKEND": "emulator", "FALKIT_HOME": str(home / "house")}
+        env = private() | {"FALKIT_HOME": str(home / "house")}
         rows = asyncio.run(measured(env, home))
     print(table(rows))
     sys.exit(not all(row.is_met for row in rows))

@@ -6,7 +6,6 @@ medians; the program ends with 1 if a goal was missed.
 """
 
 import json
-import os
 import sys
 import tempfile
 import time
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.peer import Peer
+from benchmarks.peer import Peer, private
 from catalog.index import CatalogIndex
 from catalog.search import SearchRequest, search
 
@@ -166,12 +165,7 @@ def main() -> None:
     """Measure, print the table, and say by the exit code whether every goal is met."""
     with tempfile.TemporaryDirectory(prefix="falkit-bench-") as folder:
         home = Path(folder)
-        env = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("FAL_", "FALKIT_")) and name != "PYTHONDONTWRITEBYTECODE"
-        }
-        env |= {"FALKIT_BACKEND": "emulator", "FALKIT_HOME": str(home / "house")}
+        env = private() | {"FALKIT_HOME": str(home / "house")}
         for command in (BARE, FALKIT):  # write byte code, fill the page cache
             with Peer(command, env, home) as peer:
                 peer.hello()

@@ -1,8 +1,9 @@
 """Listen on a port and serve an application there until the caller ends it."""
 
+import signal
 import socket
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 
 import anyio
 import uvicorn
@@ -69,3 +70,19 @@ async def serve_until_ended(
                 server.should_exit = True
     finally:
         listening.close()
+
+
+async def heed_signals(
+    end: Callable[[], None], *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
+    """Call *end* at every SIGINT and SIGTERM; started, it hears them.
+
+    Windows has none of this: it returns at once there, and an interrupt raises KeyboardInterrupt.
+    """
+    with suppress(NotImplementedError):
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for _ in signals:
+                end()
+        return
+    task_status.started()

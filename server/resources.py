@@ -149,11 +149,7 @@ class Shelf:
                 return ()
 
     def _call(self) -> Call:
-        return Call(self._rooms, _no_progress)
-
-
-async def _no_progress(_fraction: float, _words: str) -> None:
-    """Tell nobody: reading does not take long."""
+        return Call(self._rooms)
 
 
 def _json(result: Result | None) -> str:

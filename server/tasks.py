@@ -115,7 +115,7 @@ class Tasks(Extension):
             del self._asked[job.job_id]
             answer = ElicitResult.model_validate(given)
             verdict = verdict_of(answer.action, answer.content)
-            await self._heed(job.job_id, verdict, 0, Call(self._rooms, _untold))
+            await self._heed(job.job_id, verdict, 0, Call(self._rooms))
         return {"resultType": "complete"}
 
     async def _cancel(
@@ -156,7 +156,7 @@ class Tasks(Extension):
 
     async def _result(self, job: Job) -> CallToolResult:
         await self._rooms.jobs.deliver(job.job_id)
-        call = Call(self._rooms, _untold)
+        call = Call(self._rooms)
         if job.kind:
             return shown(await whole_answer(call, job))
         if job.state == "failed":
@@ -207,7 +207,3 @@ def _header(ctx: ServerRequestContext[Any, Any]) -> str | None:
     """Return what the HTTP header names; nothing over pipes."""
     headers = getattr(ctx.request, "headers", None)
     return None if headers is None else headers.get("mcp-name")
-
-
-async def _untold(_fraction: float, _words: str) -> None:
-    """Tell nobody: progress of a task stands in its status message."""

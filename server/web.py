@@ -4,7 +4,6 @@ import hmac
 import ipaddress
 import logging
 import re
-import signal
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from catalog.errors import ActionableError
 from server.app import build_server
 from server.fal.problems import NetworkError
 from server.fal.webhooks import UnprovenWebhookError, Webhooks
-from server.listening import Server, listener, serve_until_ended
+from server.listening import Server, heed_signals, listener, serve_until_ended
 from tools.errors import NotConfiguredError
 from tools.inventory import chosen_tools
 from tools.ports import JobQuery, Rooms
@@ -208,20 +207,14 @@ async def serve_http(
             tasks.cancel_scope.cancel()
 
         server = await tasks.start(run)
-        task_status.started(port)
-        await _heed_signals(server)
 
-
-async def _heed_signals(server: Server) -> None:
-    """End *server* politely at the first signal, without running calls at the second."""
-    # Windows has none of this; an interrupt raises KeyboardInterrupt there.
-    with (
-        suppress(NotImplementedError),
-        anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
-    ):
-        async for _ in signals:
+        def end() -> None:
+            # The second signal does not wait for running calls.
             server.force_exit = server.should_exit
             server.should_exit = True
+
+        await tasks.start(heed_signals, end)
+        task_status.started(port)
 
 
 def _narrowed(

@@ -70,13 +70,9 @@ def around_moves() -> None:
     os.replace = pointed
 
 
-async def untold(_fraction: float, _words: str) -> None:
-    """Tell nobody."""
-
-
 async def make(rooms: OpenRooms, work: str) -> None:
     """Do one piece of work, as a tool call would."""
-    call = Call(rooms, untold)
+    call = Call(rooms)
     if work == "picture":
         given = GenerateArguments(
             endpoint_id=FLUX, prompt="a", arguments={**SMALL, "num_images": 2}, wait_seconds=45

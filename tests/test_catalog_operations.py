@@ -5,7 +5,8 @@ import pytest
 from catalog.card import ModelCard
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
-from catalog.operations import OPERATIONS, Fitting, Operation, fit, operation_named
+from catalog.operation_fit import Fitting, fit
+from catalog.operations import OPERATIONS, Operation, operation_named
 from catalog.schema import check
 
 CATALOG = CatalogIndex.open()

@@ -8,7 +8,8 @@ from pydantic import Field
 from catalog.card import ModelCard
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
-from catalog.operations import OPERATIONS, Operation, fit, operation_named
+from catalog.operation_fit import fit
+from catalog.operations import OPERATIONS, Operation, operation_named
 from tools.making import MakeArguments, Order, make, merged, usable
 from tools.ports import Call, GivenMedia
 from tools.tool import Answer, Tool

@@ -226,12 +226,16 @@ class Rooms:
     guides: Mapping[str, Guide] = field(default_factory=dict[str, Guide])
 
 
+async def untold(fraction: float, words: str) -> None:
+    """Tell nobody how it goes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call: the rooms it may use, the way to report progress, and who asks."""
 
     rooms: Rooms
-    progress: Progress
+    progress: Progress = untold
     asked_by: str = ""
 
 

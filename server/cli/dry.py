@@ -41,7 +41,7 @@ def priced_edit(given: edit.EditArguments, *, as_json: bool) -> None:
 
 async def _priced(order_of: Callable[[Call, A], Awaitable[Order]], given: A) -> Answer:
     async with open_rooms(Settings.read(os.environ)) as rooms:
-        order = await order_of(Call(rooms, _untold, asked_by=ASKED_BY), given)
+        order = await order_of(Call(rooms, asked_by=ASKED_BY), given)
         prepared = await prepare(rooms, order)
     price, checked = prepared.price, prepared.checked
     told = DryRun(
@@ -57,7 +57,3 @@ async def _priced(order_of: Callable[[Call, A], Awaitable[Order]], given: A) -> 
     fields = "\n".join(f"  {name} = {value!r}" for name, value in told.arguments.items())
     words = f"would run {told.endpoint_id}: {cost}; {told.formula}\n{fields}"
     return Answer(told, "\n".join([words, *told.notes, "nothing was sent"]))
-
-
-async def _untold(_fraction: float, _words: str) -> None:
-    """Tell nobody: nothing runs."""

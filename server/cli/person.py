@@ -1,9 +1,7 @@
 """The commands that a person types."""
 
 import os
-import signal
 import sys
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -132,6 +130,7 @@ async def _emulate(settings: Settings, options: EmulateOptions) -> None:
     from server.emulator.certificates import certificate_of
     from server.emulator.platform import open_emulator
     from server.emulator.serve import exports, serve
+    from server.listening import heed_signals
 
     folder = settings.home / "emulator"
     shown = certificate_of(folder) if options.tls else None
@@ -154,19 +153,9 @@ async def _emulate(settings: Settings, options: EmulateOptions) -> None:
                 f"port {options.port} of 127.0.0.1 cannot be used: {problem.strerror or problem}",
                 hint="name another with --port; 0 takes any free one",
             ) from problem
-        with ExitStack() as listening:
-            signals = None
-            # Windows has none of this; an interrupt raises KeyboardInterrupt there.
-            with suppress(NotImplementedError):
-                receiver = anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM)
-                signals = listening.enter_context(receiver)
-            print(exports(port, shown.public if shown else None), flush=True)
-            print(
-                f"serving on port {port} of 127.0.0.1; Ctrl-C ends it", file=sys.stderr, flush=True
-            )
-            if signals is not None:
-                await anext(signals)
-                tasks.cancel_scope.cancel()
+        await tasks.start(heed_signals, tasks.cancel_scope.cancel)
+        print(exports(port, shown.public if shown else None), flush=True)
+        print(f"serving on port {port} of 127.0.0.1; Ctrl-C ends it", file=sys.stderr, flush=True)
 
 
 @app.command(help="Put falkit into a host's settings: claude-code, cursor, vscode, codex, …")

@@ -36,7 +36,7 @@ def speak(tool: AnyTool, arguments: Arguments, *, as_json: bool = False) -> None
 
 async def _answer(tool: AnyTool, arguments: Arguments) -> Answer:
     async with open_rooms(Settings.read(os.environ)) as rooms:
-        return await tool.run(Call(rooms, _untold, asked_by=ASKED_BY), arguments)
+        return await tool.run(Call(rooms, asked_by=ASKED_BY), arguments)
 
 
 def print_answer(answer: Answer, *, as_json: bool) -> None:
@@ -117,10 +117,6 @@ async def shown_progress() -> AsyncGenerator[Callable[[float, str], Any]]:
             line.update(f"{share}{words} · {anyio.current_time() - begun:.0f} s")
 
         yield tell
-
-
-async def _untold(_fraction: float, _words: str) -> None:
-    """Tell nobody: it is over at once."""
 
 
 def fields_of(words: list[str]) -> dict[str, Any]:
