@@ -8,6 +8,10 @@ from typing import Any, cast
 Schema = dict[str, Any]
 
 _DEEPEST = 12
+# The largest input of the shipped catalog holds some 500 rules, its longest default 146 letters.
+_MOST_RULES = 20_000
+_LONGEST_VALUE = 4_000
+_NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)
 # What holds for values; prose, widgets and patterns (which may take for ever) are left out.
 _RULES = frozenset(
     {
@@ -30,7 +34,11 @@ class LiveSchema:
 
 
 def live_schema(document: Mapping[str, Any]) -> LiveSchema | None:
-    """Return what *document* says of input and output, None where it holds no readable input."""
+    """Return what *document* says of input and output, None where it holds no readable input.
+
+    What no model needs is left out or makes it unreadable: names that are none, values that fill a
+    page, references that unfold without end.
+    """
     try:
         paths = cast("dict[str, dict[str, Any]]", document["paths"])
         given = next(
@@ -46,8 +54,12 @@ def live_schema(document: Mapping[str, Any]) -> LiveSchema | None:
             {"type": "object", "properties": {}, **read},
             _output(paths, _Reader(components, folds_files=True)),
         )
-    except (KeyError, TypeError, AttributeError, StopIteration, IndexError):
+    except (KeyError, TypeError, AttributeError, StopIteration, IndexError, _BoundlessError):
         return None
+
+
+class _BoundlessError(Exception):
+    """More rules than any model has."""
 
 
 def _output(paths: Mapping[str, Mapping[str, Any]], reader: "_Reader") -> Schema:
@@ -64,9 +76,13 @@ class _Reader:
     def __init__(self, components: Mapping[str, Any], *, folds_files: bool) -> None:
         self._components = components
         self._folds_files = folds_files
+        self._left = _MOST_RULES
 
     def read(self, rule: Any, name: str, depth: int) -> Schema:  # noqa: ANN401  # JSON
         """Return *rule*, which stands under *name*, with references put in."""
+        self._left -= 1
+        if self._left < 0:
+            raise _BoundlessError
         if not isinstance(rule, dict) or depth > _DEEPEST:
             return {}
         given = cast("dict[str, Any]", rule)
@@ -96,7 +112,9 @@ class _Reader:
 
     def _rules(self, given: Mapping[str, Any], name: str, depth: int) -> Schema:
         """Return what *given* says of values."""
-        made: Schema = {key: value for key, value in given.items() if key in _RULES}
+        made: Schema = {
+            key: value for key, value in given.items() if key in _RULES and _is_short(key, value)
+        }
         _newer(made)
         for key in _UNIONS:
             if isinstance(branches := given.get(key), list):
@@ -114,7 +132,14 @@ class _Reader:
         order = given.get("x-fal-order-properties")
         names = [name for name in cast("list[Any]", order) if name in fields] if order else []
         names += [name for name in fields if name not in names]
+        names = [name for name in names if _NAME.fullmatch(name)]
         return {name: self.read(fields[name], name, depth + 1) for name in names}
+
+
+def _is_short(key: str, value: Any) -> bool:  # noqa: ANN401  # JSON
+    """Return whether *value* is one that a person could read; lists are as long as they are."""
+    each = cast("list[Any]", value) if key in ("enum", "required") else [value]
+    return all(len(str(one)) <= _LONGEST_VALUE for one in each)
 
 
 def _newer(rule: Schema) -> None:

@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 from catalog.current import current_snapshot, hold
 from catalog.fold import Difference, Record, cleaned, fold, unit_of
 from catalog.index import SNAPSHOT, CatalogIndex
+from catalog.live_schema import live_schema
 from catalog.rules import findings
 from catalog.search import SearchRequest, search
 from server.emulator.openapi import document
@@ -433,3 +434,28 @@ async def test_a_server_opens_the_refreshed_catalog_and_the_emulator_the_shipped
     assert len(list(shelf.folder.glob("2*Z-*"))) == 1
     async with open_rooms(settings_in(tmp_path, FALKIT_BACKEND="emulator")) as rooms:
         assert rooms.catalog.folder == SNAPSHOT
+
+
+def document_of(fields: dict[str, Any], **schemas: Any) -> dict[str, Any]:
+    """Return an OpenAPI document whose one model takes *fields*."""
+    taken = {"type": "object", "properties": fields}
+    body = {"content": {"application/json": {"schema": taken}}}
+    return {
+        "paths": {"/a": {"post": {"requestBody": body}}},
+        "components": {"schemas": schemas},
+    }
+
+
+def test_a_schema_that_unfolds_without_end_or_fills_pages_is_not_taken_over() -> None:
+    again = {"type": "object", "properties": {f"f{n}": {"$ref": "#/x/Again"} for n in range(9)}}
+    assert live_schema(document_of({"a": {"$ref": "#/x/Again"}}, Again=again)) is None
+    odd = live_schema(
+        document_of(
+            {
+                "k\x1b[2J\nkey": {"type": "string"},
+                "prompt": {"type": "string", "default": "x" * 100_000, "maxLength": 9},
+            }
+        )
+    )
+    assert odd is not None
+    assert odd.input["properties"] == {"prompt": {"type": "string", "maxLength": 9}}
