@@ -5,7 +5,7 @@ segment in JPEG, a box at the end of MP4 and MOV. What is signed stays as it is,
 is there already keeps what it says.
 """
 
-import os
+import shutil
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -88,9 +88,8 @@ def inscribed(path: Path, media_type: str, facts: Mapping[str, str], target: Pat
     marked = splice(data, _mark(facts))
     if marked is None:
         return False
-    with target.open("wb") as file:
-        os.fchmod(file.fileno(), 0o600) if hasattr(os, "fchmod") else None
-        file.write(marked)
+    target.write_bytes(marked)
+    shutil.copymode(path, target)
     return True
 
 
