@@ -33,6 +33,7 @@ async def submits(home: Path) -> int:
         return sum(counts["submits"].values())
 
 
+@pytest.mark.proof
 async def test_a_single_429_is_waited_out_and_submitted_once(tmp_path: Path) -> None:
     await strike(tmp_path, fault="429", seconds=1)
     with fail_after(20):
@@ -251,6 +252,7 @@ async def test_a_list_of_pictures_is_packed_where_a_model_wants_an_archive(tmp_p
     assert made["state"] == "done"
 
 
+@pytest.mark.proof
 async def test_a_model_approved_for_the_day_is_not_asked_about_again(tmp_path: Path) -> None:
     more = {"FALKIT_ASK_ON_EMULATOR": "on", "FALKIT_APPROVE_ABOVE": "0.001"}
     call = {"endpoint_id": FLUX, "prompt": "a fox", "arguments": SMALL}

@@ -329,6 +329,7 @@ anyio.run(main, *sys.argv[1:])
 """
 
 
+@pytest.mark.proof
 async def test_after_kill_9_in_the_middle_of_a_delivery_another_process_delivers(
     tmp_path: Path,
 ) -> None:

@@ -158,6 +158,7 @@ async def test_an_answer_that_is_not_unicode_arrives_with_its_odd_letters_replac
         assert (await host.call(2, "echo", text="still here"))["id"] == 2
 
 
+@pytest.mark.proof
 async def test_ten_megabytes_arrive_whole(tmp_path: Path) -> None:
     async with hosted(tmp_path) as host:
         await host.shake_hands()

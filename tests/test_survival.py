@@ -137,6 +137,7 @@ def test_a_process_that_ran_beside_a_killed_one_brings_its_job_home_unasked(
     assert beside.close() == 0
 
 
+@pytest.mark.proof
 def test_a_host_that_closes_stdin_in_mid_job_leaves_no_process_and_loses_nothing(
     tmp_path: Path,
 ) -> None:

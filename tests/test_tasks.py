@@ -94,8 +94,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_long_job_is_a_task_that_another_process_can_finish(tmp_path: Path) -> None:
-    async with asking(tmp_path, FALKIT_EMULATOR_SPEED="1") as ask:
-        begun = await ask.call("generate", FILM)
+    async with asking(tmp_path, FALKIT_EMULATOR_SPEED="0.3") as ask:
+        begun = await ask.call("generate", {"endpoint_id": FLUX, "prompt": "waves"})
         assert begun["resultType"] == "task"
         assert begun["status"] == "working"
         assert isinstance(begun["ttlMs"], int)

@@ -66,6 +66,7 @@ async def test_death_at_any_moment_of_a_batch_loses_nothing_and_sends_nothing_tw
     assert {part.arguments["prompt"] for part in parts if part.state == "done"} <= set(sent)
 
 
+@pytest.mark.proof
 async def test_a_part_whose_answer_died_with_its_process_is_found_and_adopted(
     tmp_path: Path,
 ) -> None:
