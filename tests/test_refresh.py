@@ -161,6 +161,7 @@ async def test_new_changed_retired_and_repriced_models_are_told_and_own_words_st
     assert "1 new: acme/dream/v2" in (done.folder / "difference.txt").read_text("utf-8")
 
 
+@pytest.mark.proof
 async def test_an_interrupted_refresh_goes_on_where_it_was(tmp_path: Path) -> None:
     shelf = small(tmp_path)
     before = current_snapshot(shelf.folder)
@@ -263,6 +264,7 @@ async def test_a_second_refresh_on_one_day_finds_nothing_and_a_quiet_one_does_no
     assert second.folder == first.folder
 
 
+@pytest.mark.proof
 async def test_only_one_process_refreshes(tmp_path: Path) -> None:
     shelf = small(tmp_path)
     program = (

@@ -189,7 +189,15 @@ async def test_the_sdk_client_works_in_both_eras(tmp_path: Path, mode: Any) -> N
     assert (tmp_path / "diary").read_text().split() == ["opened", "closed"]
 
 
-@pytest.mark.parametrize("way", ["end of input", "SIGINT", "SIGTERM", "both signals"])
+@pytest.mark.parametrize(
+    "way",
+    [
+        "end of input",
+        "SIGINT",
+        "SIGTERM",
+        pytest.param("both signals", marks=pytest.mark.proof),
+    ],
+)
 async def test_every_end_cancels_the_calls_unwinds_and_exits_with_0(
     tmp_path: Path, way: str
 ) -> None:

@@ -28,7 +28,7 @@ LONG = pytest.mark.proof
 @pytest.mark.parametrize(
     ("moment", "lost"),
     [
-        pytest.param("kind = 'batch'", 0, id="the batch stands"),
+        pytest.param("kind = 'batch'", 0, id="the batch stands", marks=LONG),
         pytest.param("kind = 'batch' AND state = 'queued'", 0, id="its parts are next", marks=LONG),
         pytest.param("whole != '' AND holder != ''", 0, id="a part is claimed", marks=LONG),
         pytest.param("whole != '' AND submitting IS NOT NULL", 2, id="a part is about to be sent"),
@@ -41,7 +41,7 @@ LONG = pytest.mark.proof
             marks=LONG,
         ),
         pytest.param("place = 4 AND state = 'done'", 0, id="the last is done", marks=LONG),
-        pytest.param("kind = 'batch' AND state = 'done'", 0, id="the batch is done"),
+        pytest.param("kind = 'batch' AND state = 'done'", 0, id="the batch is done", marks=LONG),
     ],
 )
 async def test_death_at_any_moment_of_a_batch_loses_nothing_and_sends_nothing_twice(
