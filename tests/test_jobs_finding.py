@@ -1,5 +1,6 @@
 """A request whose answer was lost is looked for in the account's history, and never guessed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -58,6 +59,25 @@ async def test_two_jobs_for_the_same_call_are_not_told_apart_by_guessing(
 
     assert [job.state for job in found] == ["unconfirmed"] * 2
     assert len(platform.requests) == 2
+
+
+async def test_two_calls_that_differ_only_in_what_was_sent_are_told_apart(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    platform.has_history = False
+    async with jobs_in(tmp_path, platform) as jobs:
+        one, other = intent(), replace(intent(), arguments={"prompt": "uploaded elsewhere"})
+        pair = [await jobs.start(one), await jobs.start(replace(other, again=True))]
+        for job in pair:
+            await looked_for(jobs, platform, job, times=2)
+    platform.has_history = True
+    async with jobs_in(tmp_path, platform) as jobs:
+        found = [await jobs.wait(job.job_id, 10) for job in pair]
+        while any(job.state == "unconfirmed" for job in found):
+            found = [await jobs.wait(job.job_id, 10) for job in pair]
+
+    assert [job.state for job in found] == ["done"] * 2
+    assert {job.request_id for job in found} == {sent["request_id"] for sent in platform.requests}
 
 
 async def test_a_request_that_another_job_owns_is_not_taken(

@@ -22,6 +22,8 @@ from tools.ports import Job, JobError, JobState
 APPROVAL_LIVES = timedelta(hours=1)
 # A request whose answer was lost is looked for this long: fal's history shows it minutes late.
 SEARCHED_FOR = timedelta(hours=1)
+# Two submits that lie further apart are told apart by their time.
+RIVALS_WITHIN = timedelta(minutes=5)
 # How many recent ids a mistyped one is compared with.
 NEAREST_AMONG = 500
 
@@ -168,12 +170,17 @@ def unowned(connection: sqlite3.Connection, request_ids: Sequence[str]) -> list[
 
 
 def has_rival(connection: sqlite3.Connection, job_id: str) -> bool:
-    """Return whether another job for the same call has no request yet, and may have sent one."""
+    """Return whether another job has no request yet, and may have sent the very same at that time.
+
+    What counts is what was sent: steps of two pipelines are alike until outputs are in them.
+    """
     row = connection.execute(
-        "SELECT 1 FROM jobs AS mine JOIN jobs AS other ON other.fingerprint = mine.fingerprint"
-        " WHERE mine.job_id = ? AND other.job_id != mine.job_id AND other.submitting IS NOT NULL"
+        "SELECT 1 FROM jobs AS mine JOIN jobs AS other ON +other.endpoint_id = mine.endpoint_id"
+        " AND other.arguments = mine.arguments AND other.account = mine.account"
+        " WHERE mine.job_id = ? AND other.job_id != mine.job_id"
+        " AND ABS(other.submitting - mine.submitting) < ?"
         " AND other.state IN ('planned', 'approved', 'unconfirmed')",
-        (job_id,),
+        (job_id, RIVALS_WITHIN.total_seconds() * 1000),
     ).fetchone()
     return row is not None
 
