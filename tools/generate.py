@@ -89,7 +89,11 @@ def _check_repeatable(job: Job) -> None:
     Raises:
         ActionableError: it is a whole, or a step whose inputs are still to be made.
     """
-    if job.kind:
+    if job.kind == "deploy":
+        raise ActionableError(
+            f"job {job.job_id!r} changed an app and made no media", hint="deploy_plan plans another"
+        )
+    if job.has_parts:
         raise ActionableError(
             f"job {job.job_id!r} is a {job.kind} of several runs; nothing was sent",
             hint=f"give the job_id of one of them (job_status lists them), or call run_{job.kind}",

@@ -25,8 +25,8 @@ OVER: frozenset[JobState] = frozenset({"done", "failed", "cancelled"})
 
 BackendName = Literal["cloud", "emulator"]
 
-# What a job is that has parts of its own; empty for one run of a model.
-WholeKind = Literal["", "batch", "pipeline"]
+# What a job is that is not one run of a model: one with parts, or a change to a deployed app.
+WholeKind = Literal["", "batch", "pipeline", "deploy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,11 @@ class Job:
         return asked if isinstance(asked, int) and not isinstance(asked, bool) else None
 
     @property
+    def has_parts(self) -> bool:
+        """It is a whole, whose parts are jobs of their own."""
+        return self.kind in ("batch", "pipeline")
+
+    @property
     def is_over(self) -> bool:
         """Nothing more will happen on the platform (files may still be on their way home)."""
         return self.state in OVER
@@ -229,6 +234,21 @@ class WholeIntent:
     def known(self) -> Decimal:
         """The most that those parts cost together whose price is known."""
         return sum((part.high for part in self.parts if part.high is not None), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class DeployIntent:
+    """A planned change to a deployed app that somebody wants carried out.
+
+    *arguments* are what a person is shown of it, *asks* why a person must say yes (empty: nobody is
+    asked). It costs nothing by itself; what then runs is billed by fal.
+    """
+
+    plan_id: str
+    arguments: Mapping[str, Any]
+    asks: str = ""
+    tags: tuple[str, ...] = ()
+    asked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

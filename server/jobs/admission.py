@@ -13,7 +13,9 @@ from server.jobs.ledger import Limits, check_budgets, money
 from server.jobs.rows import instant, job_of, nanodollars, packed, search_words
 from server.jobs.states import trace
 from tools.errors import OverBudgetError
-from tools.ports import BackendName, Intent, Job, JobState, WholeIntent
+from tools.ports import BackendName, DeployIntent, Intent, Job, JobState, WholeIntent
+
+DEPLOY = "deploy_apply"  # what a change to an app is called where a job names its endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,47 @@ def admit(
     if reason:
         return Admitted(read(connection, job_id))
     held = claim(connection, house, job_id, times[1])
+    return Admitted(read(connection, job_id), held)
+
+
+def admit_deploy(
+    connection: sqlite3.Connection,
+    intent: DeployIntent,
+    rules: Rules,
+    house: House,
+    times: tuple[int, int],
+) -> Admitted:
+    """Write *intent* down, or return the job that its plan already has: a plan is applied once.
+
+    *times* are now and the end of the lease, in milliseconds since 1970.
+    """
+    now, until = times
+    same = packed(["deploy", intent.plan_id])
+    call = hashlib.sha256(same.encode()).hexdigest()
+    before = connection.execute("SELECT * FROM jobs WHERE fingerprint = ?", (call,)).fetchone()
+    if before is not None:
+        return Admitted(replace(job_of(before), repeated=True))
+    reason = intent.asks
+    row: dict[str, object] = {
+        "state": "held" if reason else "planned",
+        "endpoint_id": DEPLOY,
+        "backend": rules.backend,
+        "account": house.account,
+        "origin": house.origin,
+        "arguments": packed(intent.arguments),
+        "fingerprint": call,
+        "words": search_words(DEPLOY, intent.arguments, intent.tags),
+        "created": now,
+        "counted": now,
+        "low": "0",
+        "high": "0",
+        "parents": "[]",
+        "tags": packed(list(intent.tags)),
+        "asked_by": intent.asked_by,
+        "kind": "deploy",
+    }
+    job_id = insert(connection, row, reason)
+    held = None if reason else claim(connection, house, job_id, until)
     return Admitted(read(connection, job_id), held)
 
 

@@ -12,6 +12,7 @@ from server.jobs import leases
 from server.jobs.admission import (
     Admitted,
     Rules,
+    admit_deploy,
     check_cap,
     earlier,
     fingerprint,
@@ -27,7 +28,7 @@ from server.jobs.ledger import check_budgets, money
 from server.jobs.rows import Fields, instant, job_of, nanodollars, now_ms, packed, search_words
 from server.jobs.transactions import Step, Work, change, end_parts, found, work_of
 from tools.errors import OverBudgetError
-from tools.ports import Job, Use, WholeIntent
+from tools.ports import DeployIntent, Job, Use, WholeIntent
 
 # What a whole is called where a job names its endpoint: the tool that made it.
 CALLED: Mapping[str, str] = {"batch": "run_batch", "pipeline": "run_pipeline"}
@@ -84,7 +85,7 @@ class Filled:
 
 def admit_whole(
     connection: sqlite3.Connection,
-    intent: WholeIntent,
+    intent: WholeIntent | DeployIntent,
     rules: Rules,
     house: House,
     times: tuple[int, int],
@@ -97,6 +98,8 @@ def admit_whole(
     Raises:
         OverBudgetError: the caller's cap or a budget does not allow all of it.
     """
+    if isinstance(intent, DeployIntent):
+        return admit_deploy(connection, intent, rules, house, times)
     now, until = times
     calls = [fingerprint(part, rules, house) for part in intent.parts]
     same = [intent.kind, calls, [[part.name, _plain(part.uses)] for part in intent.parts]]
