@@ -217,7 +217,7 @@ class StrictServer(MCPServer[None]):
             job = await jobs.find(job_id)
             if job.is_settled and verdict != "nobody":
                 await jobs.deliver(job_id)
-            if job.kind:
+            if job.has_parts:
                 return shown(await whole_answer(call, job, notes))
             previews = self._rooms.previews
             return shown(await job_answer(self._rooms.media, job, notes, preview=previews))
@@ -341,7 +341,8 @@ def as_sdk_tool(tool: AnyTool, rooms: Rooms) -> SDKTool:
     )
     made.parameters = {**lean(made.parameters), "additionalProperties": False}
     # What a result holds is plain from its names; prose would only cost bytes.
-    made.fn_metadata.output_schema = lean(made.fn_metadata.output_schema, prose=False)
+    if listed := made.fn_metadata.output_schema:
+        made.fn_metadata.output_schema = lean(listed, prose=False)
     return made
 
 
@@ -376,31 +377,42 @@ NULL = {"type": "null"}
 _NOISE = ("title", "minimum", "maximum", "maxItems", "minItems")
 
 
-def lean(node: Any, *, prose: bool = True) -> Any:  # noqa: ANN401  # any JSON
-    """Return the JSON Schema *node* without automatic titles, empty defaults and nulls.
+def lean(schema: Mapping[str, Any], *, prose: bool = True) -> dict[str, Any]:
+    """Return the JSON *schema* without automatic titles, empty defaults and nulls.
 
     Nothing here is ever sent as null: what is absent is left out. Without *prose*, descriptions are
-    left out too.
+    left out too, and which fields the parts of a result always have. What ``$defs`` hold (none of
+    which holds itself) is spelled out where it is used: some hosts need that, and it is shorter.
     """
+    parts: Mapping[str, Any] = schema.get("$defs", {})
+    kept: dict[str, Any] = _lean(schema, parts, prose)
+    return kept if prose or "required" not in schema else kept | {"required": schema["required"]}
+
+
+def _lean(node: Any, parts: Mapping[str, Any], prose: bool) -> Any:  # noqa: ANN401  # any JSON
     if isinstance(node, list):
-        return [lean(item, prose=prose) for item in cast("list[Any]", node)]
+        return [_lean(item, parts, prose) for item in cast("list[Any]", node)]
     if not isinstance(node, dict):
         return node
     kept: dict[str, Any] = {}
     for key, value in cast("dict[str, Any]", node).items():
         if key == "anyOf" and NULL in value and len(value) == 2:
-            kept.update(lean(next(branch for branch in value if branch != NULL), prose=prose))
-        elif key in ("properties", "$defs"):
-            kept[key] = {name: lean(schema, prose=prose) for name, schema in value.items()}
+            branch = next(branch for branch in value if branch != NULL)
+            kept.update(_lean(branch, parts, prose))
+        elif key == "$ref":
+            kept.update(_lean(parts[value.removeprefix("#/$defs/")], parts, prose))
+        elif key == "properties":
+            kept[key] = {name: _lean(inner, parts, prose) for name, inner in value.items()}
         elif (
-            (key in _NOISE and not isinstance(value, dict))
-            or (key == "description" and not prose)
+            key == "$defs"
+            or (key in _NOISE and not isinstance(value, dict))
+            or (key in ("description", "required") and not prose)
             or (key == "default" and value in ("", [], {}, False, 0, None))
             or (key == "additionalProperties" and value is True)
         ):
             continue
         else:
-            kept[key] = lean(value, prose=prose)
+            kept[key] = _lean(value, parts, prose)
     return kept
 
 

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from tools.job_view import CHARGED, JobView, job_words
+from tools.job_view import CHARGED, JobView, OutputView, job_words
 from tools.naming import meant
 from tools.ports import Call
-from tools.tool import Answer, Arguments, Tool
+from tools.tool import Answer, Arguments, Tool, Unlisted
 from tools.whole_view import ShortJobView
 
 
@@ -18,6 +18,7 @@ class CancelArguments(Arguments):
 class CancelledView(ShortJobView):
     """The job, and what the cancellation did; charged is absent when not known."""
 
+    outputs: Unlisted[list[OutputView]] = []
     cancelled: bool
     charged: bool | None = None
 

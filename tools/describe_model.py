@@ -10,7 +10,7 @@ from catalog.describe import InputRow, example_arguments, inputs_table, outputs_
 from catalog.index import CatalogIndex
 from catalog.pricing import price_tiers, price_words
 from tools.ports import Call
-from tools.tool import Answer, Arguments, Result, Tool
+from tools.tool import Answer, Arguments, Result, Tool, Unlisted
 from tools.wording import one_line
 
 # A concise card fits this many bytes, a full one this many (design section 7, promise 6).
@@ -39,13 +39,13 @@ class ModelDescription(Result):
     inputs: list[str]
     outputs: str
     price: str
-    price_tiers: list[str] = []
+    price_tiers: Unlisted[list[str]] = []
     example: dict[str, Any]
     successor: str = ""
-    license: str = ""
-    more_inputs: int = 0
-    input_schema: dict[str, Any] = {}
-    note: str = ""
+    license: Unlisted[str] = ""
+    more_inputs: Unlisted[int] = 0
+    input_schema: Unlisted[dict[str, Any]] = {}
+    note: Unlisted[str] = ""
 
 
 async def describe_model(call: Call, arguments: DescribeArguments) -> Answer:

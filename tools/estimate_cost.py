@@ -1,6 +1,6 @@
 """Say what exact arguments would cost, before anything is paid."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -13,7 +13,8 @@ from catalog.schema import check
 from catalog.sides import limits_words
 from tools.making import facts_of
 from tools.ports import Call
-from tools.tool import Answer, Arguments, Result, Tool
+from tools.tool import Answer, Arguments, Result, Tool, Unlisted
+from tools.whole_view import OBJECTS
 from tools.wording import one_line
 
 PROBLEM_SHOWN = 200
@@ -45,7 +46,7 @@ class Quote(Result):
     assumptions: list[str] = []
     source: str = ""
     as_of: str = ""
-    limits: str = ""
+    limits: Unlisted[str] = ""
 
 
 class Quotes(Quote):
@@ -53,7 +54,7 @@ class Quotes(Quote):
 
     endpoint_id: str = ""
     kind: str = ""
-    estimates: list[Quote] = []
+    estimates: Annotated[list[Quote], OBJECTS] = []
 
 
 async def estimate_cost(call: Call, arguments: EstimateArguments) -> Answer:

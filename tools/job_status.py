@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tools.job_view import JobView, job_answer
+from tools.job_view import job_answer
 from tools.naming import meant
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Tool
-from tools.whole_view import OBJECTS, PartRow, whole_answer
+from tools.whole_view import OBJECTS, PartRow, ShortJobView, whole_answer
 
 
 class StatusArguments(Arguments):
@@ -21,7 +21,7 @@ class StatusArguments(Arguments):
     logs: bool = Field(default=False, description="Add the last lines of the model's log")
 
 
-class StatusView(JobView):
+class StatusView(ShortJobView):
     """A job; a batch has items, a pipeline steps."""
 
     items: Annotated[list[PartRow], OBJECTS] = []
@@ -34,7 +34,7 @@ async def job_status(call: Call, arguments: StatusArguments) -> Answer:
     job = await call.rooms.jobs.wait(job_id, arguments.wait_seconds, call.progress)
     if job.is_settled:
         await call.rooms.jobs.deliver(job.job_id)
-    if job.kind:
+    if job.has_parts:
         return await whole_answer(call, job, logs=arguments.logs)
     return await job_answer(call.rooms.media, job, logs=arguments.logs, preview=call.rooms.previews)
 

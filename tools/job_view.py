@@ -1,7 +1,7 @@
 """A job as a caller sees it: flat, short, with the next step only where there is one."""
 
 from tools.ports import Cost, Job, Media, Output, Picture
-from tools.tool import Answer, Result
+from tools.tool import Answer, Result, Unlisted
 from tools.wording import one_line, readable
 
 # Longest of each thing in an answer (promise 6: no ordinary result exceeds 10 KB).
@@ -23,14 +23,14 @@ class OutputView(Result):
     path: str = ""
     url: str = ""
     text: str = ""
-    media_type: str = ""
-    bytes: int | None = None
-    width: int | None = None
-    height: int | None = None
-    seconds: float | None = None
-    has_sound: bool | None = None
-    problem: str = ""
-    remark: str = ""
+    media_type: Unlisted[str] = ""
+    bytes: Unlisted[int | None] = None
+    width: Unlisted[int | None] = None
+    height: Unlisted[int | None] = None
+    seconds: Unlisted[float | None] = None
+    has_sound: Unlisted[bool | None] = None
+    problem: Unlisted[str] = ""
+    remark: Unlisted[str] = ""
 
 
 class CostView(Result):
@@ -45,10 +45,10 @@ class ErrorView(Result):
 
     type: str
     message: str
-    hint: str = ""
-    field: str = ""
-    retry_helps: bool = False
-    charged: bool | None = None
+    hint: Unlisted[str] = ""
+    field: Unlisted[str] = ""
+    retry_helps: Unlisted[bool] = False
+    charged: Unlisted[bool | None] = None
 
 
 class JobView(Result):
@@ -59,14 +59,14 @@ class JobView(Result):
     saved: bool
     endpoint_id: str
     backend: str
-    request_id: str = ""
+    request_id: Unlisted[str] = ""
     outputs: list[OutputView] = []
     cost: CostView | None = None
     error: ErrorView | None = None
-    seed: int | None = None
-    queue_position: int | None = None
-    logs: list[str] = []
-    notes: list[str] = []
+    seed: Unlisted[int | None] = None
+    queue_position: Unlisted[int | None] = None
+    logs: Unlisted[list[str]] = []
+    notes: Unlisted[list[str]] = []
     next: str = ""
 
     @classmethod

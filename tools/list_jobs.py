@@ -11,7 +11,7 @@ from tools.errors import UnknownJobError
 from tools.job_view import cost_view
 from tools.naming import may_name_a_job, meant
 from tools.ports import Call, Job, JobPage, JobQuery
-from tools.tool import Answer, Arguments, Result, Tool
+from tools.tool import Answer, Arguments, Result, Tool, Unlisted
 
 State = Literal[
     "", "planned", "held", "approved", "queued", "running", "done", "failed", "cancelled",
@@ -47,14 +47,14 @@ class JobRow(Result):
     state: str
     endpoint_id: str
     created: str
-    prompt: str = ""
+    prompt: Unlisted[str] = ""
     files: list[str] = []
-    more_files: int = 0
-    dollars: float | None = None
-    backend: str = ""
-    tags: list[str] = []
-    parents: list[str] = []
-    note: str = ""
+    more_files: Unlisted[int] = 0
+    dollars: Unlisted[float | None] = None
+    backend: Unlisted[str] = ""
+    tags: Unlisted[list[str]] = []
+    parents: Unlisted[list[str]] = []
+    note: Unlisted[str] = ""
 
 
 class JobList(Result):

@@ -9,7 +9,7 @@ from pydantic import Field, FiniteFloat
 
 from catalog.search import Hit, SearchAnswer, SearchRequest, search
 from tools.ports import Call
-from tools.tool import Answer, Arguments, Result, Tool
+from tools.tool import Answer, Arguments, Result, Tool, Unlisted
 
 # An answer of eight hits fits this many bytes of JSON (design section 7).
 MOST_BYTES = 2000
@@ -72,7 +72,7 @@ class FoundModels(Result):
     models: list[ModelHit]
     low_confidence: bool = False
     guides: list[str] = []
-    guide: str = ""
+    guide: Unlisted[str] = ""
     next_cursor: str = ""
 
 

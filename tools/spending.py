@@ -10,7 +10,7 @@ from pydantic import Field
 from catalog.history import drift, drift_words
 from tools.list_jobs import since
 from tools.ports import BackendName, Call, Spending, SpendingQuery, SpendingRow
-from tools.tool import Answer, Arguments, Result, Tool
+from tools.tool import Answer, Arguments, Result, Tool, Unlisted
 
 ROWS_SHOWN = 30
 DRIFTS_SOUGHT = 10
@@ -31,7 +31,7 @@ class SpentRow(Result):
     name: str
     jobs: int
     spent: float
-    reserved: float = 0
+    reserved: Unlisted[float] = 0
 
 
 class SpendingView(Result):
@@ -42,7 +42,7 @@ class SpendingView(Result):
     left: dict[str, float]
     limits: dict[str, float]
     rows: list[SpentRow]
-    notes: list[str] = []
+    notes: Unlisted[list[str]] = []
 
 
 async def spending(call: Call, arguments: SpendingArguments) -> Answer:

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.json_schema import SkipJsonSchema
 
 from tools.ports import Call, Picture
 
 Toolset = str
+
+Unlisted = SkipJsonSchema
 
 
 class Arguments(BaseModel):
@@ -18,7 +21,11 @@ class Arguments(BaseModel):
 
 
 class Result(BaseModel):
-    """What a tool answers, flat and short."""
+    """What a tool answers, flat and short.
+
+    A field marked `Unlisted` is answered, but not spelled out in the list of tools, whose bytes
+    every host reads: schemas of results are open, so whoever checks an answer accepts it.
+    """
 
     model_config = ConfigDict(frozen=True)
 

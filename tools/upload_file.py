@@ -9,7 +9,7 @@ from pydantic import Field
 
 from catalog.errors import ActionableError
 from tools.ports import Call
-from tools.tool import Answer, Arguments, Result, Tool
+from tools.tool import Answer, Arguments, Result, Tool, Unlisted
 
 MOST_INLINE_BYTES = 1_000_000
 
@@ -31,7 +31,7 @@ class Uploaded(Result):
     sha256: str = ""
     media_type: str = ""
     expires: str = ""
-    reused: bool = False
+    reused: Unlisted[bool] = False
 
 
 async def upload_file(call: Call, arguments: UploadArguments) -> Answer:

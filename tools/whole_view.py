@@ -7,14 +7,13 @@ from pydantic import WithJsonSchema
 
 from tools.job_view import CostView, ErrorView, JobView, OutputView, cost_view, job_answer
 from tools.ports import Call, Job
-from tools.tool import Answer, Result
+from tools.tool import Answer, Result, Unlisted
 from tools.wording import one_line
 
 ROWS_SHOWN = 25
 TEXT_SHOWN = 160
 REMARKS_SHOWN = 5
-# What `generate` and `job_status` spell out field by field; hosts need not read it again.
-_OBJECT = WithJsonSchema({"type": "object"})
+# What `generate` spells out field by field; hosts need not read it again.
 OBJECTS = WithJsonSchema({"type": "array", "items": {"type": "object"}})
 
 
@@ -34,22 +33,27 @@ class PartRow(Result):
 
 
 class ShortJobView(JobView):
-    """A job, whose fields other tools describe."""
+    """A job, whose fields `generate` describes."""
 
+    endpoint_id: Unlisted[str]
+    backend: Unlisted[str]
     outputs: Annotated[list[OutputView], OBJECTS] = []
-    cost: Annotated[CostView | None, _OBJECT] = None
-    error: Annotated[ErrorView | None, _OBJECT] = None
+    cost: Unlisted[CostView | None] = None
+    error: Unlisted[ErrorView | None] = None
+    next: Unlisted[str] = ""
 
 
 class BatchView(ShortJobView):
     """A batch with its items."""
 
+    outputs: Unlisted[list[OutputView]] = []
     items: Annotated[list[PartRow], OBJECTS] = []
 
 
 class PipelineView(ShortJobView):
     """A pipeline with its steps."""
 
+    outputs: Unlisted[list[OutputView]] = []
     steps: Annotated[list[PartRow], OBJECTS] = []
 
 
