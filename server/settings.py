@@ -155,6 +155,19 @@ def _backend(given: str) -> str:
     return given
 
 
+def _deploy(given: str) -> str:
+    if given not in ("off", "local", "cloud", "cloud-auto"):
+        raise ValueError("off, local, cloud or cloud-auto")
+    return given
+
+
+def _names(given: str) -> tuple[str, ...]:
+    names = _words(given)
+    if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in names):
+        raise ValueError("names of environment variables, separated by commas")
+    return names
+
+
 def _home() -> Path:
     from platformdirs import user_data_path  # noqa: PLC0415  # only where no home is named
 
@@ -281,6 +294,30 @@ class Settings:
         _url,
         None,
         "none: falkit asks",
+    )
+    deploy: Literal["off", "local", "cloud", "cloud-auto"] = setting(
+        "FALKIT_DEPLOY",
+        "where apps may be deployed: `off`, `local` (this machine), `cloud` (fal too, a person says"
+        " yes each time) or `cloud-auto` (within the caps, nobody is asked)",
+        _deploy,
+        "local",
+    )
+    deploy_caps: Path | None = setting(
+        "FALKIT_DEPLOY_CAPS", "JSON file of what `cloud-auto` may do unasked", _path, None, "none"
+    )
+    deploy_secrets: tuple[str, ...] = setting(
+        "FALKIT_DEPLOY_SECRETS",
+        "names of environment variables that may become secrets of apps; never a key of fal",
+        _names,
+        (),
+        "none",
+    )
+    deploy_tools: Path | None = setting(
+        "FALKIT_DEPLOY_TOOLS",
+        "a Python interpreter that has `fal`, instead of an environment made on first use",
+        _path,
+        None,
+        "`FALKIT_HOME/deploy/tools`",
     )
     run_url: str | None = setting("FALKIT_RUN_URL", "run host", _url, None, "`https://fal.run`")
     queue_url: str | None = setting(
