@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -17,6 +18,7 @@ from server.fal.client import FalClient
 from server.jobs.journal import Journal
 from server.rooms import OpenRooms, open_rooms
 from server.settings import Settings
+from tests.promises import UNFINISHED, is_quiet
 from tools.generate import GenerateArguments, generate
 from tools.ports import Call, JobQuery
 from tools.run_batch import BatchArguments, run_batch
@@ -24,7 +26,6 @@ from tools.run_pipeline import PipelineArguments, run_pipeline
 
 FLUX = "fal-ai/flux/schnell"
 SMALL = {"image_size": {"width": 64, "height": 64}}
-UNFINISHED = ("planned", "approved", "queued", "running")
 SETTLED_WITHIN = 40.0
 
 passed = 0
@@ -95,20 +96,18 @@ async def make(rooms: OpenRooms, work: str) -> None:
         )
 
 
-async def settle(rooms: OpenRooms) -> None:
-    """Wait until nothing is unfinished and no file is missing, as an idle falkit would."""
+async def settle(rooms: OpenRooms, home: Path) -> None:
+    """Wait until nothing is unfinished, lost or missing, as an idle falkit would."""
     with anyio.move_on_after(SETTLED_WITHIN):
-        while True:
+        while not is_quiet(home):
             states = [
                 await rooms.jobs.list(JobQuery(state=state, limit=50)) for state in UNFINISHED
             ]
             done = await rooms.jobs.list(JobQuery(state="done", limit=50))
-            open_jobs = [job for page in states for job in page.jobs]
             missing = [job for job in done.jobs if not job.saved]
-            if not open_jobs and not missing:
-                return
-            for job in [*open_jobs, *missing][:1]:
+            for job in [*(job for page in states for job in page.jobs), *missing][:1]:
                 await rooms.jobs.wait(job.job_id, 1)
+            await anyio.sleep(0.05)
 
 
 async def main(work: str, die_at: int) -> None:
@@ -117,11 +116,12 @@ async def main(work: str, die_at: int) -> None:
     for owner, name in ((Journal, "write"), (FalClient, "submit"), (FalClient, "download")):
         around(owner, name)
     around_moves()
-    async with open_rooms(Settings.read(os.environ)) as rooms:
+    settings = Settings.read(os.environ)
+    async with open_rooms(settings) as rooms:
         deadly = die_at
         if work != "settle":
             await make(rooms, work)
-        await settle(rooms)
+        await settle(rooms, settings.home.parent)
     say(passed=passed)
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture import broken, run
+from tests.crowd import crowd
+from tests.promises import unkept
+from tests.torture import run
 
 
 @pytest.mark.parametrize(
@@ -21,4 +23,14 @@ def test_a_killed_falkit_loses_nothing_and_pays_for_nothing_twice(
 ) -> None:
     assert "died" in run(tmp_path, work, point)
     run(tmp_path, "settle", 0)
-    assert broken(tmp_path) == []
+    assert unkept(tmp_path) == []
+
+
+@pytest.mark.proof
+def test_three_processes_that_die_at_any_instant_lose_nothing_and_pay_for_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    told = crowd(tmp_path, processes=3, seconds=20, seed=7)
+    assert told.broken == []
+    assert told.ends.total() >= 5
+    assert told.states["done"] >= 10

@@ -1,14 +1,15 @@
 """Kill falkit at its labelled points, again and again, and hold the promises (`make torture`).
 
 ``python -m tests.torture [--kills 200] [--seed 1]`` prints a line per kill that broke a promise and
-a summary by point; the exit code is 1 when one did.
+a summary by point; the exit code is 1 when one did. With ``--processes 3 [--seconds 120]`` so many
+falkits share a journal under load instead, and each is killed at an instant of chance.
 """
 
 import argparse
 import json
 import os
 import random
-import sqlite3
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,10 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.crowd import REPOSITORY, crowd
 from tests.house import environment
+from tests.promises import unkept
 
 WORKS = ("picture", "batch", "pipeline")
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def run(home: Path, work: str, die_at: int) -> dict[str, Any]:
@@ -41,59 +43,6 @@ def run(home: Path, work: str, die_at: int) -> dict[str, Any]:
     return json.loads(lines[-1])
 
 
-def broken(home: Path) -> list[str]:
-    """Return which promises do not hold in *home*, once everything is settled."""
-    house = home / "house"
-    jobs = rows(house / "journal.db", "SELECT * FROM jobs WHERE kind = ''")
-    requests = rows(house / "emulator" / "emulator.db", "SELECT id FROM requests")
-    told: list[str] = []
-    owned = Counter(job["request_id"] for job in jobs if job["request_id"])
-    told += [f"request {one} belongs to {count} jobs" for one, count in owned.items() if count > 1]
-    strangers = [request["id"] for request in requests if request["id"] not in owned]
-    lost = [job for job in jobs if job["state"] == "unconfirmed"]
-    if len(strangers) > len(lost):
-        told.append(f"{len(strangers)} requests were paid for and belong to no job")
-    sent = [job for job in jobs if job["submitting"] is not None]
-    if len(requests) > len(sent):
-        told.append(f"{len(requests)} requests were sent for {len(sent)} intents")
-    # A step that waits for one of which nobody knows whether it was sent waits for a person.
-    waiting = {job["whole"] for job in lost if job["whole"]}
-    for job in jobs:
-        if job["state"] == "planned" and job["whole"] in waiting:
-            continue
-        if job["state"] in ("planned", "approved", "queued", "running"):
-            told.append(f"{job['job_id']} is still {job['state']}")
-        if job["state"] == "done":
-            told += files_missing(job)
-        if job["state"] in ("failed", "cancelled") and job["amount"]:
-            told.append(f"{job['job_id']} {job['state']} and still bears an amount")
-        if job["state"] == "done" and job["cost"] is None:
-            told.append(f"{job['job_id']} is done and its cost was not settled")
-    return told
-
-
-def files_missing(job: dict[str, Any]) -> list[str]:
-    """Return what of the outputs of *job* is not there, whole."""
-    outputs = json.loads(job["outputs"])
-    if not outputs or not job["saved"]:
-        return [f"{job['job_id']} is done and its files are not home"]
-    return [
-        f"{output['path']} is not there whole"
-        for output in outputs
-        if not Path(output["path"]).is_file()
-        or Path(output["path"]).stat().st_size != output["bytes"]
-    ]
-
-
-def rows(database: Path, query: str) -> list[dict[str, Any]]:
-    """Return the rows of *query*, by name; none where the database was not made yet."""
-    if not database.exists():
-        return []
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
-        connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(query)]
-
-
 def killed(work: str, points: Sequence[int]) -> tuple[list[str], list[str]]:
     """Kill a falkit at each of *points* in turn, on one home; return where, and what broke."""
     labels: list[str] = []
@@ -105,7 +54,7 @@ def killed(work: str, points: Sequence[int]) -> tuple[list[str], list[str]]:
                 break
             labels.append(f"{work}: {said['died']}")
         run(home, "settle", 0)
-        return labels, broken(home)
+        return labels, unkept(home)
 
 
 def main() -> int:
@@ -113,8 +62,38 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=120)
     given = parser.parse_args()
-    chance = random.Random(given.seed)  # noqa: S311  # chance, not secrets
+    if given.processes:
+        return together(given.processes, given.seconds, given.seed)
+    return at_points(given.kills, given.seed)
+
+
+def together(processes: int, seconds: float, seed: int) -> int:
+    """Kill several falkits on one journal; a home in which a promise broke is kept and named."""
+    home = Path(tempfile.mkdtemp(prefix="falkit torture "))
+    told = crowd(home, processes, seconds, seed)
+    for line in told.broken:
+        print(f"BROKEN {line}")
+    print(f"processes: {_counts(told.ends)}")
+    print(f"refused: {_counts(told.refused) or 'nothing'}")
+    print(f"jobs: {_counts(told.states)}; requests: {told.requests}")
+    print(f"{told.ends.total()} lives, {len(told.broken)} broken promises")
+    if told.broken:
+        print(f"to look into: {home}")
+        return 1
+    shutil.rmtree(home)
+    return 0
+
+
+def _counts(counted: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counted.most_common())
+
+
+def at_points(kills: int, seed: int) -> int:
+    """Kill one falkit at every point in turn, then at pairs and triples of them by chance."""
+    chance = random.Random(seed)  # noqa: S311  # chance, not secrets
     counts: Counter[str] = Counter()
     failures = 0
     lengths: dict[str, int] = {}
@@ -122,23 +101,22 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="falkit torture ") as folder:
             lengths[work] = run(Path(folder), work, 0)["passed"]
     print(f"points passed by a life without death: {lengths}", flush=True)
-    # Every point of every work once, then pairs and triples of them by chance.
     plans = [(work, [at]) for work in WORKS for at in range(1, lengths[work] + 1)]
     chance.shuffle(plans)
-    while sum(counts.values()) < given.kills:
+    while counts.total() < kills:
         work = chance.choice(WORKS)
         several = [chance.randint(1, lengths[work]), *(chance.randint(1, 12) for _ in range(2))]
         work, points = plans.pop() if plans else (work, several)
         labels, told = killed(work, points)
         counts.update(labels)
-        if sum(counts.values()) // 20 > (sum(counts.values()) - len(labels)) // 20:
-            print(f"{sum(counts.values())} kills so far", flush=True)
+        if counts.total() // 20 > (counts.total() - len(labels)) // 20:
+            print(f"{counts.total()} kills so far", flush=True)
         failures += bool(told)
         for line in told:
             print(f"BROKEN {work} {points} {labels}: {line}", flush=True)
     for label, count in sorted(counts.items()):
         print(f"{count:4} {label}")
-    print(f"{sum(counts.values())} kills, {failures} lives that broke a promise")
+    print(f"{counts.total()} kills, {failures} lives that broke a promise")
     return 1 if failures else 0
 
 
