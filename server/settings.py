@@ -161,11 +161,22 @@ def _deploy(given: str) -> str:
     return given
 
 
-def _names(given: str) -> tuple[str, ...]:
-    names = _words(given)
-    if not all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in names):
-        raise ValueError("names of environment variables, separated by commas")
-    return names
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """Where the value of a secret of apps comes from: the variable *name*, or a *file*."""
+
+    name: str
+    file: Path | None = None
+
+
+def _secrets(given: str) -> tuple[SecretSource, ...]:
+    sources: list[SecretSource] = []
+    for entry in _words(given):
+        name, _, file = (part.strip() for part in entry.partition("="))
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ValueError("names such as HF_TOKEN, or HF_TOKEN=/path/of/a/file, with commas")
+        sources.append(SecretSource(name, _path(file) if file else None))
+    return tuple(sources)
 
 
 def _home() -> Path:
@@ -305,10 +316,11 @@ class Settings:
     deploy_caps: Path | None = setting(
         "FALKIT_DEPLOY_CAPS", "JSON file of what `cloud-auto` may do unasked", _path, None, "none"
     )
-    deploy_secrets: tuple[str, ...] = setting(
+    deploy_secrets: tuple[SecretSource, ...] = setting(
         "FALKIT_DEPLOY_SECRETS",
-        "names of environment variables that may become secrets of apps; never a key of fal",
-        _names,
+        "environment variables that may become secrets of apps, or `NAME=/path` for a file's text;"
+        " never a key of fal",
+        _secrets,
         (),
         "none",
     )

@@ -1,0 +1,155 @@
+"""`Plans`: changes that were described, each kept with its hash until it is applied or lapses."""
+
+import hashlib
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from catalog.errors import ActionableError
+from server.home import make_private_file
+
+LIVES_SECONDS = 24 * 3600.0
+KEPT_SECONDS = 90 * 24 * 3600.0
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS plans (
+  plan_id TEXT PRIMARY KEY, created REAL NOT NULL, body TEXT NOT NULL, sha256 TEXT NOT NULL,
+  job_id TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE TABLE IF NOT EXISTS trusted (sha256 TEXT PRIMARY KEY, at REAL NOT NULL) STRICT;
+"""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Everything that carrying out a plan depends on.
+
+    *source* is the hash of the source, *folder* a copy of it, *path* where it came from, *paths*
+    its files. *replaces* is the revision that runs, *before* its settings, *after* those that are
+    to be, as plain JSON. *shown* is what a person is told, *asks* why somebody must say yes.
+    """
+
+    action: str
+    target: str
+    app: str
+    path: str = ""
+    source: str = ""
+    folder: str = ""
+    paths: tuple[str, ...] = ()
+    file: str = ""
+    class_name: str = ""
+    replaces: str = ""
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    openapi: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] | None = None
+    shown: Mapping[str, Any] | None = None
+    asks: tuple[str, ...] = ()
+    blocked: tuple[str, ...] = ()
+
+
+class PlanError(ActionableError):
+    """A plan that cannot be applied: unknown, old, used, or not what it was."""
+
+
+class Plans:
+    """The plans of one home. Every method blocks on the disk; threads may call it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path = folder / "plans.db"
+        make_private_file(self._path)
+
+    def add(self, kept: Kept) -> str:
+        """Keep a plan and return its id, which no other plan ever has."""
+        body = json.dumps(asdict(kept), sort_keys=True, default=str)
+        plan_id = f"plan-{secrets.token_hex(5)}"
+        digest = _digest(plan_id, body)
+
+        def write(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM plans WHERE created < ?", (time.time() - KEPT_SECONDS,))
+            db.execute(
+                "INSERT INTO plans (plan_id, created, body, sha256) VALUES (?, ?, ?, ?)",
+                (plan_id, time.time(), body, digest),
+            )
+
+        self._do(write)
+        return plan_id
+
+    def find(self, plan_id: str) -> tuple[Kept, str]:
+        """Return the plan of that id, and the job that applied it or nothing.
+
+        Raises:
+            PlanError: there is none, or what is kept of it was changed.
+        """
+        wanted = plan_id.strip().lower()
+
+        def read(db: sqlite3.Connection) -> sqlite3.Row | None:
+            return db.execute("SELECT * FROM plans WHERE plan_id = ?", (wanted,)).fetchone()
+
+        row = self._do(read)
+        if row is None:
+            raise PlanError(f"no plan {plan_id[:40]!r}", hint="deploy_plan makes one")
+        if _digest(wanted, row["body"]) != row["sha256"]:
+            raise PlanError(f"plan {wanted} is not what it was", hint="plan the change again")
+        if not row["job_id"] and time.time() - row["created"] > LIVES_SECONDS:
+            raise PlanError(f"plan {wanted} is older than a day", hint="plan the change again")
+        body = json.loads(row["body"])
+        for name in ("paths", "asks", "blocked"):
+            body[name] = tuple(body[name])
+        return Kept(**body), row["job_id"]
+
+    def mark_applied(self, plan_id: str, job_id: str) -> None:
+        """Note which job applies a plan."""
+        self._do(
+            lambda db: db.execute(
+                "UPDATE plans SET job_id = ? WHERE plan_id = ? AND job_id = ''", (job_id, plan_id)
+            )
+        )
+
+    def trust(self, sha256: str) -> None:
+        """Note that a person let this source run on this machine."""
+        self._do(
+            lambda db: db.execute(
+                "INSERT OR IGNORE INTO trusted VALUES (?, ?)", (sha256, time.time())
+            )
+        )
+
+    def is_trusted(self, sha256: str) -> bool:
+        """Return whether a person let exactly this source run here before."""
+        found = self._do(
+            lambda db: db.execute("SELECT 1 FROM trusted WHERE sha256 = ?", (sha256,)).fetchone()
+        )
+        return found is not None
+
+    def _do(self, act: Callable[[sqlite3.Connection], T]) -> T:
+        with self._open() as db, db:
+            return act(db)
+
+    @contextmanager
+    def _open(self) -> Generator[sqlite3.Connection]:
+        try:
+            db = sqlite3.connect(self._path, timeout=10)
+        except sqlite3.Error as problem:
+            raise PlanError(f"plans cannot be kept: {problem}") from problem
+        try:
+            db.row_factory = sqlite3.Row
+            db.executescript(_TABLES)
+            yield db
+        except sqlite3.Error as problem:
+            raise PlanError(
+                f"plans cannot be kept: {problem}", hint="see that the disk has room"
+            ) from problem
+        finally:
+            db.close()
+
+
+def _digest(plan_id: str, body: str) -> str:
+    return hashlib.sha256(f"{plan_id}\n{body}".encode()).hexdigest()
