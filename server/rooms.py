@@ -10,9 +10,10 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import anyio
+from starlette.types import ASGIApp
 
 from catalog.current import current_snapshot, hold, is_due
 from catalog.errors import ActionableError
@@ -61,12 +62,25 @@ class Prune(Protocol):
     async def __call__(self, before: datetime, *, dry: bool = False) -> int: ...
 
 
+class StartLive(Protocol):
+    """Starts a job beside the queue, whose every output is heard as it comes."""
+
+    async def __call__(
+        self,
+        intent: Intent,
+        kind: Literal["stream", "realtime"],
+        hear: Callable[[Any], Awaitable[None]],
+        *,
+        asked: bool = False,
+    ) -> Job: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The rooms that cost time to open: jobs and media on one backend.
 
-    *approve*, *entries*, *prune* and *charges* (what fal billed since an instant) are for the
-    command line alone: no tool reaches them.
+    *approve*, *entries*, *prune*, *charges* (what fal billed since an instant) and *live* are for
+    the command line alone: no tool reaches them.
     """
 
     jobs: Jobs
@@ -75,6 +89,7 @@ class Opened:
     entries: Callable[[datetime | None], Awaitable[Sequence[LedgerEntry]]]
     prune: Prune
     charges: Callable[[datetime], Awaitable[Sequence[Charge]]]
+    live: StartLive
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +309,7 @@ async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: Catalog
     from server.media.roots import Roots
 
     transport: httpx.AsyncBaseTransport | None = None
+    app: ASGIApp | None = None
     key = settings.key
     if settings.backend == "emulator":
         from server.emulator.transport import StreamingASGITransport
@@ -319,7 +335,19 @@ async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: Catalog
 
         return await charges_since(client.sender, since)
 
-    return Opened(jobs, desk_of(jobs), jobs.approve, jobs.entries, jobs.prune, charges)
+    async def live(
+        intent: Intent,
+        kind: Literal["stream", "realtime"],
+        hear: Callable[[Any], Awaitable[None]],
+        *,
+        asked: bool = False,
+    ) -> Job:
+        from server.live import Live
+
+        house = Live(jobs, catalog, client, http, settings.hosts, key, app)
+        return await house.start(intent, kind, hear, asked=asked)
+
+    return Opened(jobs, desk_of(jobs), jobs.approve, jobs.entries, jobs.prune, charges, live)
 
 
 class LateJobs:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import anyio
 
@@ -14,6 +14,7 @@ from tools.making import MakeArguments, Order, prepare
 from tools.ports import Call
 from tools.tool import Answer, Result
 
+LiveKind = Literal["stream", "realtime"]
 A = TypeVar("A", bound=MakeArguments)
 
 
@@ -29,9 +30,18 @@ class DryRun(Result):
     notes: tuple[str, ...] = ()
 
 
-def priced_run(given: generate.GenerateArguments, *, as_json: bool) -> None:
-    """Print what `falkit run` would send and cost."""
-    print_answer(anyio.run(_priced, generate.order_of, given), as_json=as_json)
+def priced_run(given: generate.GenerateArguments, kind: LiveKind | None, *, as_json: bool) -> None:
+    """Print what `falkit run` would send and cost; *kind* is a way beside the queue."""
+
+    async def order_of(call: Call, given: generate.GenerateArguments) -> Order:
+        order = await generate.order_of(call, given)
+        if kind is not None:
+            from server.cli.live import check_live
+
+            check_live(order.card, kind, call.rooms.catalog)
+        return order
+
+    print_answer(anyio.run(_priced, order_of, given), as_json=as_json)
 
 
 def priced_edit(given: edit.EditArguments, *, as_json: bool) -> None:

@@ -6,9 +6,13 @@ import typer
 
 from catalog.describe import inputs_table
 from catalog.pricing import price_words
+from server.cli.live import can_live
+from server.live import LiveKind
 from server.rooms import open_catalog
 from server.settings import Settings
 from tools.describe_model import row_words
+
+LIVE: tuple[LiveKind, ...] = ("stream", "realtime")
 
 
 def run_help(context: typer.Context, endpoint_id: str) -> str:
@@ -22,7 +26,9 @@ def run_help(context: typer.Context, endpoint_id: str) -> str:
         return usage
     card = open_catalog(Settings.read(os.environ))[0].get(endpoint_id)
     rows = "\n".join(f"  {row_words(row)}" for row in inputs_table(card))
+    ways = [way for way in LIVE if can_live(card, way)]
+    live = "".join(f"It can be called with --{way}.\n" for way in ways)
     return (
-        f"{usage}\n{card.endpoint_id}: {card.summary}\n{price_words(card)}\n"
+        f"{usage}\n{card.endpoint_id}: {card.summary}\n{price_words(card)}\n{live}"
         f"Fields (* is required), as field=value or --field value:\n{rows}"
     )

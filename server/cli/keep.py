@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import anyio
 
-from server.jobs.service import house_of
+from server.jobs.leases import house_of
 from server.rooms import open_annexe, open_catalog
 from server.settings import Settings
 from tools.ports import Job, JobQuery, Jobs, JobState

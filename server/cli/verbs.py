@@ -1,9 +1,10 @@
 """What the tools do for a model, for a person at a terminal."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from server.cli import fail
 from server.cli.speaking import fields_of, follow, speak
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON also on a terminal.")]
@@ -132,6 +133,8 @@ def run(
     again: Again = False,
     wait: Wait = None,
     dry_run: DryRun = False,
+    stream: Annotated[bool, typer.Option("--stream", help="Show its output as it comes.")] = False,
+    realtime: Annotated[bool, typer.Option("--realtime", help="Run it over a socket.")] = False,
     as_json: AsJson = False,
     help_asked: Annotated[bool, typer.Option("--help", help="Show this, and its fields.")] = False,
 ) -> None:
@@ -158,12 +161,28 @@ def run(
         again=again,
         wait_seconds=0,
     )
+    kind = _live_kind(stream, realtime, wait)
     if dry_run:
         from server.cli.dry import priced_run
 
-        priced_run(given, as_json=as_json)
+        priced_run(given, kind, as_json=as_json)
+    elif kind is not None:
+        from server.cli.live import run_live
+
+        run_live(given, kind, as_json=as_json)
     else:
         follow(GENERATE, given, seconds=wait, as_json=as_json)
+
+
+def _live_kind(
+    stream: bool, realtime: bool, wait: float | None
+) -> Literal["stream", "realtime"] | None:
+    """Return how a run is called beside the queue, None where it is not."""
+    if stream and realtime:
+        fail("--stream and --realtime exclude each other")
+    if (stream or realtime) and wait is not None:
+        fail("--wait has no use here: a live output is listened to to its end")
+    return "stream" if stream else "realtime" if realtime else None
 
 
 def edit(

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from catalog.endpoint import EndpointId
 from server.fal import wire
-from server.fal.direct import UNCLEAR, Direct, encoded
+from server.fal.direct import UNCLEAR, Direct, Events, encoded
 from server.fal.downloads import Downloads
 from server.fal.options import PLAIN, CallOptions, Lifecycle
 from server.fal.outside import Resolve, addresses_of
@@ -119,7 +119,7 @@ class FalClient:
     @asynccontextmanager
     async def stream(
         self, endpoint_id: str, arguments: Mapping[str, Any], *, options: CallOptions = PLAIN
-    ) -> AsyncGenerator[AsyncIterator[Any]]:
+    ) -> AsyncGenerator[Events]:
         """Start a model that streams, which is paid for, and yield its output as it comes.
 
         Each event is one JSON document; the last has usually the shape of the whole output. Only

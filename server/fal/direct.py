@@ -43,7 +43,7 @@ class Direct:
     @asynccontextmanager
     async def stream(
         self, endpoint_id: str, arguments: Mapping[str, Any], options: CallOptions = PLAIN
-    ) -> AsyncGenerator[AsyncIterator[Any]]:
+    ) -> AsyncGenerator["Events"]:
         """Yield the events of a model's output; see `FalClient.stream`."""
         parsed = EndpointId.parse(endpoint_id)
         path = str(parsed)
@@ -54,7 +54,7 @@ class Direct:
             if isinstance(opened, Answer):
                 raise failure_of(opened, endpoint_id)
             async with aclosing(_events(opened, endpoint_id)) as events:
-                yield events
+                yield Events(events, opened.head)
 
     def _ask(
         self,
@@ -72,6 +72,17 @@ class Direct:
             headers=headers | options.headers(queued=False),
             content=encoded(endpoint_id, arguments),
         )
+
+
+class Events(AsyncIterator[Any]):
+    """A model's output while it comes; *head* are the status and headers before the first event."""
+
+    def __init__(self, events: AsyncIterator[Any], head: Answer) -> None:
+        self._events = events
+        self.head = head
+
+    async def __anext__(self) -> Any:  # noqa: ANN401  # the JSON border
+        return await anext(self._events)
 
 
 def encoded(endpoint_id: str, arguments: Mapping[str, Any]) -> bytes:

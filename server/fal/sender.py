@@ -344,6 +344,13 @@ class Stream:
         self._secrets = secrets
         self._subject = subject
 
+    @property
+    def head(self) -> Answer:
+        """Status and headers, which come before the first event."""
+        response = self._events.response
+        headers = {name: scrubbed(value, self._secrets) for name, value in response.headers.items()}
+        return Answer(response.status_code, headers, b"")
+
     async def data(self) -> AsyncGenerator[str]:
         """Yield the data of each event; raises what `events` raises."""
         async with aclosing(self.events()) as events:

@@ -83,6 +83,10 @@ class Answer:
             raise UnreadableAnswerError("the answer is not JSON") from None
 
 
+# The head of what has none, such as a message over a socket.
+PLAIN_HEAD = Answer(200, {}, b"")
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A request that the queue accepted. *queue_position* counts from 0."""

@@ -24,11 +24,9 @@ from server.fal.problems import (
 )
 from server.fal.wire import Result, Status
 from server.jobs.backend import Backend
-from server.jobs.keeper import needs_keeping
-from server.jobs.outputs import understood
 from server.jobs.pace import Pace
 from server.jobs.rows import Fields
-from server.jobs.settling import error_of, settled_cost, settled_failure
+from server.jobs.settling import done_fields, error_of, settled_failure
 from server.jobs.store import JobStore
 from server.jobs.transactions import STAY, Step, Work
 from tools.errors import BackendError
@@ -46,7 +44,6 @@ FEW_DOUBTS = 3
 LONGEST_PAUSE = 60.0
 # Each is a connection and a file descriptor, of which a process may have 256 on some systems.
 MOST_STREAMS = 100
-KEPT_RESULT = 64 * 1024
 # What a platform says of the time a model took is believed up to here, in seconds.
 LONGEST_RUN = 7 * 24 * 3600.0
 
@@ -304,28 +301,12 @@ class Follower:
 
     async def _done(self, course: _Course, status: Status, result: Result) -> Work:
         job = course.work.job
-        card = self._catalog.find(job.endpoint_id)
-        made = understood(card, result.output, job.arguments)
-        cost, amount = settled_cost(job, card, result.billable_units)
-        keeping = needs_keeping(made.outputs)
-        kept = made.raw if 0 < len(made.raw) <= KEPT_RESULT else None
-        now = datetime.now(UTC)
         ran = min(status.inference_seconds or 0, LONGEST_RUN)
-        fields = Fields(
-            outputs=made.outputs,
-            result=kept,
-            cost=cost,
-            amount=amount,
-            ended=now,
-            started=job.started or now - timedelta(seconds=ran),
-            queue_position=None,
-            note=made.note,
-            saved=not keeping,
-            keep_due=now if keeping else None,
-        )
+        started = job.started or datetime.now(UTC) - timedelta(seconds=ran)
+        fields = done_fields(job, self._catalog.find(job.endpoint_id), result, started)
         # fal may keep a result for minutes only: it has to be on the disk.
         await self._write(course, fields, Step("done", "the platform completed it", durable=True))
-        return replace(course.work, result=kept)
+        return replace(course.work, result=fields.get("result"))
 
     async def _ended_badly(self, course: _Course, problem: BackendError) -> Work:
         if isinstance(problem, CancelledOnPlatformError):

@@ -2,12 +2,14 @@
 
 import logging
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
 from catalog.errors import ActionableError
 from server.jobs.conductor import Conductor
+from server.jobs.deploying import Deploying
 from server.jobs.finder import Finder
 from server.jobs.follower import Attention, Follower, LeaseLostError
 from server.jobs.keeper import Keeper
@@ -21,11 +23,19 @@ log = logging.getLogger("falkit.jobs.hands")
 LONGEST_PAUSE = 60.0
 
 
+class Sends(Protocol):
+    """Sends a claimed job at most once, and writes down how that went."""
+
+    async def send(self, work: Work) -> Sent: ...
+
+
 @dataclass(slots=True)
 class Hand:
-    """One job in hand. *sent* holds how its submit went, or why it could not be tried."""
+    """One job in hand, sent *by* somebody. *sent* holds how its submit went, or why it could not be
+    tried."""
 
     work: Work
+    by: Sends
     attention: Attention = field(default_factory=Attention)
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     answered: anyio.Event = field(default_factory=anyio.Event)
@@ -43,6 +53,7 @@ class Skills:
     keeper: Keeper
     finder: Finder
     conductor: Conductor
+    deploying: Deploying
 
 
 class Hands:
@@ -61,12 +72,16 @@ class Hands:
         """The process ends: nothing new is sent."""
         return self._closing
 
-    def take(self, work: Work) -> Hand:
-        """Carry *work* to its end in the background, whoever asked for it and however long."""
+    def take(self, work: Work, by: Sends | None = None) -> Hand:
+        """Carry *work* to its end in the background, whoever asked for it and however long.
+
+        It is sent *by* that, or to the queue.
+        """
         if (old := self._held.get(work.job.job_id)) is not None and not old.sending:
             old.scope.cancel()
         unsent = work.job.state in ("planned", "approved") and not work.job.kind
-        hand = self._held[work.job.job_id] = Hand(work, sending=unsent)
+        sender = by or self._skills.submitter
+        hand = self._held[work.job.job_id] = Hand(work, sender, sending=unsent)
         self._group.start_soon(self._carry, hand)
         return hand
 
@@ -115,7 +130,7 @@ class Hands:
     async def _send(self, hand: Hand) -> bool:
         """Submit, once; say whether there is something to follow."""
         try:
-            hand.sent = await self._skills.submitter.send(hand.work)
+            hand.sent = await hand.by.send(hand.work)
         except ActionableError as problem:
             hand.problem = problem
             return False
@@ -136,6 +151,9 @@ class Hands:
         return True
 
     async def _follow_and_keep(self, hand: Hand) -> None:
+        if hand.work.job.kind == "deploy":
+            await self._skills.deploying.carry(hand.work)
+            return
         if hand.work.job.kind:
             await self._skills.conductor.conduct(hand.work, hand.attention, self)
             return

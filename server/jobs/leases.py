@@ -1,10 +1,13 @@
 """Leases: which process works on which job, and proof that it still does."""
 
+import hashlib
+import secrets
 import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from server.jobs.rows import packed
+from server.settings import Settings
 
 # A lease, or an instant to try again, that lies further in the future than any is set was written
 # before the clock was set back. Parts of which nothing was sent wait for whoever holds their whole.
@@ -58,6 +61,15 @@ class Beat:
 
     held: frozenset[str]
     wanted: frozenset[str]
+
+
+def house_of(settings: Settings) -> House:
+    """Return whose jobs a process with *settings* works on, with a new name for the process."""
+    account = "emulator"
+    if settings.backend == "cloud" and settings.key is not None:
+        key_id = settings.key.get_secret_value().partition(":")[0]
+        account = hashlib.sha256(key_id.encode()).hexdigest()[:12]
+    return House(account, settings.hosts.queue, secrets.token_hex(8))
 
 
 def claim(connection: sqlite3.Connection, house: House, job_id: str, until: int) -> Claim:

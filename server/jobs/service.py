@@ -1,8 +1,6 @@
 """`JournalJobs`: the jobs of one home, as one process serves them."""
 
-import hashlib
 import logging
-import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -18,14 +16,15 @@ from server.jobs.admission import Rules
 from server.jobs.backend import Backend
 from server.jobs.callbacks import checked_callback
 from server.jobs.conductor import Conductor
+from server.jobs.deploying import CarryOut, Deploying
 from server.jobs.filling import Desk, Filler
 from server.jobs.finder import Finder
 from server.jobs.follower import Follower
-from server.jobs.hands import Hand, Hands, Skills
+from server.jobs.hands import Hand, Hands, Sends, Skills
 from server.jobs.intake import JobFinder
 from server.jobs.journal import open_journal
 from server.jobs.keeper import Keeper
-from server.jobs.leases import House
+from server.jobs.leases import house_of
 from server.jobs.ledger import Limits
 from server.jobs.outcome import outcome
 from server.jobs.outlook import Outlooks
@@ -41,6 +40,7 @@ from tools.ports import (
     Attempt,
     BackendName,
     Cancelled,
+    DeployIntent,
     Intent,
     Job,
     JobPage,
@@ -65,10 +65,12 @@ async def open_jobs(
     catalog: CatalogIndex,
     pace: Pace = PACE,
     desk_of: Callable[[JobFinder], Desk] | None = None,
+    carry_out: CarryOut | None = None,
 ) -> AsyncGenerator["JournalJobs"]:
     """Yield the jobs of `Settings.home`; work that an earlier process left is taken up at once.
 
-    *desk_of* makes what carries outputs of one step of a pipeline into the next.
+    *desk_of* makes what carries outputs of one step of a pipeline into the next, *carry_out* makes
+    planned changes to deployed apps.
 
     Closing waits briefly for submits under way, hands over the leases, and leaves jobs running.
 
@@ -100,6 +102,7 @@ async def open_jobs(
                 pace,
                 settings.parallel,
             ),
+            Deploying(store, changes, carry_out),
         )
         failure: Exception | None = None  # a task group would wrap what its body raises
         async with anyio.create_task_group() as group:
@@ -126,15 +129,6 @@ async def open_jobs(
             raise failure
 
 
-def house_of(settings: Settings) -> House:
-    """Return whose jobs a process with *settings* works on, with a new name for the process."""
-    account = "emulator"
-    if settings.backend == "cloud" and settings.key is not None:
-        key_id = settings.key.get_secret_value().partition(":")[0]
-        account = hashlib.sha256(key_id.encode()).hexdigest()[:12]
-    return House(account, settings.hosts.queue, secrets.token_hex(8))
-
-
 def rules_of(settings: Settings) -> Rules:
     """Return what *settings* say about new jobs."""
     asks = settings.backend == "cloud" or settings.ask_on_emulator
@@ -157,20 +151,20 @@ class JournalJobs:
         self.store = store
         self._backend = backend
         self._hands = hands
-        self._changes = changes
+        self.changes = changes
         self._pace = pace
         self._outlooks = outlooks
         self._backend_name: BackendName = backend_name
         self._busy = True
         self._look_now = anyio.Event()
 
-    async def start(self, intent: Intent) -> Job:
-        """Write *intent* down, reserve its price, submit it, and return the job.
+    async def start(self, intent: Intent, by: Sends | None = None, *, asked: bool = False) -> Job:
+        """Write *intent* down, reserve its price, submit it *by* that, and return the job.
 
         An identical earlier call that is unfinished, or whose end no caller saw, is returned
-        instead (`Job.repeated`) unless `Intent.again`. Over an approval limit the job is ``held``,
-        when the answer to the submit is lost it is ``unconfirmed``, and when that answer takes
-        long (`Pace.submit_wait`) it is still ``planned``.
+        instead (`Job.repeated`) unless `Intent.again`. Over an approval limit the job is ``held``
+        (unless *asked*), when the answer to the submit is lost it is ``unconfirmed``, and when that
+        answer takes long (`Pace.submit_wait`) it is still ``planned``.
 
         Raises:
             OverBudgetError: a budget or *max_dollars* does not allow it; nothing was submitted.
@@ -178,7 +172,7 @@ class JournalJobs:
         """
         checked_callback(intent.webhook_url, self._backend_name)
         # From here on, no caller can cancel what is being paid for.
-        job, hand = await shielded(self._begin(intent))
+        job, hand = await shielded(self._begin(intent, by, asked))
         if hand is None:
             return job
         with anyio.move_on_after(self._pace.submit_wait):
@@ -192,11 +186,11 @@ class JournalJobs:
             raise hand.sent.problem
         return hand.sent.job
 
-    async def start_whole(self, intent: WholeIntent) -> Job:
+    async def start_whole(self, intent: WholeIntent | DeployIntent) -> Job:
         """Write a whole and its parts down, reserve their price together, and return the whole.
 
-        Its parts are sent in the background, by whatever process lives. An identical earlier call
-        counts as for `start`; over an approval limit all of it is ``held``.
+        It goes on in the background, in whatever process lives. An identical earlier call counts as
+        for `start`; over an approval limit, or where a deploy asks, all of it is ``held``.
 
         Raises:
             OverBudgetError: a budget or *max_dollars* does not allow it; nothing was submitted.
@@ -215,16 +209,18 @@ class JournalJobs:
     async def attempts(self, job_id: str) -> Sequence[Attempt]:
         return await self.store.attempts(job_id)
 
-    async def _begin(self, intent: Intent) -> tuple[Job, Hand | None]:
+    async def _begin(
+        self, intent: Intent, by: Sends | None, asked: bool
+    ) -> tuple[Job, Hand | None]:
         """Write *intent* down, and give its submit to a task of its own."""
-        admitted = await self.store.admit(intent)
+        admitted = await self.store.admit(intent, asked=asked)
         self._busy = True  # the journal holds unfinished work now
         if admitted.claim is None:
             return admitted.job, None
         work = Work(admitted.claim, admitted.job, webhook_url=intent.webhook_url)
         if intent.save_to is not None:
             work = replace(work, save_to=str(intent.save_to))
-        return admitted.job, self._hands.take(work)
+        return admitted.job, self._hands.take(work, by)
 
     async def wait(self, job_id: str, seconds: float, progress: Progress | None = None) -> Job:
         """Return the job when it is settled, or as it stands after *seconds*.
@@ -244,10 +240,10 @@ class JournalJobs:
             return job
         missing = job.state == "done" and not job.saved and job.is_settled
         if missing and await self.store.keep_again(job.job_id):
-            self._changes.changed(job.job_id)
+            self.changes.changed(job.job_id)
             self._look_now.set()
         teller = Teller(progress, self._pace.progress)
-        with anyio.move_on_after(seconds), self._changes.listening(job.job_id) as ear:
+        with anyio.move_on_after(seconds), self.changes.listening(job.job_id) as ear:
             while True:
                 ear.clear()
                 job = await self.find(job.job_id)
@@ -318,7 +314,7 @@ class JournalJobs:
             ActionableError: it is not held.
         """
         job = await self.store.approve(job_id, today=today)
-        self._changes.changed(job.job_id)
+        self.changes.changed(job.job_id)
         self._look_now.set()
         return job
 
@@ -336,7 +332,7 @@ class JournalJobs:
         if job.state in ("planned", "held", "approved"):
             dropped = await self.store.drop(job.job_id)
             if dropped is not None:
-                self._changes.changed(job.job_id)
+                self.changes.changed(job.job_id)
                 return Cancelled(dropped, cancelled=True, charged=False)
             job = await self._after_submit(job)
         if job.state not in ("queued", "running"):
@@ -347,7 +343,7 @@ class JournalJobs:
         if answer == "requested" and not job.is_over:
             note = "the platform was asked to cancel it and has not said yet whether it did"
             await self.store.note(job.job_id, note)
-            self._changes.changed(job.job_id)
+            self.changes.changed(job.job_id)
             job = replace(job, note=note)
         return outcome(job)
 
@@ -355,8 +351,8 @@ class JournalJobs:
         """Let nothing more of a whole be sent, and cancel what the platform has of it."""
         self._check_house(job)
         for ended in await shielded(self.store.stop(job.job_id)):
-            self._changes.changed(ended)
-        self._changes.changed(job.job_id)
+            self.changes.changed(ended)
+        self.changes.changed(job.job_id)
         problems: list[ActionableError] = []
 
         async def cancel(part: Job) -> None:
@@ -415,7 +411,7 @@ class JournalJobs:
                     for work in orphans.work:
                         self._hands.take(work)
                     for job_id in orphans.ended:
-                        self._changes.changed(job_id)
+                        self.changes.changed(job_id)
                     if orphans.more:
                         self._look_now.set()
                 version, warned = now, False
@@ -436,7 +432,7 @@ class JournalJobs:
     async def _after_submit(self, job: Job) -> Job:
         """Return *job* once its submit, under way somewhere, is answered, or as it stands."""
         with anyio.move_on_after(self._pace.cancel_wait):
-            with self._changes.listening(job.job_id) as ear:
+            with self.changes.listening(job.job_id) as ear:
                 while job.state in ("planned", "approved"):
                     ear.clear()
                     job = await self.find(job.job_id)

@@ -1,15 +1,41 @@
-"""How an end becomes money and words: what it cost, and why it failed."""
+"""How an end becomes money and words: what it made, what it cost, and why it failed."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from catalog.card import ModelCard
 from catalog.pricing import cost_of_units
+from server.fal.wire import Result
+from server.jobs.keeper import needs_keeping
+from server.jobs.outputs import understood
+from server.jobs.rows import Fields
 from tools.errors import BackendError
 from tools.ports import Cost, Job, JobError
 
 # No request is billed for less or more, so a number beyond says nothing (an assumption of ours).
 LEAST_UNITS, MOST_UNITS = Decimal("1e-9"), Decimal("1e9")
+KEPT_RESULT = 64 * 1024  # characters of a model's JSON that stay in the journal
+
+
+def done_fields(job: Job, card: ModelCard | None, result: Result, started: datetime) -> Fields:
+    """Return what the journal keeps of *job*, which *started* then and ended now with *result*."""
+    made = understood(card, result.output, job.arguments)
+    cost, amount = settled_cost(job, card, result.billable_units)
+    keeping = needs_keeping(made.outputs)
+    now = datetime.now(UTC)
+    return Fields(
+        outputs=made.outputs,
+        result=made.raw if 0 < len(made.raw) <= KEPT_RESULT else None,
+        cost=cost,
+        amount=amount,
+        ended=now,
+        started=started,
+        queue_position=None,
+        note=made.note,
+        saved=not keeping,
+        keep_due=now if keeping else None,
+    )
 
 
 def settled_cost(job: Job, card: ModelCard | None, units: Decimal | None) -> tuple[Cost, Decimal]:

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 
 from tools.ports import JobState
 
-# A job only moves forward; what the platform takes back into its queue stays `running` here.
+# A job only moves forward; what the platform takes back into its queue stays `running` here. A live
+# call has no queue to be in: it is done when its output is whole.
 _NEXT: Mapping[JobState, frozenset[JobState]] = {
-    "planned": frozenset({"queued", "failed", "cancelled", "unconfirmed"}),
+    "planned": frozenset({"queued", "done", "failed", "cancelled", "unconfirmed"}),
     "held": frozenset({"approved", "cancelled"}),
     "approved": frozenset({"queued", "failed", "cancelled", "unconfirmed"}),
     "unconfirmed": frozenset({"queued", "failed"}),

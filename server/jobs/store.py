@@ -22,6 +22,7 @@ from server.jobs.wholes import Filled, Whole
 from tools.ports import (
     Attempt,
     BackendName,
+    DeployIntent,
     Intent,
     Job,
     JobError,
@@ -47,15 +48,17 @@ class JobStore(Protocol):
         """Whose jobs this process works on."""
         ...
 
-    async def admit(self, intent: Intent) -> Admitted:
+    async def admit(self, intent: Intent, *, asked: bool = False) -> Admitted:
         """Write *intent* down and reserve its price, or return the earlier job for the same call.
+
+        It is held where a person must say yes, unless the person was *asked* before.
 
         Raises:
             OverBudgetError: a limit does not allow it; nothing was written.
         """
         ...
 
-    async def admit_whole(self, intent: WholeIntent) -> Admitted:
+    async def admit_whole(self, intent: WholeIntent | DeployIntent) -> Admitted:
         """Write *intent* and its parts down and reserve all of it, or return the earlier whole.
 
         Raises:
@@ -242,18 +245,16 @@ class SqliteJobStore:
     def house(self) -> House:
         return self._house
 
-    async def admit(self, intent: Intent) -> Admitted:
+    async def admit(self, intent: Intent, *, asked: bool = False) -> Admitted:
+        rules = replace(self._rules, approve_above=None) if asked else self._rules
         # Durable is what a caller is told of. Of a planned job nobody is told before its submit is
         # marked, and that write takes this one to the disk with it.
-        durable = bool(why_held(intent, self._rules))
         return await self._journal.write(
-            lambda connection: admit(
-                connection, intent, self._rules, self._house, (now_ms(), self._until())
-            ),
-            durable=durable,
+            lambda c: admit(c, intent, rules, self._house, (now_ms(), self._until())),
+            durable=bool(why_held(intent, rules)),
         )
 
-    async def admit_whole(self, intent: WholeIntent) -> Admitted:
+    async def admit_whole(self, intent: WholeIntent | DeployIntent) -> Admitted:
         # Its id is told before any submit is marked.
         return await self._journal.write(
             lambda c: wholes.admit_whole(
