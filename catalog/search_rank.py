@@ -1,6 +1,5 @@
 """Rank cards for one step of a query: words, tasks, names, direction, wishes, then priors."""
 
-import heapq
 import math
 from array import array
 from typing import NamedTuple
@@ -61,16 +60,27 @@ def rank(understood: Understood, tables: SearchTables, allowed: int | None = Non
     """Return the cards that answer *understood*; only those among the bits *allowed*, if given."""
     scores = _first_scores(understood, tables, allowed)
     prior, status = tables.prior, tables.status
-    best = heapq.nlargest(_CLOSE, [(score + prior[card], -card) for card, score in scores.items()])
-    look = _Look(understood, tables)
-    final = {-card: score + look.worth(-card) for score, card in best}
+    worth = _Look(understood, tables).worth
+    final = {-card: score + worth(-card) for score, card in _best(scores, prior)}
     if understood.wishes.cheap:
         _add_cheapness(final, understood, tables)
-    order = sorted(
-        (-round(score, 4), status[card], -prior[card], card) for card, score in final.items()
-    )
-    cards = [card for *_, card in order]
+    order = [(-round(score, 4), status[card], -prior[card], card) for card, score in final.items()]
+    order.sort()
+    cards = [place[3] for place in order]
     return Ranking(cards, scores, _is_low(understood, tables, cards))
+
+
+def _best(scores: dict[int, float], prior: "array[float]") -> list[tuple[float, int]]:
+    """Return the best `_CLOSE` of *scores* with *prior* added, and cards below zero, in order.
+
+    The least of the best among a part of them is a bound that most of the others do not reach.
+    """
+    worths = [score + prior[card] for card, score in scores.items()]
+    part = sorted(worths[: 4 * _CLOSE], reverse=True)
+    least = part[_CLOSE - 1] if len(part) >= _CLOSE else -math.inf
+    best = [(worth, -card) for worth, card in zip(worths, scores, strict=True) if worth >= least]
+    best.sort(reverse=True)
+    return best[:_CLOSE]
 
 
 def _first_scores(

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from catalog.search_text import LONGEST_QUERY, distance, is_unspaced, letters, plain, segments, stem
 
@@ -40,8 +40,13 @@ _SHORTEST_TRUNK = 3
 _MOST_WORDS = 60
 # Signs of unspaced scripts between known words that pass for endings and particles.
 _LONGEST_GAP = 3
+# Rows of one kind that stay parsed; they take some 2 KB each.
+_MOST_PARSED = 256
 _VERSION = re.compile(r"\d")
 _VOWELS = str.maketrans("aeiouy", "------")
+
+K = TypeVar("K")
+R = TypeVar("R")
 
 
 class Word(NamedTuple):
@@ -76,21 +81,54 @@ class Reading:
 
 
 class Rows:
-    """Rows by key that stay JSON text until they are asked for: a quarter of the memory."""
+    """Rows by key that stay JSON text until they are asked for: a quarter of the memory.
+
+    Those asked for last stay parsed, since most queries are made of the same words.
+    """
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = texts
+        self._parsed: dict[str, list[list[Any]]] = {}
 
     def get(self, key: str) -> list[list[Any]]:
         """Return the rows of *key*, none if there are none."""
-        text = self._texts.get(key)
-        return [] if text is None else json.loads(text)
+        rows = self._parsed.get(key)
+        if rows is None:
+            text = self._texts.get(key)
+            if text is None:
+                return []
+            rows = _keep(self._parsed, key, json.loads(text))
+        return rows
+
+
+class Chains:
+    """The chains of words by the first of each, parsed like `Rows`."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+        self._parsed: dict[str, dict[str, list[list[Any]]]] = {}
+
+    def get(self, first: str, second: str) -> Sequence[list[Any]]:
+        """Return the chains that begin with *first* and *second*: all words but *first*, senses,
+        and whether a chain hides what it covers.
+        """
+        chains = self._parsed.get(first)
+        if chains is None:
+            text = self._texts.get(first)
+            if text is None:
+                return ()
+            chains = dict[str, list[list[Any]]]()
+            for row in json.loads(text):
+                chains.setdefault(row[0][0], []).append(row)
+            _keep(self._parsed, first, chains)
+        return chains.get(second, ())
 
 
 class Lines:
-    """Rows by number that stay lines of one JSON text until they are asked for."""
+    """Rows by number that stay lines of one JSON text until they are asked for, as in `Rows`."""
 
     def __init__(self, text: str) -> None:
+        self._parsed: dict[int, list[list[Any]]] = {}
         self._text = text
         self._starts = array("I", [0])
         at = 0
@@ -100,8 +138,19 @@ class Lines:
 
     def get(self, number: int) -> list[list[Any]]:
         """Return the rows of *number*, which must be known; none if there are none."""
-        text = self._text[self._starts[number] : self._starts[number + 1] - 1]
-        return json.loads(text) if text else []
+        rows = self._parsed.get(number)
+        if rows is None:
+            text = self._text[self._starts[number] : self._starts[number + 1] - 1]
+            rows = _keep(self._parsed, number, json.loads(text) if text else [])
+        return rows
+
+
+def _keep(parsed: dict[K, R], key: K, rows: R) -> R:
+    """Keep *rows* among the last that were *parsed*, and return them."""
+    if len(parsed) >= _MOST_PARSED:
+        del parsed[next(iter(parsed))]
+    parsed[key] = rows
+    return rows
 
 
 class Lexicon:
@@ -114,7 +163,7 @@ class Lexicon:
         self.stems: dict[str, list[int]] = compiled["stems"]
         self.literals: dict[str, list[int]] = compiled["literals"]
         self.prefixes: dict[str, list[int]] = compiled["prefixes"]
-        self.chains = Rows(compiled["chains"])
+        self.chains = Chains(compiled["chains"])
         self.runs = Rows(compiled["runs"])
         self.pieces: dict[str, list[list[Any]]] = compiled["pieces"]
         self.phrases = Lines(compiled["phrases"])
@@ -296,13 +345,12 @@ class Lexicon:
 
     def _read_chains(self, reading: Reading) -> None:
         words = reading.words
+        texts = [word.text for word in words]
         hidden: list[tuple[int, int]] = []
-        for at, word in enumerate(words):
-            for rest, senses, hides in self.chains.get(word.text):
+        for at, (word, (first, second)) in enumerate(zip(words, pairwise(texts), strict=False)):
+            for rest, senses, hides in self.chains.get(first, second):
                 end = at + 1 + len(rest)
-                if end > len(words) or any(
-                    words[at + 1 + n].text != part for n, part in enumerate(rest)
-                ):
+                if texts[at + 1 : end] != rest:
                     continue
                 span = (word.unit, words[end - 1].unit + 1)
                 if hides:
@@ -362,9 +410,10 @@ class Lexicon:
 
     def _fire(self, reading: Reading) -> None:
         senses = reading.senses
+        has = senses.__contains__
         for sense in senses:
             for task, strength, ordered, needs, bars in self.phrases.get(sense):
-                if any(n not in senses for n in needs) or any(b in senses for b in bars):
+                if not all(map(has, needs)) or any(map(has, bars)):
                     continue
                 close, units = self._closeness(reading, needs, bool(ordered))
                 if not close:

@@ -96,7 +96,9 @@ class SearchTables:
 
     def is_pair(self, one: str, other: str) -> bool:
         """Whether a card's id or title has *one* and right after it *other*."""
-        return f"\n{one} {other}\n" in self._pairs
+        if f"n{one}" not in self.place or f"n{other}" not in self.place:
+            return False
+        return _has_line(self._pairs, f"{one} {other}")
 
     def size(self, key: str) -> int:
         """Return how many cards *key* has, 0 where there is no such key."""
@@ -136,7 +138,11 @@ class SearchTables:
 
     def kind_bits(self, kinds: Iterable[str]) -> int:
         """Return *kinds* of variants as bits, as in the column `variants`."""
-        return sum(1 << self.kinds.index(kind) for kind in kinds)
+        return sum(self._kind_bits[kind] for kind in kinds)
+
+    @cached_property
+    def _kind_bits(self) -> dict[str, int]:
+        return {kind: 1 << at for at, kind in enumerate(self.kinds)}
 
     def looked_up(self, key: str) -> "array[int] | None":
         """Return the weight of every card for a *key* with a long list, None for a short one."""
@@ -188,6 +194,19 @@ class Bits:
                 self._whole.clear()
             made = self._whole[key] = int.from_bytes(self.flags(key), "little")
         return made
+
+
+def _has_line(lines: str, wanted: str) -> bool:
+    """Whether *wanted* is one of *lines*: sorted, each between two line ends."""
+    low, high = 0, len(lines) - 1  # line ends; what is wanted lies between them
+    while low < high:
+        start = lines.rfind("\n", low, (low + high) // 2 + 1)
+        end = lines.find("\n", start + 1)
+        line = lines[start + 1 : end]
+        if line == wanted:
+            return True
+        low, high = (end, high) if line < wanted else (low, start)
+    return False
 
 
 MEDIA = ("image", "video", "audio", "3d", "text", "archive", "weights", "file")
