@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import ActionableError
-from server.cli.install import HOSTS, carry_out, host_named, install, installed, taken_out
+from server.cli.install import (
+    HOSTS,
+    carry_out,
+    entry_of,
+    host_named,
+    install,
+    installed,
+    taken_out,
+)
+from server.cli.jsonc import read
 
 OTHERS = {"theme": "dunkel ☾", "mcpServers": {"other": {"command": "x", "args": ["-y", "ä"]}}}
 
@@ -60,7 +69,99 @@ def test_a_toml_file_keeps_its_comments_and_order(tmp_path: Path) -> None:
     again = installed(host, path, {})
     assert again.before == again.after  # what was set for it stays
     carry_out(taken_out(host, path))
-    assert tomllib.loads(path.read_text()) == tomllib.loads(CODEX)
+    assert path.read_text() == CODEX
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(
+            "[mcp_servers.falkit]\ncommand = 'old'\n\n# of the next\n[x]\na = 1\n", id="own"
+        ),
+        pytest.param("a = 1\r\n\r\n[mcp_servers.b]\r\nc = [\r\n  1,\r\n]\r\n", id="CRLF"),
+        pytest.param("\ufeffa = 1", id="mark, no last line end"),
+        pytest.param(
+            '[ mcp_servers . "falkit" ] # mine\nx = 1\n[mcp_servers.falkit.env]\nA="1"\n',
+            id="blanks",
+        ),
+    ],
+)
+def test_every_other_byte_of_a_toml_file_stays_and_undo_gives_all_of_them_back(
+    tmp_path: Path, text: str
+) -> None:
+    host, path = HOSTS["codex"], tmp_path / "config.toml"
+    path.write_bytes(text.encode())
+    change = installed(host, path, {})
+    carry_out(change)
+    kept = [line for line in text.splitlines() if "#" in line and "mine" not in line]
+    assert set(kept) <= set(path.read_bytes().decode().splitlines())
+    assert path.read_bytes().count(b"\r\n") in (0, path.read_bytes().count(b"\n"))
+    if "falkit" not in text:
+        assert path.read_bytes().startswith(text.encode())
+        carry_out(taken_out(host, path))
+        assert path.read_bytes() == text.encode()
+
+
+WRITTEN = {
+    "comments": """{
+  // my servers
+  "theme": "dunkel ☾", /* yes */
+  "mcpServers": {
+    "b": {"command": "x"}, // keep me
+    "a": {
+      "args": [1, 2,],
+    }  // and me
+    // the end
+  }
+}
+""",
+    "tabs and a comma at the end": '{\n\t"mcpServers": {\n\t\t"a": {},\n\t},\n\t"z": 1,\n}',
+    "one line": '{"z": 1, "mcpServers": {"a": {"x": "}//"}}, "b": [ ]}',
+    "one line with a comma": '{"mcpServers": {"a": {},},}',
+    "nothing in it": '{\n    "mcpServers": {}\n}\n',
+    "only a comment": '{\n    "mcpServers": {\n        // none yet\n    }\n}\n',
+    "no table": '{\r\n  "numStartups": 4,\r\n  "tips": {}\r\n}\r\n',
+    "empty": "{}",
+    "blank": "{ }\n",
+    "a mark": '\ufeff{\n  "a": "\\u00e4"\n}\n',
+    "empty file": "",
+    "twice": '{"mcpServers": {"old": {}}, "mcpServers": {"a": {}}}',
+    "odd numbers": '{\n "a": 1.50, "b": 1E5, "c": -0,\n "mcpServers": {"x": {"p": "\\/"}}\n}',
+}
+
+
+@pytest.mark.parametrize("written", [pytest.param(text, id=name) for name, text in WRITTEN.items()])
+def test_every_other_byte_of_a_json_file_stays_and_undo_gives_all_of_them_back(
+    tmp_path: Path, written: str
+) -> None:
+    host, path = HOSTS["cursor"], tmp_path / "mcp.json"
+    path.write_bytes(written.encode())
+    carry_out(installed(host, path, {"FAL_KEY_FILE": "/k"}))
+    text = path.read_bytes().decode()
+    assert read(text).value["mcpServers"]["falkit"]["env"] == {"FAL_KEY_FILE": "/k"}
+    letters = iter(text)
+    assert all(letter in letters for letter in written)  # nothing went, nothing changed its place
+    assert ("\r\n" in text) == ("\r\n" in written)
+    assert entry_of(host, path)["args"][-1] == "serve"
+    carry_out(installed(host, path, {"FAL_KEY_FILE": "/other"}))  # again, in its place
+    carry_out(taken_out(host, path))
+    assert path.read_bytes() == written.encode()
+
+
+def test_undo_after_others_wrote_takes_only_the_entry(tmp_path: Path) -> None:
+    host, path = HOSTS["cursor"], tmp_path / "mcp.json"
+    path.write_text(WRITTEN["comments"])
+    carry_out(installed(host, path, {}))
+    path.write_text(path.read_text().replace('"theme"', '"new": true,\n  "theme"'))
+    carry_out(taken_out(host, path))
+    assert path.read_text() == WRITTEN["comments"].replace('"theme"', '"new": true,\n  "theme"')
+
+
+def test_a_file_that_was_made_for_falkit_goes_again(tmp_path: Path) -> None:
+    host, path = HOSTS["vscode"], tmp_path / "deep" / "mcp.json"
+    assert carry_out(installed(host, path, {})) is None
+    carry_out(taken_out(host, path))
+    assert not path.exists()
 
 
 def test_an_entry_that_stood_there_before_comes_back(tmp_path: Path) -> None:
@@ -73,7 +174,7 @@ def test_an_entry_that_stood_there_before_comes_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"mcpServers": {}, // mine\n}', "[1, 2]", '{"mcpServers": []}', "\x00", "{"]
+    "text", ["[1, 2]", '{"mcpServers": []}', "\x00", "{", '{"a": 1 "b": 2}', "{'a': 1}", "{,}"]
 )
 def test_a_file_that_cannot_be_changed_without_loss_is_left_alone(
     tmp_path: Path, text: str

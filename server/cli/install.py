@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from catalog.errors import ActionableError
+from server.cli import jsonc
 from server.cli.connect import serve_command
+from server.cli.tables import with_table
 
 NAME = "falkit"
 BACKUP = ".before-falkit"
@@ -90,12 +92,12 @@ def host_named(name: str) -> Host:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a host's settings are and would be; *before* is None where there is no file yet."""
+    """What a host's settings are and would be; None stands for no file."""
 
     host: Host
     path: Path
     before: str | None
-    after: str
+    after: str | None
 
     @property
     def difference(self) -> str:
@@ -142,11 +144,15 @@ def taken_out(host: Host, path: Path) -> Change:
         ActionableError: there is nothing to undo.
     """
     before = _read(path)
-    if before is None or not _entry_in(host, before, path):
+    entry = _entry_in(host, before, path)
+    if before is None or not entry:
         raise ActionableError(f"{path} has no entry for falkit", hint="there is nothing to undo")
     backup = path.with_name(path.name + BACKUP)
-    earlier = _entry_in(host, _read(backup), backup) if backup.exists() else {}
-    return Change(host, path, before, _with(host, before, path, earlier or None))
+    earlier = _read(backup)
+    if before == _with(host, earlier, path, entry):  # nobody wrote anything since
+        return Change(host, path, before, earlier)
+    old = _entry_in(host, earlier, backup)
+    return Change(host, path, before, _with(host, before, path, old or None))
 
 
 def carry_out(change: Change) -> Path | None:
@@ -163,7 +169,10 @@ def carry_out(change: Change) -> Path | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if change.before is not None and not _entry_in(change.host, change.before, path):
             _write_whole(backup, change.before, path)
-        _write_whole(path, change.after, path)
+        if change.after is None:
+            path.unlink()
+        else:
+            _write_whole(path, change.after, path)
     except OSError as problem:
         raise ActionableError(f"{path} cannot be written: {problem.strerror}") from problem
     return backup if backup.exists() else None
@@ -204,7 +213,7 @@ def _write_whole(path: Path, text: str, like: Path) -> None:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return path.read_bytes().decode()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as problem:
@@ -212,15 +221,15 @@ def _read(path: Path) -> str | None:
 
 
 def _parsed(host: Host, text: str | None, path: Path) -> dict[str, Any]:
-    if text is None or not text.strip():
+    plain = (text or "").removeprefix("\ufeff")
+    if not plain.strip():
         return {}
     try:
-        found: Any = tomllib.loads(text) if host.form == "toml" else json.loads(text)
+        found: Any = tomllib.loads(plain) if host.form == "toml" else jsonc.read(plain).value
     except ValueError as problem:
         raise ActionableError(
-            f"{path} is not plain {host.form.upper()}: {problem}; nothing was written",
-            hint="comments in JSON cannot be kept: add the entry that `falkit install --print` "
-            "shows by hand",
+            f"{path} cannot be read as {host.form.upper()}: {problem}; nothing was written",
+            hint="correct it, or add the entry that `falkit install --print` shows by hand",
         ) from problem
     table = cast("dict[str, Any]", found) if isinstance(found, dict) else {host.key: None}
     if not isinstance(table.get(host.key, {}), dict):
@@ -234,50 +243,32 @@ def _entry_in(host: Host, text: str | None, path: Path) -> Entry:
 
 
 def _with(host: Host, text: str | None, path: Path, entry: Entry | None) -> str:
-    """Return *text* with *entry* for falkit, or without one."""
-    found = _parsed(host, text, path)
-    if host.form == "toml":
-        return _with_table(text or "", host.key, entry)
-    servers = {**found.get(host.key, {})}
-    if entry is None:
-        servers.pop(NAME, None)
-    else:
-        servers[NAME] = entry
-    indent = re.search(r"^([ \t]+)\S", text or "", re.MULTILINE)
-    step: str | int = indent[1] if indent else 2
-    return json.dumps({**found, host.key: servers}, indent=step, ensure_ascii=False) + "\n"
+    """Return *text* with *entry* for falkit, or without one; all other bytes stay as they are.
 
-
-def _with_table(text: str, key: str, entry: Entry | None) -> str:
-    """Return the TOML *text* with the table of falkit put in its place; all else stays as it is."""
-    own = re.compile(
-        rf"^\[{re.escape(key)}\.\"?{NAME}\"?(?:\.[^\]]*)?\][^\n]*\n(?:(?!\[)[^\n]*\n?)*",
-        re.MULTILINE,
+    Raises:
+        ActionableError: that cannot be done without loss.
+    """
+    before = _parsed(host, text, path)
+    made = (
+        with_table(text or "", (host.key, NAME), entry)
+        if host.form == "toml"
+        else jsonc.with_entry(text or "", (host.key, NAME), entry)
     )
-    rest = own.sub("", text)
-    if entry is None:
-        return rest
-    rows = [f"[{key}.{NAME}]"]
-    rows += [
-        f"{name} = {json.dumps(value, ensure_ascii=False)}"
-        for name, value in entry.items()
-        if name != "env"
-    ]
-    if entry.get("env"):
-        pairs = ", ".join(f"{name} = {json.dumps(value)}" for name, value in entry["env"].items())
-        rows.append(f"env = {{ {pairs} }}")
-    before = f"{rest.rstrip()}\n\n" if rest.strip() else ""
-    made = before + "\n".join(rows) + "\n"
-    kept, wanted = tomllib.loads(made), tomllib.loads(text)
-    if kept.get(key, {}).pop(NAME, None) != entry or _others(kept, key) != _others(wanted, key):
+    try:
+        after = _parsed(host, made, path)
+    except ActionableError:
+        after = {}
+    own = after.get(host.key, {}).get(NAME)
+    if own != entry or _others(after, host.key) != _others(before, host.key):
         raise ActionableError(
-            "this file writes its servers in a way that falkit cannot change without loss",
+            f"{path} writes its servers in a way that falkit cannot change without loss; "
+            "nothing was written",
             hint="add the entry that `falkit install --print` shows by hand",
         )
     return made
 
 
-def _others(found: dict[str, Any], key: str) -> dict[str, Any]:
+def _others(found: Mapping[str, Any], key: str) -> dict[str, Any]:
     servers = {name: value for name, value in found.get(key, {}).items() if name != NAME}
     return {**{name: value for name, value in found.items() if name != key}, key: servers}
 
@@ -304,7 +295,7 @@ def install(  # one for each option
         command, *arguments = serve_command()
         entry = {**host.fixed, "command": command, "args": arguments}
         blank = Change(host, path, None, _with(host, None, path, entry))
-        print(blank.after, end="")
+        print(blank.after or "", end="")
         return
     change = taken_out(host, path) if undo else installed(host, path, env)
     if change.before == change.after:
@@ -318,7 +309,8 @@ def install(  # one for each option
             print("nothing was written")
             return
     backup = carry_out(change)
-    print(f"{path} is written" + (f"; as it was: {backup}" if backup else ""))
+    done = "is written" if change.after is not None else "is gone again, as before falkit"
+    print(f"{path} {done}" + (f"; as it was: {backup}" if backup and not undo else ""))
     print(f"Start {host.title} anew. `falkit install {host.name} --undo` takes it back.")
     if not undo and "FAL_KEY" not in str(change.after) and not os.environ.get("FAL_KEY_FILE"):
         print("Without a key it uses the emulator: --key-file PATH names a file that holds one.")
