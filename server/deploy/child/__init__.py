@@ -1,0 +1,1 @@
+"""Programs that run other people's code: each a file alone, run by another interpreter."""

@@ -1,0 +1,180 @@
+"""Serve one app on a socket, and tell its states and what it prints."""
+
+import contextvars
+import importlib.util
+import json
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="")
+
+
+def beside(name: str) -> ModuleType:
+    """Return the module of that name in this folder, out of reach of what the app calls so."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"_falkit_{name}", path)
+    assert spec is not None and spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Logged(logging.Handler):
+    """Tells what goes through `logging`, with its level."""
+
+    def __init__(self, tell: Callable[..., None]) -> None:
+        super().__init__(logging.INFO)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "error" if record.levelno >= logging.ERROR else record.levelname.lower()
+        self._tell(said=self.format(record)[:16_000], level=level, request=_request.get())
+
+
+class Outermost:
+    """The layer around the app: it knows whose request it is, and keeps strangers out.
+
+    With a *token* (where there is a port instead of a socket) a request must bear it.
+    """
+
+    def __init__(self, app: Asgi, token: str) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        if self._token and headers.get(b"x-falkit-token", b"").decode("latin-1") != self._token:
+            kind = "websocket.close" if scope["type"] == "websocket" else "http.response.start"
+            await send({"type": kind, "status": 403, "headers": [], "code": 4403})
+            if scope["type"] == "http":
+                await send({"type": "http.response.body", "body": b""})
+            return
+        mark = _request.set(headers.get(b"x-fal-request-id", b"").decode("latin-1"))
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            _request.reset(mark)
+
+
+def let_files_through(host: str, port: int) -> None:
+    """Let the toolkit read from exactly this host and port, though its address is private."""
+    ssrf = import_module("fal.toolkit.utils.ssrf")
+    strict = ssrf.resolve_and_validate_host
+
+    def resolve(hostname: str, wanted: int | None) -> list[str]:
+        if hostname == host and wanted == port:
+            return [host]
+        return strict(hostname, wanted)
+
+    ssrf.resolve_and_validate_host = resolve
+
+
+def served(app: Any, tell: Callable[..., None], words: Callable[[BaseException], str]) -> Asgi:  # noqa: ANN401
+    """Return the app as ASGI; a failing `setup` is told before the server ends for it."""
+    inner = app.lifespan
+
+    @asynccontextmanager
+    async def lifespan(fastapi: Any) -> AsyncIterator[None]:  # noqa: ANN401
+        is_up = False
+        try:
+            async with inner(fastapi):
+                is_up = True
+                yield
+        except BaseException as problem:
+            if not is_up:
+                tell(state="FAILED", failed=words(problem))
+            raise
+
+    app.lifespan = lifespan
+    return app._build_app()  # noqa: SLF001
+
+
+def serve(asked: dict[str, Any], shared: ModuleType, tell: Callable[..., None]) -> int:
+    """Load the app, set it up and serve it until the process is asked to end."""
+    folder = Path(asked["folder"])
+
+    def words(problem: BaseException) -> str:
+        return shared.words_of(problem, folder)
+
+    import_module("fal.app")._print_python_packages = lambda: None  # noqa: SLF001  # pages of it
+    cls = shared.loaded_class(folder, asked["file"], asked["class_name"])
+    if asked["files"]:
+        let_files_through(*asked["files"])
+    app = cls(_allow_init=True)
+    import_module("fal.ref").set_current_app(app)
+    asgi = Outermost(served(app, tell, words), asked["token"])
+    tell(state="SETUP")
+    base = import_module("fal.api.api").FalServer
+    uvicorn = import_module("uvicorn")
+
+    class Server(base):
+        async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401
+            await super().startup(sockets=sockets)
+            if not self.should_exit:
+                tell(state="IDLE")
+
+        async def shutdown(self, sockets: Any = None) -> None:  # noqa: ANN401
+            tell(state="TERMINATING")
+            await super().shutdown(sockets=sockets)
+
+    where = (
+        {"uds": asked["socket"]}
+        if asked["socket"]
+        else {"host": "127.0.0.1", "port": asked["port"]}
+    )
+    config = uvicorn.Config(
+        asgi, **where, lifespan="on", access_log=False, log_config=None, timeout_keep_alive=300
+    )
+    server = Server(config)
+    server.set_handle_exit(app.handle_exit)
+    server.run()
+    return 0 if server.started else 3
+
+
+def main() -> int:
+    """Serve, and return the status to end with; what goes wrong before is told in words."""
+    asked = json.loads(sys.argv[1])
+    shared = beside("app_class")
+    tell = shared.Teller()
+    os.environ["IS_ISOLATE_AGENT"] = "1"
+    sys.stdout = shared.Lines(
+        sys.stdout, lambda line: tell(said=line, level="info", request=_request.get())
+    )
+    sys.stderr = shared.Lines(
+        sys.stderr, lambda line: tell(said=line, level="warning", request=_request.get())
+    )
+    logging.getLogger().addHandler(Logged(tell))
+    logging.getLogger().setLevel(logging.INFO)
+    if asked["site"] not in sys.path:
+        sys.path.append(asked["site"])
+    try:
+        return serve(asked, shared, tell)
+    except BaseException as problem:  # noqa: BLE001
+        if isinstance(problem, SystemExit) and problem.code in (0, None):
+            return 0
+        tell(state="FAILED", failed=shared.words_of(problem, Path(asked["folder"])))
+        return 1
+    finally:
+        for name in ("stdout", "stderr"):
+            getattr(sys, name).end()
+
+
+if __name__ == "__main__":
+    # Threads that the app left behind must not keep its runner alive.
+    os._exit(main())

@@ -1,0 +1,269 @@
+"""`inspect`: what an app is, read from the app itself in a process without key and network."""
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import anyio
+import anyio.to_thread
+
+from server.deploy.environments import AppEnvironment, ToolEnvironment
+from server.deploy.isolation import Confinement, child_environment, confined
+from server.deploy.processes import Child, read_all, started
+from tools.deploy_records import AppSettings, Route, RouteKind
+from tools.errors import BackendError
+
+PROGRAM = Path(__file__).parent / "child" / "inspect_app.py"
+SECONDS = 20.0
+_ANSWER_BYTES = 4 << 20
+_SAID_LINES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What an app says it is.
+
+    *openapi* is fal's whole document. *health* is the path of its health check, empty where there
+    is none. *said* are the first lines that it printed while it was imported: other people's text.
+    *applied* and *not_applied* say how it was kept apart.
+    """
+
+    app_name: str
+    class_name: str
+    openapi: Mapping[str, Any]
+    routes: tuple[Route, ...]
+    settings: AppSettings
+    health: str
+    python_version: str
+    said: tuple[str, ...] = ()
+    applied: tuple[str, ...] = ()
+    not_applied: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+async def inspect(
+    folder: Path,
+    file: str,
+    class_name: str,
+    tool: ToolEnvironment,
+    environment: AppEnvironment | None = None,
+    *,
+    seconds: float = SECONDS,
+) -> Inspection:
+    """Import *file* of *folder* in a child and return what the `fal.App` *class_name* in it is.
+
+    An empty *class_name* stands for the only one. Without *environment* the app is imported with
+    `fal` and what it brings alone: heavy imports belong into methods.
+
+    Raises:
+        BackendError: it cannot be imported, is no app, or takes too long; the words hold the
+            failing lines.
+    """
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="fk") as made:
+        home = Path(made)
+        (home / "tmp").mkdir()
+        python = environment.python if environment is not None else tool.python
+        asked = {
+            "folder": str(folder),
+            "file": file,
+            "class_name": class_name,
+            "site": str(tool.site),
+        }
+        kept = confined(
+            tool.python,
+            Confinement(
+                readable=(folder, tool.python.parent.parent, tool.site, *tool.base),
+                writable=(home,),
+                memory_bytes=2 << 30,
+                cpu_seconds=int(seconds) + 5,
+            ),
+            (str(python), "-I", str(PROGRAM), json.dumps(asked)),
+        )
+        child = started(kept.command, child_environment(home, {}), home)
+        heard = _Heard(child)
+        with anyio.move_on_after(seconds) as bound:
+            status = await read_all(child, heard.told, heard.raw)
+        if bound.cancelled_caught:
+            raise BackendError(
+                f"importing '{file}' did not end within {seconds:.0f} seconds",
+                hint="what waits or works at module level belongs into setup()",
+            )
+    if heard.app is None:
+        raise BackendError(
+            f"'{file}' cannot be imported: {heard.reason(status)}",
+            hint="mend it and check it again",
+        )
+    return _inspection(heard.app, tuple(heard.said), kept.applied, kept.not_applied, began)
+
+
+class _Heard:
+    """What comes out of an inspecting child, bounded."""
+
+    def __init__(self, child: Child) -> None:
+        self.app: dict[str, Any] | None = None
+        self.failed = ""
+        self.said: list[str] = []
+        self._child = child
+        self._bytes = 0
+
+    def told(self, line: bytes) -> None:
+        self._count(line)
+        try:
+            record = cast("dict[str, Any]", json.loads(line))
+        except ValueError:
+            return
+        if isinstance(record.get("app"), dict):
+            self.app = record["app"]
+        if isinstance(record.get("failed"), str):
+            self.failed = record["failed"]
+        if isinstance(record.get("said"), str):
+            self._say(record["said"])
+
+    def raw(self, line: bytes) -> None:
+        self._count(line)
+        self._say(line.decode("utf-8", "replace"))
+
+    def reason(self, status: int) -> str:
+        if self.failed:
+            return self.failed
+        last = f": {self.said[-1][:200]}" if self.said else ""
+        return f"its process ended with status {status}{last}"
+
+    def _say(self, text: str) -> None:
+        if len(self.said) < _SAID_LINES:
+            self.said.append(text[:500])
+
+    def _count(self, line: bytes) -> None:
+        self._bytes += len(line)
+        if self._bytes > _ANSWER_BYTES:
+            self.failed = f"it printed more than {_ANSWER_BYTES >> 20} MB while it was imported"
+            self._child.kill()
+
+
+def _inspection(
+    app: dict[str, Any],
+    said: tuple[str, ...],
+    applied: tuple[str, ...],
+    not_applied: tuple[str, ...],
+    began: float,
+) -> Inspection:
+    openapi = cast("dict[str, Any]", app["openapi"])
+    return Inspection(
+        app_name=str(app["app_name"]),
+        class_name=str(app["class_name"]),
+        openapi=openapi,
+        routes=tuple(
+            route_of(openapi, found["path"], is_websocket=found["is_websocket"])
+            for found in app["routes"]
+            if not found["is_health"]
+        ),
+        settings=settings_of(app),
+        health=str(app["health"]),
+        python_version=str(app["python_version"]),
+        said=said,
+        applied=applied,
+        not_applied=not_applied,
+        seconds=time.monotonic() - began,
+    )
+
+
+def settings_of(app: Mapping[str, Any]) -> AppSettings:
+    """Return the settings of an app as the child told them."""
+    settings = cast("Mapping[str, Any]", app["settings"])
+    machines = app["machine_type"]
+    listed = cast("list[Any]", machines) if isinstance(machines, list) else [machines]
+
+    def number(name: str) -> int | None:
+        value = settings.get(name)
+        return int(value) if isinstance(value, int | float) else None
+
+    def words(name: str) -> tuple[str, ...]:
+        value = settings.get(name)
+        if not isinstance(value, list):
+            return ()
+        return tuple(str(one) for one in cast("list[Any]", value))
+
+    flat: list[str] = []
+    for one in cast("list[Any]", app["requirements"] or []):
+        flat += (
+            [str(part) for part in cast("list[Any]", one)] if isinstance(one, list) else [str(one)]
+        )
+    return AppSettings(
+        machine_types=tuple(str(one) for one in listed if one),
+        num_gpus=app["num_gpus"],
+        keep_alive=number("keep_alive"),
+        min_concurrency=number("min_concurrency"),
+        max_concurrency=number("max_concurrency"),
+        max_multiplexing=number("max_multiplexing"),
+        concurrency_buffer=number("concurrency_buffer"),
+        scaling_delay=number("scaling_delay"),
+        startup_timeout=number("startup_timeout"),
+        request_timeout=number("request_timeout"),
+        auth=_auth(app["auth"]),
+        regions=words("regions"),
+        requirements=tuple(flat),
+        secrets=words("secrets") if isinstance(settings.get("secrets"), list) else None,
+        python_version=str(settings.get("python_version") or ""),
+        image=bool(app["image"]),
+    )
+
+
+def _auth(said: object) -> Literal["private", "public", "shared"]:
+    return said if said in ("public", "shared") else "private"
+
+
+def route_of(openapi: Mapping[str, Any], path: str, *, is_websocket: bool) -> Route:
+    """Return one route of fal's document, with schemas that stand alone."""
+    item = cast("dict[str, Any]", openapi.get("paths", {}).get(path, {}))
+    operation = cast("dict[str, Any]", item.get("post") or {})
+    content = operation.get("responses", {}).get("200", {}).get("content", {})
+    kind: RouteKind = "call"
+    if is_websocket:
+        said = str(
+            (item.get("x-fal-protocol") or operation.get("x-fal-protocol") or {}).get("type")
+        )
+        kind = "realtime" if "realtime" in said else "websocket"
+    elif "text/event-stream" in content or path.endswith("/stream"):
+        kind = "stream"
+    sent = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    got = cast("dict[str, Any]", content.get("application/json", {}))
+    return Route(
+        path=path,
+        kind=kind,
+        summary=str(operation.get("summary") or ""),
+        input_schema=_alone(sent.get("schema") or {}, openapi),
+        output_schema=_alone(got.get("schema") or {}, openapi),
+    )
+
+
+def _alone(schema: Mapping[str, Any], openapi: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *schema* with the components it names as its own ``$defs``."""
+    components = cast("dict[str, Any]", openapi.get("components", {}).get("schemas", {}))
+    defs: dict[str, Any] = {}
+
+    def turned(node: Any) -> Any:  # noqa: ANN401
+        if isinstance(node, list):
+            return [turned(one) for one in cast("list[Any]", node)]
+        if not isinstance(node, dict):
+            return node
+        held = cast("dict[str, Any]", node)
+        named = held.get("$ref")
+        if isinstance(named, str) and named.startswith("#/components/schemas/"):
+            name = named.rsplit("/", 1)[1]
+            if name not in defs and name in components:
+                defs[name] = {}
+                defs[name] = turned(components[name])
+            return {**{key: value for key, value in held.items()}, "$ref": f"#/$defs/{name}"}
+        return {key: turned(value) for key, value in held.items()}
+
+    whole = cast("dict[str, Any]", turned(schema))
+    if set(whole) == {"$ref"} and (name := str(whole["$ref"]).rsplit("/", 1)[1]) in defs:
+        whole = dict(defs[name])
+        if not any(f"#/$defs/{name}" in json.dumps(held) for held in defs.values()):
+            del defs[name]
+    return {**whole, "$defs": defs} if defs else whole

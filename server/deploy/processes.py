@@ -1,0 +1,158 @@
+"""Processes that run other people's code: started, heard, and ended with all that they started."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import anyio
+import anyio.to_thread
+
+# What a process may still say after its end, from pipes that its own children hold open.
+_LAST_WORDS_SECONDS = 0.2
+LONGEST_LINE = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A running process: *told* is its own protocol, *raw* whatever else came out of it."""
+
+    process: subprocess.Popen[bytes]
+    told: IO[bytes]
+    raw: IO[bytes]
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process itself; one that is gone is left in peace."""
+        with suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """End the process and its group at once."""
+        if sys.platform != "win32":
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError, PermissionError):
+            self.process.kill()
+
+
+def started(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Child:
+    """Start *command* in a group of its own, with nothing but that environment.
+
+    It is started by the calling thread: Linux ends a child that asked for it when the thread ends
+    that started it, and worker threads come and go.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    mask = {} if sys.platform == "win32" else {"umask": 0o077}
+    process = subprocess.Popen(  # noqa: S603  # running other people's code is what this room is for
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(environment),
+        cwd=folder,
+        start_new_session=True,
+        **mask,
+    )
+    assert process.stdout is not None and process.stderr is not None  # noqa: S101  # asked for
+    return Child(process, process.stdout, process.stderr)
+
+
+async def exited(child: Child) -> int:
+    """Wait for the end of the process itself, kill what it left behind, and return its status.
+
+    asyncio's own wait goes on until every pipe is closed, and a grandchild may hold one for ever.
+    """
+    if hasattr(os, "pidfd_open"):
+        handle = os.pidfd_open(child.pid)
+        try:
+            await anyio.wait_readable(handle)
+        finally:
+            os.close(handle)
+        child.kill()  # the group still has its number: its leader is not yet collected
+        return child.process.wait()
+    while (status := child.process.poll()) is None:
+        await anyio.sleep(0.05)
+    child.kill()
+    return status
+
+
+async def lines(pipe: IO[bytes], over: anyio.Event) -> AsyncGenerator[bytes]:
+    """Yield the lines of *pipe*, until it is closed or a moment after *over*.
+
+    A line longer than `LONGEST_LINE` bytes comes in pieces.
+    """
+    rest = b""
+    async for chunk in _chunks(pipe, over):
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            yield line
+        if len(rest) > LONGEST_LINE:
+            yield rest
+            rest = b""
+    if rest:
+        yield rest
+
+
+async def _chunks(pipe: IO[bytes], over: anyio.Event) -> AsyncGenerator[bytes]:
+    if sys.platform == "win32":
+        while chunk := await anyio.to_thread.run_sync(
+            lambda: os.read(pipe.fileno(), 65536), abandon_on_cancel=True
+        ):
+            yield chunk
+        return
+    os.set_blocking(pipe.fileno(), False)
+    ends: float | None = None
+    while True:
+        try:
+            chunk = os.read(pipe.fileno(), 65536)
+        except BlockingIOError:
+            if ends is None and over.is_set():
+                ends = time.monotonic() + _LAST_WORDS_SECONDS
+            if ends is not None and time.monotonic() > ends:
+                return
+            with anyio.move_on_after(_LAST_WORDS_SECONDS):
+                await anyio.wait_readable(pipe)
+            continue
+        if not chunk:
+            return
+        yield chunk
+
+
+async def read_all(
+    child: Child, told: Callable[[bytes], None], raw: Callable[[bytes], None]
+) -> int:
+    """Hand every line to *told* or *raw* until the process has ended; return its status.
+
+    Cancelled, the process and what it started are killed.
+    """
+    over = anyio.Event()
+    status = 0
+
+    async def hear(pipe: IO[bytes], take: Callable[[bytes], None]) -> None:
+        async for line in lines(pipe, over):
+            take(line)
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hear, child.told, told)
+            tasks.start_soon(hear, child.raw, raw)
+            status = await exited(child)
+            over.set()
+    finally:
+        child.kill()
+        child.process.wait()
+        child.told.close()
+        child.raw.close()
+    return status

@@ -1,0 +1,359 @@
+"""`start_runner`: one process that serves one app, from its start to its end."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, cast
+from uuid import uuid4
+
+import anyio
+import httpx
+from anyio.abc import TaskGroup
+from pydantic import SecretStr
+
+from server.deploy.environments import ToolEnvironment
+from server.deploy.isolation import Confinement, FilesHost, child_environment, confined
+from server.deploy.processes import Child, read_all, started
+from tools.deploy_records import LogLine
+from tools.errors import BackendError
+
+PROGRAM = Path(__file__).parent / "child" / "run_app.py"
+
+RunnerState = Literal[
+    "PENDING", "SETUP", "IDLE", "RUNNING", "DRAINING", "TERMINATING", "TERMINATED"
+]
+Hear = Callable[[LogLine], None]
+
+_BILLED = ("SETUP", "IDLE", "RUNNING", "DRAINING", "TERMINATING")
+_LEVELS = ("debug", "info", "warning", "error")
+_LAST_LINES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerSpec:
+    """What a runner runs, and what it may.
+
+    *folder* is the app's source, *file* its module there, *class_name* the `fal.App` (empty: the
+    only one). *python* is the app environment's. *home* is a folder of the app's own, kept between
+    runners: its home, with ``data`` seen as ``/data``. *secrets* become its environment. *uploads*
+    is the socket of `serving_uploads`. Without *network* nothing but *files* and *uploads* is
+    reached. *memory_bytes* bounds it; *startup_seconds* is what `setup` may take.
+    """
+
+    app: str
+    folder: Path
+    file: str
+    class_name: str
+    tool: ToolEnvironment
+    python: Path
+    home: Path
+    revision: str = ""
+    secrets: Mapping[str, SecretStr] = field(default_factory=dict[str, SecretStr])
+    network: bool = False
+    files: FilesHost | None = None
+    uploads: Path | None = None
+    memory_bytes: int = 4 << 30
+    startup_seconds: float = 600.0
+
+
+class Runner:
+    """A runner that was started. Times are seconds."""
+
+    def __init__(self, spec: RunnerSpec, hear: Hear) -> None:
+        self.spec = spec
+        self.runner_id = uuid4().hex[:12]
+        self.state: RunnerState = "PENDING"
+        self.reason = ""  # why it ended, in words; empty while it lives or when it was stopped
+        self.status: int | None = None  # of the process, once it ended; a signal is negative
+        self.applied: tuple[str, ...] = ()  # how it is kept apart, in plain words
+        self.not_applied: tuple[str, ...] = ()
+        self.busy = 0  # requests in it
+        self.served = 0
+        self.token = ""
+        self.address = ""
+        self.socket: Path | None = None
+        self._hear = hear
+        self._since = time.monotonic()
+        self._seconds: dict[str, float] = {}
+        self._changed = anyio.Event()
+        self._failed = ""
+        self._last: list[str] = []
+        self._stopping = False
+        self._child: Child | None = None
+        self._folder: Path | None = None
+
+    @property
+    def pid(self) -> int:
+        """The number of its process, 0 where none was started."""
+        return self._child.pid if self._child is not None else 0
+
+    @property
+    def is_up(self) -> bool:
+        """It answers requests."""
+        return self.state in ("IDLE", "RUNNING")
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state == "TERMINATED"
+
+    def billed_seconds(self) -> float:
+        """Return how long it was in states that the cloud would bill."""
+        running = {**self._seconds}
+        running[self.state] = running.get(self.state, 0.0) + time.monotonic() - self._since
+        return sum(running.get(state, 0.0) for state in _BILLED)
+
+    def transport(self) -> httpx.AsyncHTTPTransport:
+        """Return a new transport to it; every address leads there, such as ``http://runner/``.
+
+        Where `token` is set, each request must bear it as ``x-falkit-token``.
+        """
+        if self.socket is not None:
+            return httpx.AsyncHTTPTransport(uds=str(self.socket))
+        return httpx.AsyncHTTPTransport()
+
+    @contextmanager
+    def serving(self) -> Generator[None]:
+        """Count a request that is in it: IDLE becomes RUNNING, and back after the last."""
+        self.busy += 1
+        if self.state == "IDLE":
+            self._become("RUNNING")
+        try:
+            yield
+        finally:
+            self.busy -= 1
+            self.served += 1
+            if self.state == "RUNNING" and not self.busy:
+                self._become("IDLE")
+
+    async def ready(self) -> None:
+        """Wait until it answers requests.
+
+        Raises:
+            BackendError: it ended or took longer than its start may; the words say why.
+        """
+        while not self.is_up:
+            if self.has_ended:
+                raise BackendError(
+                    f"app '{self.spec.app}' did not start: {self.reason or 'it was stopped'}",
+                    hint="mend what the line names and deploy again",
+                )
+            await self.changed()
+
+    async def changed(self) -> None:
+        """Wait for its next state."""
+        await self._changed.wait()
+
+    async def ended(self) -> None:
+        """Wait until its process, and all that it started, is gone."""
+        while not self.has_ended:
+            await self.changed()
+
+    def drain(self) -> None:
+        """Let it take no more requests; those in it go on."""
+        if self.state in ("PENDING", "SETUP", "IDLE", "RUNNING"):
+            self._become("DRAINING")
+
+    async def stop(self, grace: float = 5.0) -> None:
+        """End it: `handle_exit` and `teardown` have *grace* seconds, then it is killed.
+
+        Requests in it are cut off after that; `drain` and wait first to spare them.
+        """
+        if self.has_ended or self._child is None:
+            return
+        self._stopping = True
+        if self.state != "TERMINATING":
+            self._become("TERMINATING")
+        with anyio.move_on_after(grace) as bound:
+            self._child.signal(signal.SIGTERM)
+            await self.ended()
+        if bound.cancelled_caught:
+            self._say("warning", f"it did not end within {grace:g} seconds and was killed")
+            self._child.kill()
+            with anyio.CancelScope(shield=True), anyio.move_on_after(10):
+                await self.ended()
+
+    async def run(self, child: Child, folder: Path) -> None:
+        """Hear the process to its end; cancelled, it is killed."""
+        self._child, self._folder = child, folder
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._bound_start)
+                self.status = await read_all(child, self._told, self._raw)
+                tasks.cancel_scope.cancel()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            if not self._stopping:
+                self.reason = self._why()
+                if self.reason:
+                    self._say("error", f"the runner ended: {self.reason}")
+            self._become("TERMINATED")
+
+    async def _bound_start(self) -> None:
+        with anyio.move_on_after(self.spec.startup_seconds) as bound:
+            while self.state in ("PENDING", "SETUP"):
+                await self.changed()
+        if bound.cancelled_caught and self._child is not None:
+            self._failed = (
+                f"it was not ready within {self.spec.startup_seconds:g} seconds (startup_timeout)"
+            )
+            self._child.kill()
+
+    def _become(self, state: RunnerState) -> None:
+        now = time.monotonic()
+        self._seconds[self.state] = self._seconds.get(self.state, 0.0) + now - self._since
+        self._since, self.state = now, state
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
+
+    def _told(self, line: bytes) -> None:
+        try:
+            record = cast("dict[str, Any]", json.loads(line))
+        except ValueError:
+            self._raw(line)
+            return
+        said = record.get("said")
+        if isinstance(said, str):
+            level = record.get("level")
+            self._say(
+                level if level in _LEVELS else "info",
+                said,
+                request_id=str(record.get("request") or ""),
+                at=record.get("t"),
+            )
+        if isinstance(record.get("failed"), str):
+            self._failed = record["failed"][:1000]
+        self._follow(record.get("state"))
+
+    def _follow(self, state: object) -> None:
+        if self.state == "PENDING" and state == "SETUP":
+            self._become("SETUP")
+        elif self.state in ("PENDING", "SETUP") and state == "IDLE":
+            self._become("IDLE")
+        elif state == "TERMINATING" and self.state in ("SETUP", "IDLE", "RUNNING", "DRAINING"):
+            self._become("TERMINATING")
+
+    def _raw(self, line: bytes) -> None:
+        text = line.decode("utf-8", "replace").rstrip("\r")
+        if text.strip():
+            self._say("info", text)
+
+    def _say(
+        self,
+        level: Any,
+        text: str,
+        *,
+        request_id: str = "",
+        at: object = None,  # noqa: ANN401
+    ) -> None:
+        moment = datetime.fromtimestamp(at, UTC) if isinstance(at, float) else datetime.now(UTC)
+        self._last = [*self._last[1 - _LAST_LINES :], text[:300]]
+        self._hear(
+            LogLine(
+                at=moment,
+                level=level,
+                message=text[:16_000],
+                app=self.spec.app,
+                revision=self.spec.revision,
+                request_id=request_id,
+                runner=self.runner_id,
+            )
+        )
+
+    def _why(self) -> str:
+        """Return why the process ended on its own, in one line."""
+        if self._failed:
+            return self._failed
+        status = self.status if self.status is not None else 0
+        number = -status if status < 0 else status - 128 if status > 128 else 0
+        if number:
+            name = signal.Signals(number).name if number in iter(signal.Signals) else str(number)
+            words = f"it was ended by {name}"
+            if number == signal.SIGKILL:
+                words += ", as a system does that runs out of memory"
+        else:
+            words = f"its process ended with status {status}"
+        last = f"; the last it said: {self._last[-1]}" if self._last else ""
+        return words + last
+
+
+async def start_runner(spec: RunnerSpec, hear: Hear, tasks: TaskGroup) -> Runner:
+    """Start a process for *spec* and return at once; it lives in *tasks* and ends with them.
+
+    *hear* is called with each line that the app, or the runner about it, says.
+
+    Raises:
+        BackendError: no process can be started here.
+    """
+    runner = Runner(spec, hear)
+    folder = Path(tempfile.mkdtemp(prefix="fk"))  # a socket's path is limited to some 100 bytes
+    spec.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in ("tmp", "data"):
+        (spec.home / name).mkdir(exist_ok=True, mode=0o700)
+    port = 0
+    if sys.platform == "win32":
+        port, runner.token = _free_port(), secrets.token_hex(16)
+        runner.address = f"http://127.0.0.1:{port}"
+    else:
+        runner.socket, runner.address = folder / "app.sock", "http://runner"
+    asked = {
+        "folder": str(spec.folder),
+        "file": spec.file,
+        "class_name": spec.class_name,
+        "site": str(spec.tool.site),
+        "socket": str(runner.socket or ""),
+        "port": port,
+        "token": runner.token,
+        "files": [spec.files.host, spec.files.port] if spec.files is not None else None,
+    }
+    kept = confined(
+        spec.tool.python,
+        Confinement(
+            readable=(spec.folder, spec.python.parent.parent, spec.tool.site, *spec.tool.base),
+            writable=(spec.home, folder),
+            data=spec.home / "data",
+            network=spec.network,
+            files=spec.files,
+            memory_bytes=spec.memory_bytes,
+        ),
+        (str(spec.python), "-I", str(PROGRAM), json.dumps(asked)),
+    )
+    runner.applied, runner.not_applied = kept.applied, kept.not_applied
+    try:
+        child = started(kept.command, _environment(spec), spec.home)
+    except OSError as problem:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise BackendError(
+            f"no process could be started for app '{spec.app}': {problem}", retry_helps=True
+        ) from problem
+    tasks.start_soon(runner.run, child, folder)
+    return runner
+
+
+def _environment(spec: RunnerSpec) -> dict[str, str]:
+    """Return what the app sees: its secrets, and what sends the toolkit's uploads to falkit."""
+    extra = {name: value.get_secret_value() for name, value in spec.secrets.items()}
+    if spec.uploads is not None:
+        extra |= {
+            "FAL_USE_LOCAL_UPLOADER": "1",
+            "FAL_API_SOCKET": str(spec.uploads),
+            "FAL_KEY": "local:local",  # the toolkit wants one; this one opens nothing
+        }
+    extra |= {"FAL_APP_NAME": spec.app, "NO_PROXY": "*"}
+    return child_environment(spec.home, extra)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
