@@ -83,8 +83,7 @@ class SearchRequest:
     cursor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """One card that fits, its price in short words, and what made it fit.
 
     *step* is the part of a query in several steps that it answers, else empty.

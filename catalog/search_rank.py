@@ -2,6 +2,7 @@
 
 import math
 from array import array
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from catalog.search_frame import SURE_ROLE
@@ -24,16 +25,8 @@ _OTHER_TONGUE, _OWN_TONGUE = -1.8, 1.0
 _VARIANT = -0.35
 # What the cheapest of the good candidates gains, and how far behind the best one is still good.
 _CHEAP, _GOOD = 2.2, 5.0
-_VARIANT_KINDS = (
-    "lora",
-    "distilled",
-    "distill",
-    "base",
-    "preview",
-    "draft",
-    "stream",
-    "byok",
-    "long",
+_VARIANT_KINDS = frozenset(
+    {"lora", "distilled", "distill", "base", "preview", "draft", "stream", "byok", "long"}
 )
 # Cards that are looked at closely.
 _CLOSE = 96
@@ -60,8 +53,7 @@ def rank(understood: Understood, tables: SearchTables, allowed: int | None = Non
     """Return the cards that answer *understood*; only those among the bits *allowed*, if given."""
     scores = _first_scores(understood, tables, allowed)
     prior, status = tables.prior, tables.status
-    worth = _Look(understood, tables).worth
-    final = {-card: score + worth(-card) for score, card in _best(scores, prior)}
+    final = _Look(understood, tables).closely(_best(scores, prior))
     if understood.wishes.cheap:
         _add_cheapness(final, understood, tables)
     order = [(-round(score, 4), status[card], -prior[card], card) for card, score in final.items()]
@@ -91,7 +83,8 @@ def _first_scores(
     get = scores.get
     lists = _weighted_lists(understood, tables)
     for key, weight in lists:
-        for card, worth in zip(*tables.weighted(key), strict=True):
+        cards, worths = tables.weighted(key)
+        for card, worth in zip(cards, worths, strict=True):
             scores[card] = get(card, 0.0) + worth * weight
     for key, gain in _flat_lists(understood):
         for card in tables.weighted(key)[0]:
@@ -176,48 +169,59 @@ class _Look:
         target = understood.direction.target
         self.target = media_bits({target}) if target and understood.direction.sure > 0.6 else 0
         self.strangers = _strangers(understood, tables) if self.target else frozenset[int]()
-        asked = {word.text for word in understood.reading.words}
-        self.unasked = tables.kind_bits(kind for kind in _VARIANT_KINDS if kind not in asked)
+        asked = _VARIANT_KINDS.intersection([word.text for word in understood.reading.words])
+        self.unasked = tables.kind_bits(_VARIANT_KINDS) & ~tables.kind_bits(asked)
         self.tongue = frozenset[int]()
         self.tongues = frozenset[int]()
         if understood.tongue:
             self.tongue = frozenset(tables.cards(f"n{understood.tongue}"))
             self.tongues = frozenset(card for word in _TONGUES for card in tables.cards(f"n{word}"))
 
-    def worth(self, card: int) -> float:
-        """Return what *card* gains or loses."""
-        tables = self.tables
+    def closely(self, best: Sequence[tuple[float, int]]) -> dict[int, float]:
+        """Return the scores of the *best* cards, given below zero, after a closer look at each."""
+        tables, named, wishes = self.tables, self.named, self.wishes
+        takes, returns, category = tables.media_in, tables.media_out, tables.category
+        bearers = named.bearers if named is not None else ()
+        gains: dict[tuple[int, int, int], float] = {}
+        final: dict[int, float] = {}
+        for score, below in best:
+            card = -below
+            kind = takes[card], returns[card], category[card]
+            gain = gains.get(kind)
+            if gain is None:
+                gain = gains[kind] = self._of_kind(*kind)
+            if unasked := tables.variants[card] & self.unasked:
+                gain += _VARIANT * unasked.bit_count()
+            if card in self.tongues:
+                gain += _OWN_TONGUE if card in self.tongue else _OTHER_TONGUE
+            if named is not None and card not in bearers:
+                gain += named.worth(card, tables)
+            if wishes is not None:
+                gain += wishes.worth(card, tables)
+            final[card] = score + gain
+        return final
+
+    def _of_kind(self, takes: int, returns: int, category: int) -> float:
+        """Return what every card gains or loses that takes and returns these media."""
         gain = 0.0
-        if self.media:
-            lacks = self.media & ~(tables.media_in[card] | tables.media_out[card])
-            if lacks:
-                gain += _LACKS_MEDIUM * lacks.bit_count()
+        if lacks := self.media & ~(takes | returns):
+            gain += _LACKS_MEDIUM * lacks.bit_count()
         if self.target:
-            if not tables.media_out[card] & self.target:
+            if not returns & self.target:
                 gain += _WRONG_TARGET
-            if tables.category[card] in self.strangers:
+            if category in self.strangers:
                 gain += _WRONG_SOURCE
-        if tables.category[card] in self.sorts:
+        if category in self.sorts:
             gain += _SORT
-        gain += _VARIANT * (tables.variants[card] & self.unasked).bit_count()
-        if card in self.tongues:
-            gain += _OWN_TONGUE if card in self.tongue else _OTHER_TONGUE
-        if self.named is not None and card not in self.named.bearers:
-            gain += self.named.worth(card, tables)
-        if self.wishes is not None:
-            gain += self.wishes.worth(card, tables)
         return gain
 
 
 def _sorts(understood: Understood, tables: SearchTables) -> frozenset[int]:
     """Return the categories that begin with a medium which is spoken of beside a name."""
-    media = understood.direction.media
-    names = {mark.word for mark in understood.named.parts}
-    return frozenset(
-        at
-        for at, category in enumerate(tables.categories)
-        if category.split("-to-")[0] in media - names
-    )
+    media = understood.direction.media - {mark.word for mark in understood.named.parts}
+    if not media:
+        return frozenset()
+    return frozenset(at for at, source in enumerate(tables.sources) if source in media)
 
 
 def _without_goals(understood: Understood, tables: SearchTables) -> Wishes | None:
@@ -239,11 +243,11 @@ def _strangers(understood: Understood, tables: SearchTables) -> frozenset[int]:
     """Return the categories that begin with another medium than the one that is given."""
     source = understood.direction.source
     sources = (source, "speech") if source == "audio" else (source,)
+    own = understood.direction.categories
     return frozenset(
         at
-        for at, category in enumerate(tables.categories)
-        if category not in understood.direction.categories
-        and category.split("-to-")[0] not in sources
+        for at, (category, begin) in enumerate(zip(tables.categories, tables.sources, strict=True))
+        if begin not in sources and category not in own
     )
 
 

@@ -51,11 +51,13 @@ class SearchTables:
         self.lexicon: dict[str, Any] = head["lexicon"]
         self.tasks: list[list[str]] = head["tasks"]
         self.categories: list[str] = head["categories"]
+        self.sources = [category.split("-to-")[0] for category in self.categories]
         self.kinds: list[str] = head["kinds"]
         self.spelling: list[str] = head["spelling"]
         self._pairs: str = head["pairs"]
         self.place: dict[str, int] = {key: at for at, key in enumerate(head["keys"])}
         self._shares: dict[tuple[str, ...], float] = {}
+        self._kind_bits: dict[frozenset[str], int] = {}
         self._arrays(folder, head["arrays"])
         self._dense: dict[int, int] = {int(at): start for at, start in head["dense"].items()}
 
@@ -136,13 +138,13 @@ class SearchTables:
             self._shares[key] = made
         return made
 
-    def kind_bits(self, kinds: Iterable[str]) -> int:
+    def kind_bits(self, kinds: frozenset[str]) -> int:
         """Return *kinds* of variants as bits, as in the column `variants`."""
-        return sum(self._kind_bits[kind] for kind in kinds)
-
-    @cached_property
-    def _kind_bits(self) -> dict[str, int]:
-        return {kind: 1 << at for at, kind in enumerate(self.kinds)}
+        made = self._kind_bits.get(kinds)
+        if made is None:
+            made = sum(1 << self.kinds.index(kind) for kind in kinds)
+            self._kind_bits[kinds] = made
+        return made
 
     def looked_up(self, key: str) -> "array[int] | None":
         """Return the weight of every card for a *key* with a long list, None for a short one."""

@@ -58,7 +58,9 @@ class Wishes:
 
     def worth(self, card: int, tables: SearchTables) -> float:
         """Return what *card* gains for wishes it keeps and loses for those it breaks."""
-        gain = self._money(card, tables) + self._size(card, tables)
+        gain = 0.0 if self.limit is None else self._money(self.limit, card, tables)
+        if self.height >= 0 or self.size > 0:
+            gain += self._size(card, tables)
         if self.seconds:
             longest = tables.longest[card]
             if not math.isnan(longest):
@@ -73,13 +75,11 @@ class Wishes:
             gain += max(0.0, min(_NEW, (tables.age[card] - _NOT_NEW) / 36))
         return gain
 
-    def _money(self, card: int, tables: SearchTables) -> float:
-        if self.limit is None:
-            return 0.0
+    def _money(self, limit: float, card: int, tables: SearchTables) -> float:
         dollars = self.measure.dollars(card, tables)
         if math.isnan(dollars):
             return _NO_PRICE
-        return _KEPT if dollars <= self.limit * 1.0001 else _BROKEN
+        return _KEPT if dollars <= limit * 1.0001 else _BROKEN
 
     def _size(self, card: int, tables: SearchTables) -> float:
         if self.height >= 0 and tables.media_out[card] & _VIDEO:
@@ -113,8 +113,10 @@ class Wishes:
         return said
 
 
-_FAST_KINDS = ("fast", "turbo", "lite", "mini", "flash", "lightning", "distilled", "rapid")
-_BEST_KINDS = ("pro", "max", "ultra", "master", "quality", "hd")
+_FAST_KINDS = frozenset(
+    {"fast", "turbo", "lite", "mini", "flash", "lightning", "distilled", "rapid"}
+)
+_BEST_KINDS = frozenset({"pro", "max", "ultra", "master", "quality", "hd"})
 
 
 def wishes_in(reading: Reading, lexicon: Lexicon) -> Wishes:
