@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from inspect import Parameter, Signature
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import anyio
@@ -12,6 +13,7 @@ from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool as SDKTool
+from mcp.server.request_state import RequestStateBoundary
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     INVALID_PARAMS,
@@ -39,8 +41,10 @@ from catalog.errors import ActionableError
 from prompts.library import PromptText, offered
 from server.asking import MODERN, Approve, Verdict, answered, ask, can_ask, put_off
 from server.calls import answer, explain, fault, refusal, shown, sound, unknown_names
+from server.introduced import Introductions
 from server.notices import JobNotices
 from server.resources import Shelf
+from server.sealing import Questions, Ring
 from server.tasks import Tasks
 from server.views.apps import Views, meta_of, page
 from tools.job_view import job_answer
@@ -109,9 +113,17 @@ class StrictServer(MCPServer[None]):
     """The SDK's server, where unknown names are refused and failures read as words."""
 
     def __init__(
-        self, rooms: Rooms, tools: Sequence[AnyTool], approve: Approve | None = None
+        self,
+        rooms: Rooms,
+        tools: Sequence[AnyTool],
+        approve: Approve | None = None,
+        home: Path | None = None,
     ) -> None:
-        """Lend *rooms* to *tools*; *approve* takes what a person says to a host's question."""
+        """Lend *rooms* to *tools*; *approve* takes what a person says to a host's question.
+
+        In *home* the secrets of open questions lie, and what hosts say of themselves.
+        """
+        ring = Ring(home)
         super().__init__(
             "falkit",
             title="falkit",
@@ -119,7 +131,7 @@ class StrictServer(MCPServer[None]):
             instructions=instructions([tool.name for tool in tools], rooms.backend),
             subscriptions=False,
             cache_hints=CACHED,
-            extensions=[Tasks(rooms, self._heed, [tool.name for tool in tools]), Views()],
+            extensions=[Tasks(rooms, self._heed, [tool.name for tool in tools], ring), Views()],
             log_level="WARNING",
         )
         self.values = {tool.name: tool for tool in tools}
@@ -127,11 +139,19 @@ class StrictServer(MCPServer[None]):
         self._shelf = Shelf(rooms)
         self._approve = approve
         self._made: dict[str, SDKTool] = {}
+        self._guard_questions(ring, Introductions(home))
         self.completion()(self.complete)
         # The SDK takes a bus, but would not say who listens to what.
         self._lowlevel_server.add_request_handler(
             "subscriptions/listen", SubscriptionsListenRequestParams, JobNotices(rooms)
         )
+
+    def _guard_questions(self, ring: Ring, introductions: Introductions) -> None:
+        """Put a guard of our own in the place of the SDK's, whose secrets end with the process."""
+        asking = [name for name, tool in self.values.items() if not tool.reads_only]
+        guards = self._lowlevel_server.middleware
+        place = next(i for i, one in enumerate(guards) if isinstance(one, RequestStateBoundary))
+        guards[place] = Questions(ring, self.name, asking, introductions.hear)
 
     def made(self, name: str) -> SDKTool:
         """Return the tool called *name* as the SDK runs it, made when it is first needed.
@@ -207,7 +227,9 @@ class StrictServer(MCPServer[None]):
         """Do what the person said of a held job, and return how it stands within *seconds*."""
         jobs, notes = self._rooms.jobs, ("nobody answered the question",)
         try:
-            if verdict == "no":
+            if (await jobs.find(job_id)).state != "held":  # an answer counts once
+                notes = ("it was decided before",)
+            elif verdict == "no":
                 await jobs.cancel(job_id)
                 notes = ("the person said no; nothing was sent",)
             elif verdict != "nobody" and self._approve is not None:
@@ -417,7 +439,10 @@ def _lean(node: Any, parts: Mapping[str, Any], prose: bool) -> Any:  # noqa: ANN
 
 
 def build_server(
-    rooms: Rooms, tools: Sequence[AnyTool], approve: Approve | None = None
+    rooms: Rooms,
+    tools: Sequence[AnyTool],
+    approve: Approve | None = None,
+    home: Path | None = None,
 ) -> StrictServer:
     """Return the server that lends *rooms* to *tools*, and asks a person if it can *approve*."""
-    return StrictServer(rooms, tools, approve)
+    return StrictServer(rooms, tools, approve, home)

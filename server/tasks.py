@@ -4,7 +4,6 @@ A task's id is the job's id, so that it survives restarts and any falkit of the 
 for it. Facts of the extension are those of MCP 2026-07-28 and its conformance scenarios.
 """
 
-import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from pydantic import Field
 from catalog.errors import ActionableError
 from server.asking import KEY, MODERN, Verdict, put_off, verdict_of
 from server.calls import failure, shown
+from server.sealing import Ring
 from tools.job_view import JobView, job_answer, job_words
 from tools.ports import Call, Job, Rooms
 from tools.whole_view import whole_answer
@@ -57,12 +57,15 @@ class Tasks(Extension):
 
     identifier = IDENTIFIER
 
-    def __init__(self, rooms: Rooms, heed: Heed, tools: Collection[str]) -> None:
-        """Follow the jobs of *rooms*; what is not among the *tools* on offer is not done here."""
+    def __init__(self, rooms: Rooms, heed: Heed, tools: Collection[str], ring: Ring) -> None:
+        """Follow the jobs of *rooms*; what is not among the *tools* on offer is not done here.
+
+        *ring* makes the keys of questions, so that one is still good after a restart.
+        """
         self._rooms = rooms
         self._heed = heed
         self._tools = tools
-        self._asked: dict[str, str] = {}
+        self._ring = ring
 
     def methods(self) -> Sequence[MethodBinding]:
         """Return the three verbs; they exist in the newer era only."""
@@ -96,8 +99,8 @@ class Tasks(Extension):
         job = await self._job(ctx, params.task_id)
         told: dict[str, Any] = {"resultType": "complete", **_base(job)}
         if job.state == "held" and self._may_ask(ctx):
-            # Only who was asked can answer, and only once: the key of the question is a secret.
-            key = self._asked.setdefault(job.job_id, f"{KEY}-{secrets.token_hex(8)}")
+            # Only who was asked can answer, since the key is a secret, and once, while it is held.
+            key = f"{KEY}-{self._ring.key_of(job.job_id)}"
             asked = put_off(job).model_dump(mode="json", by_alias=True, exclude_none=True)
             told["inputRequests"] = {key: asked["inputRequests"][KEY]}
         elif told["status"] in ("completed", "failed"):
@@ -109,10 +112,13 @@ class Tasks(Extension):
         self, ctx: ServerRequestContext[Any, Any], params: UpdateParams
     ) -> HandlerResult:
         job = await self._job(ctx, params.task_id)
-        key = self._asked.get(job.job_id, "")
-        given = params.input_responses.get(key) if key and self._may_ask(ctx) else None
-        if job.state == "held" and isinstance(given, Mapping):
-            del self._asked[job.job_id]
+        if job.state == "held" and self._may_ask(ctx) and params.input_responses:
+            keys = [f"{KEY}-{key}" for key in self._ring.keys_of(job.job_id)]
+            given = next(
+                (params.input_responses[k] for k in keys if k in params.input_responses), 0
+            )
+            if not isinstance(given, Mapping):
+                return {"resultType": "complete"}
             answer = ElicitResult.model_validate(given)
             verdict = verdict_of(answer.action, answer.content)
             await self._heed(job.job_id, verdict, 0, Call(self._rooms))
@@ -157,7 +163,7 @@ class Tasks(Extension):
     async def _result(self, job: Job) -> CallToolResult:
         await self._rooms.jobs.deliver(job.job_id)
         call = Call(self._rooms)
-        if job.kind:
+        if job.has_parts:
             return shown(await whole_answer(call, job))
         if job.state == "failed":
             return failure(job_words(JobView.of(job)))

@@ -13,6 +13,7 @@ import anyio
 
 from catalog.errors import ActionableError
 from server.cli.install import HOSTS, entry_of
+from server.introduced import introduced_in
 from server.rooms import OpenRooms, open_rooms
 from server.settings import Settings
 from server.volumes import unsafe_place
@@ -58,7 +59,7 @@ async def _findings() -> list[Finding]:
         found.append(await _budget(rooms))
     if settings.backend == "cloud":
         found.append(await _reach(settings))
-    return [*found, *_hosts(Path.home())]
+    return [*found, *_hosts(Path.home()), *_served(settings.home)]
 
 
 def _key(settings: Settings) -> Finding:
@@ -136,6 +137,16 @@ async def _reach(settings: Settings) -> Finding:
         return Finding("reach", f"fal refuses the key ({status})", "make a new key on fal's site")
     todo = "" if status < 400 else "try again later; status.fal.ai may say more"
     return Finding("reach", f"{settings.hosts.api} answers {status}", todo)
+
+
+def _served(home: Path) -> Iterator[Finding]:
+    """Yield what the hosts that came declared, the last one first."""
+    for number, host in enumerate(introduced_in(home)):
+        can = ", ".join(host.declared) or "nothing more"
+        at = f"{datetime.fromisoformat(host.seen).astimezone():%Y-%m-%d %H:%M}"
+        words = f"{host.name} {host.version}, MCP {host.protocol}, declared {can}; {at}"
+        asks = "" if "elicitation" in host.declared else " (asks nobody: `falkit approve JOB` does)"
+        yield Finding("last host" if number == 0 else "before", words + asks)
 
 
 def _hosts(person: Path) -> Iterator[Finding]:

@@ -96,4 +96,4 @@ def serving(argv: Sequence[str]) -> Callable[[], None]:
 async def serve(settings: Settings, tools: Sequence[AnyTool]) -> None:
     """Serve *tools* over stdin and stdout until the host closes them."""
     async with open_rooms(settings) as rooms:
-        await serve_stdio(build_server(rooms, tools, rooms.approve))
+        await serve_stdio(build_server(rooms, tools, rooms.approve, settings.home))

@@ -58,7 +58,7 @@ async def _serve(settings: Settings, tools: Sequence[AnyTool], options: WebOptio
     ):
         rooms = opened if settings.paths else rooms_away(opened)
         webhooks = Webhooks(http, settings.hosts) if settings.public_url else None
-        build = partial(build_server, approve=rooms.approve)
+        build = partial(build_server, approve=rooms.approve, home=settings.home)
         app = web_app(rooms, tools, options, build=build, webhooks=webhooks)
         port = await tasks.start(serve_http, app, options)
         protected = "with the bearer token" if options.token else "for this machine only"
