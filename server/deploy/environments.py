@@ -22,19 +22,21 @@ from tools.errors import BackendError, NotConfiguredError
 
 CONSTRAINTS = Path(__file__).with_name("tools-constraints.txt")
 
-# What an installer may see of the person's environment: where things are, never what they are worth.
+# What an installer may see of the person's environment: where things are, no secrets.
 _PASSED = re.compile(
-    r"(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|TEMP|TMP|PIP_\w+|UV_\w+|XDG_\w+|SSL_CERT_\w+|REQUESTS_CA_BUNDLE"
-    r"|(HTTPS?|ALL|NO)_PROXY|SYSTEMROOT|APPDATA|LOCALAPPDATA|USERPROFILE|PATHEXT|COMSPEC)",
+    r"(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|TEMP|TMP|PIP_\w+|UV_\w+|XDG_\w+|SSL_CERT_\w+"
+    r"|REQUESTS_CA_BUNDLE|(HTTPS?|ALL|NO)_PROXY|SYSTEMROOT|APPDATA|LOCALAPPDATA|USERPROFILE|PATHEXT|COMSPEC)",
     re.IGNORECASE,
 )
 
 # Packages that bring gigabytes, or are of no use without a GPU.
-_LARGE = frozenset(
-    "torch torchvision torchaudio vllm sglang tensorflow jax jaxlib xformers flash-attn tensorrt "
-    "bitsandbytes deepspeed triton accelerate peft timm lightning pytorch-lightning ultralytics "
-    "sentence-transformers openai-whisper faster-whisper whisperx onnxruntime-gpu cupy kornia "
-    "audiocraft nemo-toolkit insightface paddlepaddle-gpu auto-gptq autoawq exllamav2 tts".split()
+_LARGE = re.compile(
+    r"torch|torchvision|torchaudio|vllm|sglang|tensorflow|jax|jaxlib|xformers|flash-attn"
+    r"|tensorrt|bitsandbytes|deepspeed|triton|accelerate|peft|timm|lightning"
+    r"|pytorch-lightning|ultralytics|sentence-transformers|openai-whisper|faster-whisper"
+    r"|whisperx|onnxruntime-gpu|cupy|kornia|audiocraft|nemo-toolkit|insightface"
+    r"|paddlepaddle-gpu|auto-gptq|autoawq|exllamav2|tts"
+    r"|(nvidia|cupy)-.+"
 )
 _OPTIONS = re.compile(r"--(extra-index-url|index-url|find-links)[ =]\S+|--pre")
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(\[[^\]]*\])?")
@@ -169,7 +171,7 @@ def _refuse(requirements: Sequence[str], allowed: Allowed) -> None:
                 hint="name a released version, or allow builds from source",
             )
         name = re.sub(r"[-_.]+", "-", named[1]).lower() if named else ""
-        if (name in _LARGE or name.startswith(("nvidia-", "cupy-"))) and not allowed.large:
+        if _LARGE.fullmatch(name) and not allowed.large:
             raise BackendError(
                 f"requirement {shown} is sized for a GPU and is not installed on this machine",
                 hint="check the app here without running it, and deploy it to the cloud",
@@ -214,7 +216,7 @@ async def _known(python: Path) -> ToolEnvironment:
         NotConfiguredError: it is no Python, or has not the `fal` that is needed.
     """
     try:
-        key = (python, python.stat().st_mtime_ns)
+        key = (python, (await anyio.Path(python).stat()).st_mtime_ns)
         if key not in _asked:
             said = await anyio.run_process(
                 [str(python), "-I", "-c", _ASK], env=installer_environment()
@@ -273,9 +275,11 @@ async def _install(runs: Path, into: Path, arguments: Sequence[str], tell: Tell)
 def condensed(lines: Sequence[str]) -> str:
     """Return the lines of an installer's output that say why it failed, at most 600 characters."""
     wanted = [
-        re.sub(r"^(ERROR|error):\s*", "", line.strip(" ×╰─▶│├"))
+        re.sub(r"^(ERROR|error):\s*", "", line.strip(" \u00d7\u2570\u2500\u25b6\u2502\u251c"))
         for line in lines
-        if re.match(r"\s*(ERROR|error:|×|╰─▶|hint:|The conflict|.*(depends on|requested ))", line)
+        if re.match(
+            r"\s*(ERROR|error:|\u00d7|\u2570|hint:|The conflict|.*(depends on|requested ))", line
+        )
     ] or [line.strip() for line in lines[-3:]]
     unique = list(dict.fromkeys(line for line in wanted if line))
     return "; ".join(unique)[:600] or "the installer said nothing"
@@ -330,15 +334,14 @@ async def _shelved(shelf: Path, key: str, make: Any, tell: Tell) -> Path:  # noq
     own; the mark, put in place at the end, is what makes it exist. What was interrupted has no mark
     and is cleared away by the next who makes it.
     """
-    shelf.mkdir(parents=True, exist_ok=True, mode=0o700)
+    await anyio.Path(shelf).mkdir(parents=True, exist_ok=True, mode=0o700)
     mark = shelf / f"{key}.json"
     if (found := _marked(mark)) is not None:
         return found
     async with _locked(shelf / f"{key}.lock", tell):
         if (found := _marked(mark)) is not None:
             return found
-        for left in shelf.glob(f"{key}-*"):
-            await anyio.to_thread.run_sync(lambda gone=left: shutil.rmtree(gone, True))
+        await anyio.to_thread.run_sync(_clear, shelf, key)
         folder = shelf / f"{key}-{uuid4().hex[:8]}"
         try:
             await make(folder)
@@ -349,6 +352,11 @@ async def _shelved(shelf: Path, key: str, make: Any, tell: Tell) -> Path:  # noq
         aside.write_text(json.dumps({"folder": folder.name}), "utf-8")
         aside.replace(mark)
         return folder
+
+
+def _clear(shelf: Path, key: str) -> None:
+    for left in shelf.glob(f"{key}-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _marked(mark: Path) -> Path | None:
@@ -378,11 +386,11 @@ async def _locked(path: Path, tell: Tell) -> AsyncGenerator[None]:
 def _taken(handle: int) -> bool:
     try:
         if sys.platform == "win32":
-            import msvcrt
+            import msvcrt  # noqa: PLC0415
 
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
         else:
-            import fcntl
+            import fcntl  # noqa: PLC0415
 
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import anyio
-import anyio.to_thread
 
 from server.deploy.environments import AppEnvironment, ToolEnvironment
 from server.deploy.isolation import Confinement, child_environment, confined
@@ -86,6 +85,7 @@ async def inspect(
         )
         child = started(kept.command, child_environment(home, {}), home)
         heard = _Heard(child)
+        status = 0
         with anyio.move_on_after(seconds) as bound:
             status = await read_all(child, heard.told, heard.raw)
         if bound.cancelled_caught:
@@ -224,9 +224,8 @@ def route_of(openapi: Mapping[str, Any], path: str, *, is_websocket: bool) -> Ro
     content = operation.get("responses", {}).get("200", {}).get("content", {})
     kind: RouteKind = "call"
     if is_websocket:
-        said = str(
-            (item.get("x-fal-protocol") or operation.get("x-fal-protocol") or {}).get("type")
-        )
+        told: Any = item.get("x-fal-protocol") or operation.get("x-fal-protocol") or {}
+        said = str(cast("dict[str, Any]", told).get("type"))
         kind = "realtime" if "realtime" in said else "websocket"
     elif "text/event-stream" in content or path.endswith("/stream"):
         kind = "stream"
@@ -258,7 +257,7 @@ def _alone(schema: Mapping[str, Any], openapi: Mapping[str, Any]) -> dict[str, A
             if name not in defs and name in components:
                 defs[name] = {}
                 defs[name] = turned(components[name])
-            return {**{key: value for key, value in held.items()}, "$ref": f"#/$defs/{name}"}
+            return {**held, "$ref": f"#/$defs/{name}"}
         return {key: turned(value) for key, value in held.items()}
 
     whole = cast("dict[str, Any]", turned(schema))

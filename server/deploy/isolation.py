@@ -45,7 +45,7 @@ class Confinement:
 
 @dataclass(frozen=True, slots=True)
 class Confined:
-    """A command that runs another one confined, and what of the ladder it climbs, in plain words."""
+    """A command that runs another one confined, and in plain words how far."""
 
     command: tuple[str, ...]
     applied: tuple[str, ...]

@@ -54,7 +54,6 @@ def started(command: Sequence[str], environment: Mapping[str, str], folder: Path
     Raises:
         OSError: it cannot be started.
     """
-    mask = {} if sys.platform == "win32" else {"umask": 0o077}
     process = subprocess.Popen(  # noqa: S603  # running other people's code is what this room is for
         command,
         stdin=subprocess.DEVNULL,
@@ -63,9 +62,10 @@ def started(command: Sequence[str], environment: Mapping[str, str], folder: Path
         env=dict(environment),
         cwd=folder,
         start_new_session=True,
-        **mask,
+        umask=-1 if sys.platform == "win32" else 0o077,
     )
-    assert process.stdout is not None and process.stderr is not None  # noqa: S101  # asked for
+    assert process.stdout is not None  # noqa: S101  # asked for
+    assert process.stderr is not None  # noqa: S101
     return Child(process, process.stdout, process.stderr)
 
 
@@ -82,8 +82,8 @@ async def exited(child: Child) -> int:
             os.close(handle)
         child.kill()  # the group still has its number: its leader is not yet collected
         return child.process.wait()
-    while (status := child.process.poll()) is None:
-        await anyio.sleep(0.05)
+    while (status := child.process.poll()) is None:  # noqa: ASYNC110
+        await anyio.sleep(0.05)  # there is nothing to wait on
     child.kill()
     return status
 

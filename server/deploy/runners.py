@@ -1,7 +1,6 @@
 """`start_runner`: one process that serves one app, from its start to its end."""
 
 import json
-import os
 import secrets
 import shutil
 import signal
@@ -36,7 +35,13 @@ RunnerState = Literal[
 Hear = Callable[[LogLine], None]
 
 _BILLED = ("SETUP", "IDLE", "RUNNING", "DRAINING", "TERMINATING")
-_LEVELS = ("debug", "info", "warning", "error")
+Level = Literal["debug", "info", "warning", "error"]
+_LEVELS: Mapping[object, Level] = {
+    "debug": "debug",
+    "info": "info",
+    "warning": "warning",
+    "error": "error",
+}
 _LAST_LINES = 5
 
 
@@ -226,7 +231,7 @@ class Runner:
         if isinstance(said, str):
             level = record.get("level")
             self._say(
-                level if level in _LEVELS else "info",
+                _LEVELS.get(level, "info"),
                 said,
                 request_id=str(record.get("request") or ""),
                 at=record.get("t"),
@@ -250,11 +255,11 @@ class Runner:
 
     def _say(
         self,
-        level: Any,
+        level: Level,
         text: str,
         *,
         request_id: str = "",
-        at: object = None,  # noqa: ANN401
+        at: object = None,
     ) -> None:
         moment = datetime.fromtimestamp(at, UTC) if isinstance(at, float) else datetime.now(UTC)
         self._last = [*self._last[1 - _LAST_LINES :], text[:300]]
@@ -277,7 +282,7 @@ class Runner:
         status = self.status if self.status is not None else 0
         number = -status if status < 0 else status - 128 if status > 128 else 0
         if number:
-            name = signal.Signals(number).name if number in iter(signal.Signals) else str(number)
+            name = _signal_name(number)
             words = f"it was ended by {name}"
             if number == signal.SIGKILL:
                 words += ", as a system does that runs out of memory"
@@ -351,6 +356,13 @@ def _environment(spec: RunnerSpec) -> dict[str, str]:
         }
     extra |= {"FAL_APP_NAME": spec.app, "NO_PROXY": "*"}
     return child_environment(spec.home, extra)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _free_port() -> int:

@@ -1,7 +1,6 @@
 """Sockets through which apps hand over files that they made, and read files of falkit's."""
 
 import json
-import os
 import re
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -142,7 +141,7 @@ class Uploads:
             except ClientDisconnect:
                 return False
             file.flush()
-            Path(file.name).replace(session.place.path)
+            await anyio.Path(file.name).replace(session.place.path)
         session.size = size
         return True
 
@@ -182,11 +181,7 @@ async def serving_socket(app: ASGIApp, path: Path) -> AsyncGenerator[Path]:
 
     A socket's path is limited to some 100 bytes.
     """
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    path.unlink(missing_ok=True)
-    listening.bind(str(path))
-    os.chmod(path, 0o600)  # noqa: PTH101  # of a socket
-    listening.listen(128)
+    listening = _listening(path)
     config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)
     async with anyio.create_task_group() as tasks:
         server = await tasks.start(serve_until_ended, config, listening)
@@ -194,4 +189,21 @@ async def serving_socket(app: ASGIApp, path: Path) -> AsyncGenerator[Path]:
             yield path
         finally:
             server.should_exit = True
-            path.unlink(missing_ok=True)
+            _forget(path)
+
+
+def _listening(path: Path) -> socket.socket:
+    _forget(path)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.bind(str(path))
+        path.chmod(0o600)
+        made.listen(128)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _forget(path: Path) -> None:
+    path.unlink(missing_ok=True)

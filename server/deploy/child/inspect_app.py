@@ -8,7 +8,7 @@ import platform
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 _KEPT = (bool, int, float, str, type(None))
 
@@ -17,7 +17,8 @@ def beside(name: str) -> ModuleType:
     """Return the module of that name in this folder, out of reach of what the app calls so."""
     path = Path(__file__).with_name(f"{name}.py")
     spec = importlib.util.spec_from_file_location(f"_falkit_{name}", path)
-    assert spec is not None and spec.loader is not None  # noqa: S101
+    if spec is None or spec.loader is None:
+        raise ImportError(path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -55,9 +56,9 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, _KEPT):
         return value
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(one) for one in cast("list[Any]", value)]
     if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): _plain(one) for name, one in cast("dict[Any, Any]", value).items()}
     return None
 
 
@@ -67,15 +68,17 @@ def main() -> int:
     shared = beside("app_class")
     tell = shared.Teller()
     folder = Path(asked["folder"])
-    for name in ("stdout", "stderr"):
-        raw = getattr(sys, name)
-        setattr(sys, name, shared.Lines(raw, lambda line: tell(said=line)))
+
+    def say(line: str) -> None:
+        tell(said=line)
+
+    sys.stdout, sys.stderr = shared.Lines(sys.stdout, say), shared.Lines(sys.stderr, say)
     logging.disable(logging.CRITICAL)
     if asked["site"] not in sys.path:
         sys.path.append(asked["site"])
     try:
         tell(app=described(shared.loaded_class(folder, asked["file"], asked["class_name"])))
-    except BaseException as problem:  # noqa: BLE001
+    except BaseException as problem:
         tell(failed=shared.words_of(problem, folder))
         return 1
     return 0

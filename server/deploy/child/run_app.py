@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
@@ -26,7 +26,8 @@ def beside(name: str) -> ModuleType:
     """Return the module of that name in this folder, out of reach of what the app calls so."""
     path = Path(__file__).with_name(f"{name}.py")
     spec = importlib.util.spec_from_file_location(f"_falkit_{name}", path)
-    assert spec is not None and spec.loader is not None  # noqa: S101
+    if spec is None or spec.loader is None:
+        raise ImportError(path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -82,7 +83,7 @@ def let_files_through(host: str, port: int) -> None:
             return [host]
         return strict(hostname, wanted)
 
-    ssrf.resolve_and_validate_host = resolve
+    setattr(ssrf, "resolve_and_validate_host", resolve)  # noqa: B010  # of a module known at run time only
 
 
 def served(app: Any, tell: Callable[..., None], words: Callable[[BaseException], str]) -> Asgi:  # noqa: ANN401
@@ -90,7 +91,7 @@ def served(app: Any, tell: Callable[..., None], words: Callable[[BaseException],
     inner = app.lifespan
 
     @asynccontextmanager
-    async def lifespan(fastapi: Any) -> AsyncIterator[None]:  # noqa: ANN401
+    async def lifespan(fastapi: Any) -> AsyncGenerator[None]:  # noqa: ANN401
         is_up = False
         try:
             async with inner(fastapi):
@@ -102,7 +103,13 @@ def served(app: Any, tell: Callable[..., None], words: Callable[[BaseException],
             raise
 
     app.lifespan = lifespan
-    return app._build_app()  # noqa: SLF001
+    return app._build_app()
+
+
+def silence(module: ModuleType) -> None:
+    """Keep fal from printing every installed package, and uvicorn its steps, at each start."""
+    setattr(module, "_print_python_packages", lambda: None)  # noqa: B010  # as above
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 def serve(asked: dict[str, Any], shared: ModuleType, tell: Callable[..., None]) -> int:
@@ -112,7 +119,7 @@ def serve(asked: dict[str, Any], shared: ModuleType, tell: Callable[..., None]) 
     def words(problem: BaseException) -> str:
         return shared.words_of(problem, folder)
 
-    import_module("fal.app")._print_python_packages = lambda: None  # noqa: SLF001  # pages of it
+    silence(import_module("fal.app"))
     cls = shared.loaded_class(folder, asked["file"], asked["class_name"])
     if asked["files"]:
         let_files_through(*asked["files"])
@@ -120,18 +127,18 @@ def serve(asked: dict[str, Any], shared: ModuleType, tell: Callable[..., None]) 
     import_module("fal.ref").set_current_app(app)
     asgi = Outermost(served(app, tell, words), asked["token"])
     tell(state="SETUP")
-    base = import_module("fal.api.api").FalServer
+    base: Any = import_module("fal.api.api").FalServer
     uvicorn = import_module("uvicorn")
 
     class Server(base):
         async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401
-            await super().startup(sockets=sockets)
+            await base.startup(self, sockets=sockets)
             if not self.should_exit:
                 tell(state="IDLE")
 
         async def shutdown(self, sockets: Any = None) -> None:  # noqa: ANN401
             tell(state="TERMINATING")
-            await super().shutdown(sockets=sockets)
+            await base.shutdown(self, sockets=sockets)
 
     where = (
         {"uds": asked["socket"]}
@@ -153,19 +160,21 @@ def main() -> int:
     shared = beside("app_class")
     tell = shared.Teller()
     os.environ["IS_ISOLATE_AGENT"] = "1"
-    sys.stdout = shared.Lines(
-        sys.stdout, lambda line: tell(said=line, level="info", request=_request.get())
-    )
-    sys.stderr = shared.Lines(
-        sys.stderr, lambda line: tell(said=line, level="warning", request=_request.get())
-    )
+
+    def out(line: str) -> None:
+        tell(said=line, level="info", request=_request.get())
+
+    def err(line: str) -> None:
+        tell(said=line, level="warning", request=_request.get())
+
+    sys.stdout, sys.stderr = shared.Lines(sys.stdout, out), shared.Lines(sys.stderr, err)
     logging.getLogger().addHandler(Logged(tell))
     logging.getLogger().setLevel(logging.INFO)
     if asked["site"] not in sys.path:
         sys.path.append(asked["site"])
     try:
         return serve(asked, shared, tell)
-    except BaseException as problem:  # noqa: BLE001
+    except BaseException as problem:
         if isinstance(problem, SystemExit) and problem.code in (0, None):
             return 0
         tell(state="FAILED", failed=shared.words_of(problem, Path(asked["folder"])))
