@@ -22,6 +22,8 @@ from tools.ports import JobQuery
 # As FAST, but forgetting nothing that the platform does not know for a moment.
 PACE = Pace(heartbeat=0.1, poll_gap=0.02, poll_first=0.02, poll_longest=0.2, keep_again=0.1)
 
+LOST = "the journal had lost that it was sent"
+
 
 class Unreachable(FolderPlatform):
     """A platform that refuses connections while it is *away*; its requests run on meanwhile."""
@@ -154,3 +156,51 @@ def break_last_page(log: Path) -> None:
     with log.open("r+b") as file:
         file.seek(-2048, 2)
         file.write(b"\xa5" * 2048)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("has_history", [True, False])
+async def test_a_submit_whose_mark_a_broken_page_took_away_is_looked_for_and_not_sent_again(
+    tmp_path: Path, has_history: bool
+) -> None:
+    with process("die", tmp_path, "60") as first:
+        assert first.popen.wait(10) == -signal.SIGKILL
+    break_last_page(tmp_path / HOME / "journal.db-wal")
+    platform = FolderPlatform(tmp_path / "fal", runs=0.1)
+    platform.has_history = has_history
+    async with jobs_in(tmp_path / HOME, platform, FAST) as jobs:
+        (job,) = (await jobs.list(JobQuery())).jobs
+        with anyio.fail_after(10):
+            while job.state == "planned" or (has_history and not job.saved):
+                await anyio.sleep(0.05)
+                job = await jobs.find(job.job_id)
+        again = await jobs.start(intent())
+        events = await jobs.store.events(job.job_id)
+
+    assert LOST in [reason for _, _, reason in events]
+    assert job.state == ("done" if has_history else "unconfirmed")
+    assert again.job_id == job.job_id
+    assert len(platform.requests) == 1
+
+
+@pytest.mark.proof
+async def test_a_part_whose_mark_a_broken_page_took_away_is_not_sent_again(tmp_path: Path) -> None:
+    with process("die_batch", tmp_path, "", "1") as first:
+        assert first.popen.wait(20) == -signal.SIGKILL
+    break_last_page(tmp_path / HOME / "journal.db-wal")
+    platform = FolderPlatform(tmp_path / "fal", runs=0.1)
+    platform.has_history = True
+    async with jobs_in(tmp_path / HOME, platform, FAST) as jobs:
+        (whole,) = (await jobs.list(JobQuery())).jobs
+        with anyio.fail_after(15):
+            while not whole.is_over:
+                whole = await jobs.wait(whole.job_id, 5)
+        parts = await jobs.parts(whole.job_id)
+        reasons = [
+            reason for part in parts for _, _, reason in await jobs.store.events(part.job_id)
+        ]
+
+    prompts = [request["arguments"]["prompt"] for request in platform.requests]
+    assert LOST in reasons
+    assert sorted(prompts) == ["four", "one", "three", "two"]
+    assert [part.state for part in parts] == ["done"] * 4

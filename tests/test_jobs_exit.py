@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 
 import anyio
@@ -12,6 +12,11 @@ from PIL import Image
 from tests.jobs_platform import FAST, FolderPlatform, intent, jobs_in
 from tests.test_survival import RawHost
 
+FOX = {
+    "endpoint_id": "fal-ai/flux/dev",
+    "prompt": "a fox",
+    "arguments": {"image_size": {"width": 64, "height": 64}},
+}
 LOOP = {"endpoint_id": "fal-ai/davinci-magihuman", "prompt": "waves roll in", "wait_seconds": 0}
 
 
@@ -74,3 +79,43 @@ def test_two_servers_that_shut_down_at_once_end_well(tmp_path: Path, held: bool)
         rows = journal.execute("SELECT holder FROM jobs WHERE request_id != ''").fetchall()
     assert len(rows) == 2
     assert held or rows == [("",), ("",)]
+
+
+def marked(path: Path) -> bool:
+    """Return whether a submit is under way, by the journal at *path*."""
+    with suppress(sqlite3.OperationalError), closing(sqlite3.connect(path)) as journal:
+        return bool(journal.execute("SELECT 1 FROM jobs WHERE submitting IS NOT NULL").fetchone())
+    return False
+
+
+@pytest.mark.proof
+def test_a_submit_accepted_while_the_journal_stays_locked_is_said_and_taken_up_by_the_next(
+    tmp_path: Path,
+) -> None:
+    host = RawHost(tmp_path, FALKIT_EMULATOR_FAULTS="latency=1.5/submit")
+    host.begin("tools/call", {"name": "generate", "arguments": FOX})
+    path = tmp_path / "house" / "journal.db"
+    while not marked(path):
+        time.sleep(0.02)
+    with locked(path):
+        begun = time.monotonic()
+        code, said = host.close(), host.said()
+        took = time.monotonic() - begun
+    with closing(sqlite3.connect(path)) as journal:
+        left = journal.execute("SELECT state, request_id FROM jobs").fetchone()
+    requests = tmp_path / "house" / "emulator" / "emulator.db"
+    with closing(sqlite3.connect(requests)) as emulator:
+        ((request_id,),) = emulator.execute("SELECT id FROM requests").fetchall()
+    # A key that may not read the account's requests: only what was left behind can tell.
+    second = RawHost(tmp_path, FALKIT_EMULATOR_FAULTS="500/other")
+    (listed,) = second.call("list_jobs", {})["jobs"]
+    job = second.call("job_status", {"job_id": listed["job_id"], "wait_seconds": 0})
+    while job["state"] != "done" and time.monotonic() < begun + 30:
+        job = second.call("job_status", {"job_id": listed["job_id"], "wait_seconds": 5})
+    second.close()
+
+    assert (code, left) == (0, ("planned", ""))
+    assert took < 5
+    assert f"was accepted as request {request_id}" in said
+    assert "Traceback" not in said
+    assert (job["state"], job["request_id"]) == ("done", request_id)

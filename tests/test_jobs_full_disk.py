@@ -73,9 +73,8 @@ class FillingPlatform(FolderPlatform):
 
 
 async def test_an_accepted_request_is_written_down_when_there_is_room_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("server.jobs.submitter.WRITE_TRIES", 1)
     platform = FillingPlatform(tmp_path / "platform")
     platform.log = tmp_path / "journal.db-wal"
     pace = Pace(submit_wait=0.3, poll_first=0.05, poll_gap=0.05)

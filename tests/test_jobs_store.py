@@ -20,6 +20,7 @@ from server.jobs.journal import connect, open_journal
 from server.jobs.leases import Claim, House
 from server.jobs.ledger import Limits
 from server.jobs.rows import now_ms
+from server.jobs.sendbook import SendBook
 from server.jobs.states import may_become
 from server.jobs.store import JobStore, SqliteJobStore
 from server.jobs.transactions import Step
@@ -353,8 +354,8 @@ def test_more_abandoned_work_than_is_taken_at_once_is_told_of(tmp_path: Path) ->
     make_running(path, 201, account="emulator", origin="queue")
     with closing(connect(path)) as journal:
         one, other = (House("emulator", "queue", name) for name in ("one", "other"))
-        first = transactions.take_over(journal, one, now_ms() + 60_000)
-        second = transactions.take_over(journal, other, now_ms() + 60_000)
+        first = transactions.take_over(journal, one, now_ms() + 60_000, SendBook(tmp_path))
+        second = transactions.take_over(journal, other, now_ms() + 60_000, SendBook(tmp_path))
 
     assert (len(first.work), first.more) == (200, True)
     assert (len(second.work), second.more) == (1, False)

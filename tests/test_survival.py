@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,16 @@ class RawHost:
 
     def __init__(self, home: Path, **more: str) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("FAL")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "falkit", "serve"],
-            env={**kept, **environment(home, **more)},
-            cwd=home,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        handle, self.log = tempfile.mkstemp(suffix=".log", dir=home)
+        with os.fdopen(handle, "wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "falkit", "serve"],
+                env={**kept, **environment(home, **more)},
+                cwd=home,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
         self.ids = 0
         self.ask(
             "initialize",
@@ -50,10 +54,18 @@ class RawHost:
         self.process.stdin.write(json.dumps(message).encode() + b"\n")
         self.process.stdin.flush()
 
-    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Return the result of *method*; notifications before it are passed over."""
+    def begin(self, method: str, params: dict[str, Any]) -> None:
+        """Ask without waiting for the answer."""
         self.ids += 1
         self._send({"jsonrpc": "2.0", "id": self.ids, "method": method, "params": params})
+
+    def said(self) -> str:
+        """Return what the server wrote into its log."""
+        return Path(self.log).read_text("utf-8")
+
+    def ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Return the result of *method*; notifications before it are passed over."""
+        self.begin(method, params)
         assert self.process.stdout is not None
         for line in self.process.stdout:
             message = json.loads(line)

@@ -4,10 +4,13 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from anyio.to_thread import run_sync
+
 from server.fal.problems import UnauthorisedError
 from server.fal.wire import PastRequest
 from server.jobs.backend import Backend
 from server.jobs.rows import Fields, packed
+from server.jobs.sendbook import SendBook
 from server.jobs.store import JobStore
 from server.jobs.transactions import LOST_ANSWER, SEARCHED_FOR, Work
 from tools.errors import BackendError
@@ -28,15 +31,24 @@ GIVE_UP = timedelta(days=7)
 class Finder:
     """Finds the request of an ``unconfirmed`` job, if there is exactly one it can be."""
 
-    def __init__(self, store: JobStore, backend: Backend, changed: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: JobStore, backend: Backend, changed: Callable[[str], None], book: SendBook
+    ) -> None:
         self._store = store
         self._backend = backend
         self._changed = changed
+        self._book = book
 
     async def find(self, work: Work) -> Work | None:
         """Return *work* with its request, now followed like any other, or None: look again later,
         or, after an hour and where the key may not look, leave it to a person."""
         job, sent = work.job, work.sent or work.job.created
+        entry = await run_sync(self._book.entry, job.job_id)
+        if entry is not None and entry.request_id:
+            adopted = await self._store.adopt(job.job_id, entry.request_id)
+            if adopted is not None:
+                self._changed(job.job_id)
+                return adopted
         try:
             past = await self._backend.past_requests(job.endpoint_id, sent - BEFORE)
         except UnauthorisedError:

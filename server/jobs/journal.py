@@ -17,6 +17,7 @@ from anyio.to_thread import run_sync
 
 from catalog.errors import ActionableError
 from server.home import make_private_file
+from server.jobs.sendbook import SendBook
 from server.volumes import unsafe_place
 
 log = logging.getLogger("falkit.jobs.journal")
@@ -148,6 +149,7 @@ class Journal:
         self, path: Path, writing: sqlite3.Connection, reading: sqlite3.Connection
     ) -> None:
         self.path = path
+        self.book = SendBook(path.parent)
         self._writing = writing
         self._reading = reading
         self._write_turn = anyio.CapacityLimiter(1)

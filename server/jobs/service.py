@@ -83,7 +83,7 @@ async def open_jobs(
         await store.try_all_again()
         changes = Changes(store, pace.look)
         skills = Skills(
-            Submitter(store, backend, changes.changed, settings.public_url),
+            Submitter(store, backend, changes.changed, journal.book, settings.public_url),
             Follower(store, backend, catalog, changes.changed, pace),
             Keeper(
                 store,
@@ -93,7 +93,7 @@ async def open_jobs(
                 pace.keep_again,
                 settings.provenance,
             ),
-            Finder(store, backend, changes.changed),
+            Finder(store, backend, changes.changed, journal.book),
             Conductor(
                 store,
                 changes,

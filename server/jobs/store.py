@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 import anyio
+from anyio.to_thread import run_sync
 
 from catalog.history import PastRun
 from server.jobs import attempts, leases, ledger, listing, pruning, spending, transactions, wholes
@@ -16,7 +17,7 @@ from server.jobs.admission import Admitted, Rules, admit, why_held
 from server.jobs.history import past_runs
 from server.jobs.journal import BRIEF, Act, Journal, JournalError, T
 from server.jobs.leases import Beat, Claim, House
-from server.jobs.rows import Fields, job_of, now_ms, packed
+from server.jobs.rows import Fields, job_of, milliseconds, now_ms, packed
 from server.jobs.transactions import STAY, Orphans, Step, Work
 from server.jobs.wholes import Filled, Whole
 from tools.ports import (
@@ -175,8 +176,7 @@ class JobStore(Protocol):
         ...
 
     async def try_all_again(self) -> None:
-        """Let files that are missing and requests that are lost be tried at once: the obstacle may
-        be gone."""
+        """Let missing files and lost requests be tried at once: the obstacle may be gone."""
         ...
 
     async def want(self, job_id: str, seconds: float) -> None:
@@ -279,7 +279,9 @@ class SqliteJobStore:
         )
 
     async def put_back(self, claim: Claim) -> Job | None:
-        return await self._journal.write(lambda c: wholes.put_back(c, claim), durable=True)
+        return await self._journal.write(
+            lambda c: wholes.put_back(c, claim, self._journal.book), durable=True
+        )
 
     async def end_parts(
         self, whole_id: str, error: JobError | None, why: str, only: Collection[str] | None = None
@@ -308,9 +310,12 @@ class SqliteJobStore:
     async def mark_submitting(self, claim: Claim) -> Work | None:
         def mark(connection: sqlite3.Connection) -> Work | None:
             self._journal.check_place()
-            return transactions.mark_submitting(connection, claim)
+            return transactions.mark_submitting(connection, claim, self._journal.book)
 
-        return await self._journal.write(mark, durable=True)
+        work = await self._journal.write(mark, durable=True)
+        if work is not None and work.sent is not None:
+            await run_sync(self._journal.book.sent, claim.job_id, milliseconds(work.sent))
+        return work
 
     async def change(self, claim: Claim, fields: Fields, step: Step = STAY) -> Job | None:
         return await self._journal.write(
@@ -335,11 +340,8 @@ class SqliteJobStore:
         )
 
     async def note(self, job_id: str, note: str) -> None:
-        await self._at_leisure(
-            lambda c: c.execute(
-                "UPDATE jobs SET note = ?, rev = rev + 1 WHERE job_id = ?", (note, job_id)
-            )
-        )
+        write = "UPDATE jobs SET note = ?, rev = rev + 1 WHERE job_id = ?"
+        await self._at_leisure(lambda c: c.execute(write, (note, job_id)))
 
     async def approve(self, job_id: str, *, today: bool = False) -> Job:
         return await self._journal.write(
@@ -392,7 +394,7 @@ class SqliteJobStore:
         if not orphans:
             return Orphans(busy=busy)
         return await self._journal.write(
-            lambda c: transactions.take_over(c, self._house, self._until())
+            lambda c: transactions.take_over(c, self._house, self._until(), self._journal.book)
         )
 
     async def release(self, claim: Claim) -> None:

@@ -5,14 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 
 import anyio
+from anyio.to_thread import run_sync
 
 from catalog.errors import ActionableError
 from server.fal.problems import ConcurrencyError, LostAnswerError, NetworkError, NotSentError
 from server.fal.wire import Submission
 from server.jobs.backend import Backend
 from server.jobs.rows import Fields
+from server.jobs.sendbook import SendBook
 from server.jobs.settling import error_of
 from server.jobs.shield import shielded
 from server.jobs.store import JobStore
@@ -22,8 +25,7 @@ from tools.ports import Job
 
 log = logging.getLogger("falkit.jobs.submitter")
 
-WRITE_TRIES = 5
-LONGEST_PAUSE = 10.0  # seconds between later ones, as long as the process lives
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds between two tries to write an answer down
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,12 @@ class Submitter:
         store: JobStore,
         backend: Backend,
         changed: Callable[[str], None],
+        book: SendBook,
         public_url: str | None = None,
     ) -> None:
         """Have the platform call us at *public_url* where a person wants no call of their own."""
         self._public_url = public_url
+        self._book = book
         self._store = store
         self._backend = backend
         self._changed = changed
@@ -81,18 +85,36 @@ class Submitter:
     async def _written_at_last(self, work: Work, answer: Submission | BaseException) -> Sent:
         """Return how the submit went once the journal takes it, as long as an id is at stake.
 
+        A process that must leave before has said the id, and the next one finds it in the book.
+
         Raises:
             JournalError: it does not, and another process learns as much from what stands there.
         """
-        pause = 1.0
+        job_id, request_id = work.job.job_id, getattr(answer, "request_id", "")
+        pause = SHORTEST_PAUSE
         while True:
             try:
                 return await shielded(self._written(work, answer))
-            except ActionableError:
-                if isinstance(answer, BaseException) and not getattr(answer, "request_id", ""):
+            except ActionableError as problem:
+                if not request_id:
                     raise
+                if pause == SHORTEST_PAUSE:
+                    await shielded(self._say(job_id, request_id, problem))
             await anyio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _say(self, job_id: str, request_id: str, problem: ActionableError) -> None:
+        """Say which request a job became while the journal cannot hold it."""
+        noted = await run_sync(partial(self._book.took, job_id, request_id, durable=True))
+        log.warning(
+            "job %s was accepted as request %s, but %s; %s",
+            job_id,
+            request_id,
+            problem.message,
+            f"it stands in {self._book.path}, and falkit takes it up when it can"
+            if noted
+            else "write the id down: nothing else has it",
+        )
 
     async def _written(self, work: Work, answer: Submission | BaseException) -> Sent:
         """Return how the submit went, with the journal saying the same."""
@@ -115,37 +137,25 @@ class Submitter:
     async def _accepted(self, work: Work, request_id: str, place: int | None) -> Sent:
         """Write down the request id: without it, paid work would be lost."""
         job_id = work.job.job_id
+        await run_sync(self._book.took, job_id, request_id)
         fields = Fields(
             request_id=request_id,
             submitted=datetime.now(UTC),
             queue_position=place,
             note="",
         )
-        attempt = 0
-        while True:
-            try:
-                job = await self._store.change(
-                    work.claim, fields, Step("queued", "the platform accepted it", durable=True)
-                )
-                if job is not None:
-                    self._changed(job_id)
-                    return Sent(job, Work(work.claim, job, save_to=work.save_to))
-                # Another process took this one for dead while it slept; the answer decides.
-                adopted = await self._store.adopt(job_id, request_id)
-                self._changed(job_id)
-                if adopted is None:
-                    return Sent(await self._store.find(job_id))
-                return Sent(adopted.job, adopted)
-            except ActionableError:
-                log.exception(
-                    "job %s was accepted as request %s, but the journal cannot be written",
-                    job_id,
-                    request_id,
-                )
-                attempt += 1
-                if attempt == WRITE_TRIES:
-                    raise
-                await anyio.sleep(0.1 * 2**attempt)
+        job = await self._store.change(
+            work.claim, fields, Step("queued", "the platform accepted it", durable=True)
+        )
+        if job is not None:
+            self._changed(job_id)
+            return Sent(job, Work(work.claim, job, save_to=work.save_to))
+        # Another process took this one for dead while it slept; the answer decides.
+        adopted = await self._store.adopt(job_id, request_id)
+        self._changed(job_id)
+        if adopted is None:
+            return Sent(await self._store.find(job_id))
+        return Sent(adopted.job, adopted)
 
     async def _put_back(self, work: Work, problem: BackendError) -> Sent:
         job = await self._store.put_back(work.claim)

@@ -14,6 +14,7 @@ from server.jobs.ids import spoken
 from server.jobs.leases import Claim, House
 from server.jobs.ledger import check_budgets, day_end
 from server.jobs.rows import NANO, Fields, columns, instant, job_of, milliseconds, now_ms
+from server.jobs.sendbook import Entry, SendBook
 from server.jobs.states import may_become, trace
 from tools.errors import UnknownJobError
 from tools.ports import Job, JobError, JobState
@@ -137,8 +138,15 @@ def change(connection: sqlite3.Connection, claim: Claim, fields: Fields, step: S
     return job_of(changed)
 
 
-def mark_submitting(connection: sqlite3.Connection, claim: Claim) -> Work | None:
-    """Note that the paid request is about to be sent; None when it must not be (any more)."""
+def mark_submitting(connection: sqlite3.Connection, claim: Claim, book: SendBook) -> Work | None:
+    """Note that the paid request is about to be sent; None when it must not be (any more).
+
+    A job without a mark that *book* knows as sent is ``unconfirmed`` instead.
+    """
+    book.turn()
+    entry = book.entry(claim.job_id)
+    if entry is not None and doubt(connection, claim, entry):
+        return None
     row = connection.execute(
         "UPDATE jobs SET submitting = ?, rev = rev + 1"
         " WHERE job_id = ? AND holder = ? AND fence = ?"
@@ -146,6 +154,22 @@ def mark_submitting(connection: sqlite3.Connection, claim: Claim) -> Work | None
         (now_ms(), claim.job_id, claim.holder, claim.fence),
     ).fetchone()
     return None if row is None else work_of(claim, row)
+
+
+def doubt(connection: sqlite3.Connection, claim: Claim, entry: Entry) -> bool:
+    """Make an unsent job ``unconfirmed``, since it was sent as *entry* says; False where it is not
+    unsent, or *claim* does not stand."""
+    row = connection.execute(
+        "UPDATE jobs SET submitting = ? WHERE job_id = ? AND holder = ? AND fence = ?"
+        " AND submitting IS NULL AND state IN ('planned', 'approved') RETURNING 1",
+        (entry.sent, claim.job_id, claim.holder, claim.fence),
+    ).fetchone()
+    if row is None:
+        return False
+    fields = Fields(note=LOST_ANSWER, search_due=instant(now_ms()))
+    change(connection, claim, fields, Step("unconfirmed", "the journal had lost that it was sent"))
+    leases.release(connection, claim)
+    return True
 
 
 def adopt(
@@ -296,15 +320,16 @@ def try_all_again(connection: sqlite3.Connection, house: House) -> None:
     )
 
 
-def take_over(connection: sqlite3.Connection, house: House, until: int) -> Orphans:
+def take_over(connection: sqlite3.Connection, house: House, until: int, book: SendBook) -> Orphans:
     """Claim what nobody holds, and return what there is to do.
 
-    A submit is never taken over: one that was under way becomes ``unconfirmed``, one that was not
-    yet sent has failed, and so has an approval that lapsed. Wholes are carried on.
+    A submit is never taken over: one that was under way becomes ``unconfirmed``, also where only
+    *book* knows of it; one that was not yet sent has failed, and so has an approval that lapsed.
+    Wholes are carried on.
     """
     taken: list[Work] = []
-    ended: list[str] = []
     now = now_ms()
+    ended = _doubted(connection, house, book)
     rows = leases.abandoned(connection, house, now)
     for row in rows:
         claim = leases.claim(connection, house, row["job_id"], until)
@@ -324,6 +349,22 @@ def take_over(connection: sqlite3.Connection, house: House, until: int) -> Orpha
             continue
         ended.append(claim.job_id)
     return Orphans(tuple(taken), tuple(ended), more=len(rows) == leases.MOST_AT_ONCE)
+
+
+def _doubted(connection: sqlite3.Connection, house: House, book: SendBook) -> list[str]:
+    """Return the jobs of *house* of which a damaged journal had lost that they were sent."""
+    rows = connection.execute(
+        "SELECT job_id FROM jobs WHERE account = ? AND origin = ? AND kind = ''"
+        " AND state IN ('planned', 'approved') AND submitting IS NULL",
+        (house.account, house.origin),
+    ).fetchall()
+    entries = book.entries() if rows else {}
+    known = [row["job_id"] for row in rows if row["job_id"] in entries]
+    return [
+        job_id
+        for job_id in known
+        if doubt(connection, leases.claim(connection, house, job_id, 0), entries[job_id])
+    ]
 
 
 def _lapsed(approved: int | None, now: int) -> bool:

@@ -26,6 +26,7 @@ from server.jobs.attempts import rival
 from server.jobs.leases import Claim, House
 from server.jobs.ledger import check_budgets, money
 from server.jobs.rows import Fields, instant, job_of, nanodollars, now_ms, packed, search_words
+from server.jobs.sendbook import SendBook
 from server.jobs.transactions import Step, Work, change, end_parts, found, work_of
 from tools.errors import OverBudgetError
 from tools.ports import DeployIntent, Job, Use, WholeIntent
@@ -324,8 +325,8 @@ def _check_dearer(
     )
 
 
-def put_back(connection: sqlite3.Connection, claim: Claim) -> Job | None:
-    """Take the mark of a submit off a part that the platform provably did not take.
+def put_back(connection: sqlite3.Connection, claim: Claim, book: SendBook) -> Job | None:
+    """Take the mark of a submit off a part that the platform provably did not take; *book* too.
 
     None, and nothing written, when *claim* no longer stands.
     """
@@ -335,7 +336,10 @@ def put_back(connection: sqlite3.Connection, claim: Claim) -> Job | None:
         " AND state IN ('planned', 'approved') RETURNING *",
         (claim.job_id, claim.holder, claim.fence),
     ).fetchone()
-    return None if row is None else job_of(row)
+    if row is None:
+        return None
+    book.back(claim.job_id)
+    return job_of(row)
 
 
 def stop(connection: sqlite3.Connection, house: House, whole_id: str) -> list[str]:
