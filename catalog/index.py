@@ -32,22 +32,35 @@ _SUFFIXES = re.compile(r"(?:/(?:api|playground|llms\.txt|examples))?/*(?:[?#].*)
 _PARTS = re.compile(r"\d+(?:\.[1-9]\d*)*|[a-z]+")
 
 
+# The owner under whose name apps are found that run on this machine.
+LOCAL = "local/"
+
+
 class CatalogIndex:
     """The shipped catalog. Opening reads nothing; each part is read when it is first asked for.
 
-    It never changes and may be shared between threads.
+    It never changes and may be shared between threads. *beside*, where given, is asked for ids
+    under `LOCAL`, which no snapshot holds.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, beside: Callable[[str], ModelCard | None] | None = None
+    ) -> None:
         self.folder = folder
+        self._beside = beside
         self._parsed: dict[int, ModelCard] = {}
         self._lock = Lock()
         self._kept: dict[Callable[[Path], object], object] = {}
 
     @classmethod
-    def open(cls, folder: Path | None = None) -> "CatalogIndex":
+    def open(
+        cls,
+        folder: Path | None = None,
+        *,
+        beside: Callable[[str], ModelCard | None] | None = None,
+    ) -> "CatalogIndex":
         """Return the catalog in *folder*, by default the one that is shipped. Nothing is read."""
-        return cls(folder or SNAPSHOT)
+        return cls(folder or SNAPSHOT, beside)
 
     @cached_property
     def ids(self) -> Sequence[str]:
@@ -74,7 +87,11 @@ class CatalogIndex:
     def find(self, endpoint_id: str) -> ModelCard | None:
         """Return the card of *endpoint_id*, or None; see `get`."""
         place = self.place(endpoint_id)
-        return None if place is None else self._card(place)
+        if place is not None:
+            return self._card(place)
+        if self._beside is None or not (wanted := plain_id(endpoint_id)).startswith(LOCAL):
+            return None
+        return self._beside(wanted)
 
     def place(self, endpoint_id: str) -> int | None:
         """Return where *endpoint_id* stands in `ids`, None where it does not; see `get`."""

@@ -17,6 +17,7 @@ from server.emulator.access import may_call
 from server.emulator.answers import EVERY_METHOD, Refusal, base_of, json_body
 from server.emulator.changes import Changes
 from server.emulator.engine import Engine
+from server.emulator.hosted import Hosted
 from server.emulator.intake import Intake
 from server.emulator.places import place_of
 from server.emulator.rows import Outcome, Row, Rows
@@ -38,13 +39,17 @@ DISCONNECTED = Outcome(
 
 @dataclass(frozen=True, slots=True)
 class Direct:
-    """What calls that wait for their output need. A caller who leaves cancels the request."""
+    """What calls that wait for their output need. A caller who leaves cancels the request.
+
+    Calls of what *hosted* runs are its own to answer.
+    """
 
     intake: Intake
     store: Store
     rows: Rows
     changes: Changes
     engine: Engine
+    hosted: Hosted | None = None
 
     def routes(self) -> list[BaseRoute]:
         """Return the one route of the run host."""
@@ -53,6 +58,9 @@ class Direct:
     async def on_run(self, request: Request) -> Response:
         """Answer one request to the run host. Over the concurrency it is refused at once."""
         name = place_of(request.method, request.url.path).name
+        if self.hosted is not None and self.hosted.knows(name):
+            self.need_access(request, name)
+            return await self.hosted.run(request, name)
         if request.method != "POST":
             raise Refusal(405, "Method Not Allowed", headers={"allow": "POST"})
         streamed = self.streamed(name)
@@ -72,9 +80,15 @@ class Direct:
 
     def need_access(self, asked: HTTPConnection, name: str) -> None:
         """Refuse with 401 whoever has neither a key nor a token for this application."""
-        if not may_call(asked, self.store.secret, name):
+        if not self.lets_in(asked, name):
             words = f'Cannot access application "{name}". Authentication is required.'
             raise Refusal(401, words)
+
+    def lets_in(self, asked: HTTPConnection, name: str) -> bool:
+        """Return whether the caller may call *name*: by key, by token, or since anybody may."""
+        if may_call(asked, self.store.secret, name):
+            return True
+        return self.hosted is not None and self.hosted.is_public(name)
 
     async def begin(
         self,

@@ -4,19 +4,52 @@ import logging
 import sqlite3
 import uuid
 from collections.abc import Callable
+from typing import Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
 from server.emulator.changes import Changes
+from server.emulator.pace import Pace
 from server.emulator.retrying import gap_before_retry
 from server.emulator.rows import Row, Rows
-from server.emulator.runs import Ending, LostClaimError, Runs, broken
+from server.emulator.runs import Ending, LostClaimError, broken
+from server.emulator.shelf import Shelf
 from server.emulator.store import Store
 
 log = logging.getLogger("falkit.emulator")
 
 PATIENCE_SECONDS = 1.0
+
+
+class Work(Protocol):
+    """What there is to do, and how one piece of it is done."""
+
+    @property
+    def pace(self) -> Pace: ...
+
+    @property
+    def shelf(self) -> Shelf: ...
+
+    async def claim(self, owner: str) -> Row | None:
+        """Return a request that is *owner*'s from now on, or None."""
+        ...
+
+    async def next_look(self) -> float | None:
+        """Return in how many seconds there may be work again, None for not before a kick."""
+        ...
+
+    async def carry_out(self, row: Row) -> Ending:
+        """Return how *row*, claimed by us, ends.
+
+        Raises:
+            LostClaimError: the claim went to somebody else meanwhile.
+        """
+        ...
+
+    async def release(self, owner: str) -> None:
+        """Give back whatever *owner* holds."""
+        ...
 
 
 class Engine:
@@ -27,21 +60,24 @@ class Engine:
     """
 
     def __init__(
-        self, store: Store, rows: Rows, runs: Runs, changes: Changes, ended: Callable[[], None]
+        self, store: Store, rows: Rows, work: Work, changes: Changes, ended: Callable[[], None]
     ) -> None:
         self.owner = str(uuid.uuid4())
         self._store = store
         self._rows = rows
-        self._runs = runs
+        self._work = work
         self._changes = changes
         self._ended = ended  # hears when a request may have ended
         self._held: dict[str, tuple[int, anyio.CancelScope]] = {}
         self._kicked = anyio.Event()
         self._beating = False
+        self.beside: list[Engine] = []  # they hear what this one hears
 
     def kick(self) -> None:
         """Look for work now."""
         self._kicked.set()
+        for engine in self.beside:
+            engine.kick()
 
     async def work(self) -> None:
         """Claim and carry out requests until cancelled; then give back what is held."""
@@ -50,7 +86,7 @@ class Engine:
                 while True:
                     self._kicked = anyio.Event()
                     try:
-                        while row := await self._store.do(self._rows.claim, self.owner):
+                        while row := await self._work.claim(self.owner):
                             self._begin(row, tasks)
                         self._ended()  # a claim ends what was to have started by now
                         await self._rest()
@@ -60,7 +96,7 @@ class Engine:
                         await anyio.sleep(PATIENCE_SECONDS)
         finally:
             with anyio.CancelScope(shield=True):
-                await self._store.do(self._rows.release, self.owner)
+                await self._work.release(self.owner)
 
     def _begin(self, row: Row, tasks: TaskGroup) -> None:
         tasks.start_soon(self._carry_out, row, self._hold(row))
@@ -70,7 +106,7 @@ class Engine:
 
     async def _rest(self) -> None:
         """Sleep until kicked, or until something may be claimable again."""
-        seconds = await self._store.do(self._rows.next_look)
+        seconds = await self._work.next_look()
         with anyio.move_on_after(float("inf") if seconds is None else seconds):
             await self._kicked.wait()
 
@@ -95,8 +131,9 @@ class Engine:
 
     def drop(self, request_id: str) -> None:
         """Stop working on a request that was just cancelled."""
-        if request_id in self._held:
-            self._held[request_id][1].cancel()
+        for engine in (self, *self.beside):
+            if request_id in engine._held:
+                engine._held[request_id][1].cancel()
         self._changes.tell(request_id)
         self._ended()
         self.kick()
@@ -127,7 +164,7 @@ class Engine:
 
     async def _ending(self, row: Row) -> Ending:
         try:
-            return await self._runs.carry_out(row)
+            return await self._work.carry_out(row)
         except LostClaimError:
             raise
         except Exception:  # the outermost loop: a mistake of ours ends one request, not the others
@@ -136,7 +173,7 @@ class Engine:
 
     async def _finish(self, row: Row, ending: Ending) -> None:
         """Write down how *row* ended, or that the platform tries it again."""
-        gap = gap_before_retry(row, ending.outcome, self._runs.pace.speed)
+        gap = gap_before_retry(row, ending.outcome, self._work.pace.speed)
         if gap is not None:
             words = f"Attempt {row.attempts} failed: {ending.outcome.error}; trying again"
             if not await self._store.do(self._rows.retry, row, gap, words):
@@ -145,5 +182,5 @@ class Engine:
         files = [file.as_row() for file in ending.files]
         if not await self._store.do(self._rows.complete, row, ending.outcome, files):
             for file in ending.files:
-                await self._store.do(self._runs.shelf.discard, file)
+                await self._store.do(self._work.shelf.discard, file)
             raise LostClaimError(row.request_id)

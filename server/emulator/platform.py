@@ -31,6 +31,8 @@ from server.emulator.direct import Direct
 from server.emulator.drawing import Drawers
 from server.emulator.engine import Engine
 from server.emulator.faults import FaultRows, StandingFaults
+from server.emulator.hosted import Hosted, House
+from server.emulator.hosted_rows import HostedRows
 from server.emulator.hosts import AtRoot
 from server.emulator.intake import Intake
 from server.emulator.multipart import Multipart
@@ -74,6 +76,7 @@ async def open_emulator(
     loopback_webhooks: bool = False,
     origins: Sequence[str] = (),
     faults: str = "",
+    hosted: Hosted | None = None,
 ) -> AsyncGenerator[ASGIApp]:
     """Open the emulator whose state is *folder* and yield it as an ASGI app.
 
@@ -83,7 +86,8 @@ async def open_emulator(
     *lease_seconds* after what silence another process takes a request over, *idle_seconds* how long
     a realtime socket without an input stays open. *loopback_webhooks* lets webhooks go to this
     machine, which fal itself would drop; pages of *origins* may call besides those of this machine.
-    *faults* strike again and again, written as in ``latency=0.2, 429@0.1``.
+    *faults* strike again and again, written as in ``latency=0.2, 429@0.1``. *hosted* runs what is
+    called as ``local/…``; its cards are those of *catalog*.
 
     Any number of processes may have one folder open. Leaving stops what this one works on and puts
     it back into the queue at once.
@@ -105,11 +109,15 @@ async def open_emulator(
             engine = Engine(store, rows, runs, changes, webhooks.kick)
             tasks.start_soon(engine.work)
             tasks.start_soon(webhooks.work)
+            if hosted is not None:
+                own = HostedRows(store, lease_seconds=lease_seconds, concurrency=concurrency)
+                house = House(folder, store, own, shelf, changes, engine, pace, webhooks.kick)
+                tasks.start_soon(hosted.work, house)
             intake = Intake(catalog)
-            direct = Direct(intake, store, rows, changes, engine)
+            direct = Direct(intake, store, rows, changes, engine, hosted)
             storage = Storage(store, shelf)
             routes = [
-                *Queue(intake, store, rows, changes, engine, pace).routes(),
+                *Queue(intake, store, rows, changes, engine, pace, hosted).routes(),
                 *direct.routes(),
                 *Sockets(direct, idle_seconds).routes(),
                 *storage.routes(),

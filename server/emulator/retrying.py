@@ -57,6 +57,8 @@ def trouble_of(outcome: Outcome) -> Trouble | None:
     for it (``X-Fal-Needs-Retry``).
     """
     status = outcome.status_code
+    if outcome.no_retry:
+        return None
     if outcome.error_type in CONNECTION:
         return "connection_error"
     if status == 504:

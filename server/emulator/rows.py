@@ -14,14 +14,17 @@ State = Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
 Cancelling = Literal["NOT_FOUND", "ALREADY_COMPLETED", "CANCELLATION_REQUESTED"]
 
 # What may be worked on now: waiting and ready, or abandoned by a claimant whose lease ran out.
+# Hosted applications (`local/…`) have a supervisor of their own, and no limit of the account.
 CLAIMABLE = """
     SELECT id, state FROM requests
-    WHERE state != 'COMPLETED'
+    WHERE state != 'COMPLETED' AND substr(app, 1, 6) != 'local/'
         AND ((state = 'IN_QUEUE' AND ready <= :now) OR (state = 'IN_PROGRESS' AND lease < :now))
     ORDER BY state, priority, created LIMIT 1
 """
 LATE = "SELECT id FROM requests WHERE state = 'IN_QUEUE' AND start_by < :now"
-RUNNING = "SELECT COUNT(*) FROM requests WHERE state = 'IN_PROGRESS'"
+RUNNING = """
+    SELECT COUNT(*) FROM requests WHERE state = 'IN_PROGRESS' AND substr(app, 1, 6) != 'local/'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class Log:
 class Outcome:
     """How a request ended: status and body of its result, words for its status, billed units.
 
-    *needs_retry*: the application asks the platform to try again.
+    *needs_retry*: the application asks the platform to try again; *no_retry*: it asks not to.
     """
 
     status_code: int
@@ -111,6 +114,7 @@ class Outcome:
     error_type: str | None = None
     units: float = 0.0
     needs_retry: bool = False
+    no_retry: bool = False
 
 
 CANCELLED = Outcome(
@@ -290,7 +294,7 @@ class Rows:
         found = self._store.reading().execute(
             "SELECT MIN(CASE WHEN state = 'IN_PROGRESS' THEN lease WHEN ready > :now"
             " THEN MIN(ready, COALESCE(start_by, ready)) ELSE :now + 0.25 END) FROM requests"
-            " WHERE state != 'COMPLETED'",
+            " WHERE state != 'COMPLETED' AND substr(app, 1, 6) != 'local/'",
             {"now": now},
         )
         due = found.fetchone()[0]

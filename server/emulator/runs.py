@@ -70,6 +70,18 @@ class Runs:
     drawers: Drawers
     pace: Pace
 
+    async def claim(self, owner: str) -> Row | None:
+        """Lease the next request that may be worked on to *owner*, or return None."""
+        return await self.store.do(self.rows.claim, owner)
+
+    async def next_look(self) -> float | None:
+        """Return in how many seconds something may be claimable again, None if all is over."""
+        return await self.store.do(self.rows.next_look)
+
+    async def release(self, owner: str) -> None:
+        """Put everything that *owner* holds back into the queue."""
+        await self.store.do(self.rows.release, owner)
+
     async def carry_out(self, row: Row) -> Ending:
         """Return how *row*, claimed by us, ends.
 

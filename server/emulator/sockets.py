@@ -18,7 +18,6 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from catalog.card import ModelCard
-from server.emulator.access import may_call
 from server.emulator.answers import Refusal, base_of, json_answer, refusal_body
 from server.emulator.direct import Direct
 from server.emulator.intake import number
@@ -88,7 +87,7 @@ class Sockets:
         Binary frames are msgpack, text frames JSON. After each output a message tells how long it
         took; a failure is told in fal's error message and ends the socket.
         """
-        if (card := await self._opened(socket)) is None:
+        if await self._is_hosted(socket) or (card := await self._opened(socket)) is None:
             return
         inputs = _Inputs(_most_buffered(socket))
         try:
@@ -109,6 +108,8 @@ class Sockets:
         """
         if _name(socket).endswith(REALTIME):
             return await self.on_run(socket)
+        if await self._is_hosted(socket):
+            return None
         if (card := await self._opened(socket)) is None:
             return None
         inputs = _Inputs()
@@ -133,12 +134,28 @@ class Sockets:
             await socket.send_denial_response(answer)
             return None
         await socket.accept()
-        if not may_call(socket, self.direct.store.secret, name):
-            # Released clients look for these words; a refused handshake tells a browser nothing.
-            await socket.send_text(json.dumps(UNAUTHORIZED))
-            await socket.close(POLICY_VIOLATION)
-            return None
-        return card
+        return card if await self._is_let_in(socket) else None
+
+    async def _is_let_in(self, socket: WebSocket) -> bool:
+        """Return whether its caller may be here; who may not is told so, and the socket ends."""
+        if self.direct.lets_in(socket, _name(socket)):
+            return True
+        # Released clients look for these words; a refused handshake tells a browser nothing.
+        await socket.send_text(json.dumps(UNAUTHORIZED))
+        await socket.close(POLICY_VIOLATION)
+        return False
+
+    async def _is_hosted(self, socket: WebSocket) -> bool:
+        """Return whether the socket was for a hosted application, which has spoken with it then."""
+        hosted, name = self.direct.hosted, _name(socket)
+        if hosted is None or not hosted.knows(name):
+            return False
+        if self.direct.lets_in(socket, name):
+            await hosted.talk(socket, name)
+        else:
+            await socket.accept()
+            await self._is_let_in(socket)
+        return True
 
     def _card(self, name: str) -> ModelCard:
         """Return the card that *name* means, with or without what clients add to it."""

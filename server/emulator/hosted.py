@@ -1,0 +1,68 @@
+"""`Hosted`: applications of the person's own, which somebody else runs behind the same hosts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from server.emulator.changes import Changes
+from server.emulator.engine import Engine
+from server.emulator.hosted_rows import PREFIX, HostedRows
+from server.emulator.pace import Pace
+from server.emulator.shelf import Shelf
+from server.emulator.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the emulator lends to whoever runs applications behind it.
+
+    *engine* forwards what it hears to the engines beside it; *ended* is to be called when a request
+    may have ended. *folder* is the emulator's.
+    """
+
+    folder: Path
+    store: Store
+    rows: HostedRows
+    shelf: Shelf
+    changes: Changes
+    engine: Engine
+    pace: Pace
+    ended: Callable[[], None]
+
+
+class Hosted(Protocol):
+    """Runs applications whose ids begin with ``local/``."""
+
+    def knows(self, name: str) -> bool:
+        """Return whether *name* is an application of ours, or a path of one."""
+        ...
+
+    def is_public(self, name: str) -> bool:
+        """Return whether whoever comes may call the application of *name* without a key."""
+        ...
+
+    async def work(self, house: House) -> None:
+        """Run them until cancelled; the requests in the queue are rows of the house."""
+        ...
+
+    async def run(self, request: Request, name: str) -> Response:
+        """Return the answer to a call of the run host.
+
+        Raises:
+            Refusal: 404, there is no such application; 503, it does not start.
+        """
+        ...
+
+    async def talk(self, socket: WebSocket, name: str) -> None:
+        """Connect a socket, which is not accepted yet, with the application."""
+        ...
+
+
+def is_hosted(name: str) -> bool:
+    """Return whether an id is one that only a host can know."""
+    return name.startswith(PREFIX)
