@@ -28,6 +28,7 @@ from server.app import build_server
 from server.fal.problems import NetworkError
 from server.fal.webhooks import UnprovenWebhookError, Webhooks
 from server.listening import Server, heed_signals, listener, serve_until_ended
+from server.notices import Subscriptions
 from tools.errors import NotConfiguredError
 from tools.inventory import chosen_tools
 from tools.ports import JobQuery, Rooms
@@ -142,7 +143,7 @@ def web_app(
     ``/mcp?toolsets=discover,follow&read_only=true`` offers fewer of them. ``/healthz`` says that
     the process lives, ``/readyz`` whether its journal can be used; both need no token.
     """
-    endpoint = Endpoint(partial(_narrowed, rooms, tools, build), options)
+    endpoint = Endpoint(partial(_narrowed, rooms, tools, build, options.sessions), options)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncGenerator[None]:
@@ -221,11 +222,15 @@ def _narrowed(
     rooms: Rooms,
     tools: Sequence[AnyTool],
     build: Callable[[Rooms, Sequence[AnyTool]], MCPServer[None]],
+    sessions: bool,
     asked: "Narrowing",
 ) -> MCPServer[None]:
     names = asked.toolsets or frozenset(tool.toolset for tool in tools)
     kept = chosen_tools(names, read_only=asked.read_only)
-    return build(rooms, [tool for tool in tools if tool in kept])
+    server = build(rooms, [tool for tool in tools if tool in kept])
+    if sessions:  # without them nobody of the older era could be told of a change
+        Subscriptions(server, rooms)
+    return server
 
 
 @dataclass(frozen=True, slots=True)

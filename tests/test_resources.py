@@ -5,15 +5,24 @@ from pathlib import Path
 
 import anyio
 import pytest
-from mcp import MCPError
+from mcp import Client, MCPError
 from mcp.types import (
     BlobResourceContents,
+    EmptyResult,
     PromptReference,
     ResourceTemplateReference,
+    ResourceUpdatedNotification,
+    SubscribeRequest,
     TextResourceContents,
+    UnsubscribeRequest,
 )
 
-from tests.house import Era, connected, record
+from server.app import build_server
+from server.notices import Subscriptions
+from server.rooms import open_rooms
+from server.settings import Settings
+from tests.house import Era, connected, environment, record
+from tools.inventory import TOOLS
 
 MODEL = "fal-ai/flux/schnell"
 
@@ -105,3 +114,45 @@ async def test_who_listens_to_a_job_hears_of_its_changes_to_the_end(tmp_path: Pa
                     if found["state"] == "done" and found["saved"]:
                         break
         assert heard >= 2
+
+
+async def test_an_older_client_subscribes_to_a_job_and_is_told_until_it_leaves_off(
+    tmp_path: Path,
+) -> None:
+    changes, heard = anyio.create_memory_object_stream[str](99)
+
+    async def note(message: object) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            await changes.send(str(message.params.uri))
+
+    settings = Settings.read(environment(tmp_path, FALKIT_EMULATOR_SPEED="4"))
+    async with open_rooms(settings) as rooms:
+        server = build_server(rooms, TOOLS)
+        Subscriptions(server, rooms)
+        async with changes, heard, Client(server, mode="legacy", message_handler=note) as client:
+            assert client.server_capabilities.resources is not None
+            assert client.server_capabilities.resources.subscribe
+            started = record(
+                await client.call_tool(
+                    "generate", {"endpoint_id": MODEL, "prompt": "waves", "wait_seconds": 0}
+                )
+            )
+            uri = f"falkit://jobs/{started['job_id']}"
+
+            async def ask(what: type[SubscribeRequest | UnsubscribeRequest], of: str) -> None:
+                request = what.model_validate({"params": {"uri": of}})
+                await client.session.send_request(request, EmptyResult)
+
+            await ask(SubscribeRequest, uri)
+            await ask(SubscribeRequest, "falkit://jobs/none")
+            with anyio.fail_after(20):
+                while True:
+                    assert await heard.receive() == uri
+                    found = record(
+                        await client.call_tool(
+                            "job_status", {"job_id": started["job_id"], "wait_seconds": 0}
+                        )
+                    )
+                    if found["state"] == "done" and found["saved"]:
+                        break
+            await ask(UnsubscribeRequest, uri)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from catalog.errors import ActionableError
 from server.app import build_server
 from server.cli import fail
+from server.notices import Subscriptions
 from server.rooms import open_rooms
 from server.settings import Settings
 from server.stdio import run, serve_stdio
@@ -96,4 +97,6 @@ def serving(argv: Sequence[str]) -> Callable[[], None]:
 async def serve(settings: Settings, tools: Sequence[AnyTool]) -> None:
     """Serve *tools* over stdin and stdout until the host closes them."""
     async with open_rooms(settings) as rooms:
-        await serve_stdio(build_server(rooms, tools, rooms.approve, settings.home))
+        server = build_server(rooms, tools, rooms.approve, settings.home)
+        Subscriptions(server, rooms)
+        await serve_stdio(server)
