@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import anyio
+import anyio.to_thread
 
 from server.deploy.environments import AppEnvironment, ToolEnvironment
-from server.deploy.isolation import Confinement, child_environment, confined
+from server.deploy.isolation import (
+    Confined,
+    Confinement,
+    child_environment,
+    confined,
+    interpreter_folders,
+)
 from server.deploy.processes import Child, read_all, started
 from tools.deploy_records import AppSettings, Route, RouteKind
 from tools.errors import BackendError
@@ -20,6 +27,7 @@ PROGRAM = Path(__file__).parent / "child" / "inspect_app.py"
 SECONDS = 20.0
 _ANSWER_BYTES = 4 << 20
 _SAID_LINES = 50
+_MEMORY_BYTES = 2 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,42 +71,53 @@ async def inspect(
             failing lines.
     """
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="fk") as made:
-        home = Path(made)
-        (home / "tmp").mkdir()
-        python = environment.python if environment is not None else tool.python
-        asked = {
-            "folder": str(folder),
-            "file": file,
-            "class_name": class_name,
-            "site": str(tool.site),
-        }
-        kept = confined(
-            tool.python,
-            Confinement(
-                readable=(folder, tool.python.parent.parent, tool.site, *tool.base),
-                writable=(home,),
-                memory_bytes=2 << 30,
-                cpu_seconds=int(seconds) + 5,
-            ),
-            (str(python), "-I", str(PROGRAM), json.dumps(asked)),
+    python = environment.python if environment is not None else tool.python
+    asked = {
+        "folder": str(folder),
+        "file": file,
+        "class_name": class_name,
+        "site": str(tool.site),
+    }
+    with tempfile.TemporaryDirectory(prefix="fk", ignore_cleanup_errors=True) as made:
+        own = await anyio.to_thread.run_sync(_own, made)
+        wanted = Confinement(
+            own=own,
+            folder=own,
+            readable=(folder, tool.site, *tool.base, *interpreter_folders(python)),
+            memory_bytes=_MEMORY_BYTES,
+            cpu_seconds=int(seconds) + 5,
         )
-        child = started(kept.command, child_environment(home, {}), home)
-        heard = _Heard(child)
-        status = 0
-        with anyio.move_on_after(seconds) as bound:
-            status = await read_all(child, heard.told, heard.raw)
-        if bound.cancelled_caught:
-            raise BackendError(
-                f"importing '{file}' did not end within {seconds:.0f} seconds",
-                hint="what waits or works at module level belongs into setup()",
-            )
+        command = (str(python), "-I", str(PROGRAM), json.dumps(asked))
+        kept = await confined(tool.python, wanted, command)
+        heard, status = await _heard(kept, own, seconds)
+    if heard is None:
+        raise BackendError(
+            f"importing '{file}' did not end within {seconds:.0f} seconds",
+            hint="what waits or works at module level belongs into setup()",
+        )
     if heard.app is None:
         raise BackendError(
             f"'{file}' cannot be imported: {heard.reason(status)}",
             hint="mend it and check it again",
         )
     return _inspection(heard.app, tuple(heard.said), kept.applied, kept.not_applied, began)
+
+
+def _own(made: str) -> Path:
+    own = Path(made).resolve()
+    (own / "tmp").mkdir()
+    return own
+
+
+async def _heard(kept: Confined, own: Path, seconds: float) -> "tuple[_Heard | None, int]":
+    """Run a child and return what came of it and its status; None where it took too long."""
+    child = started(kept.command, child_environment(own, own, {}), own)
+    heard, status = _Heard(child), 0
+    with anyio.move_on_after(seconds) as bound:
+        status = await read_all(child, heard.told, heard.raw)
+    if kept.group is not None:
+        await anyio.to_thread.run_sync(kept.group.remove)
+    return (None if bound.cancelled_caught else heard), status
 
 
 class _Heard:

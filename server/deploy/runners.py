@@ -17,12 +17,20 @@ from typing import Any, Literal, cast
 from uuid import uuid4
 
 import anyio
+import anyio.to_thread
 import httpx
 from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
 from server.deploy.environments import ToolEnvironment
-from server.deploy.isolation import Confinement, FilesHost, child_environment, confined
+from server.deploy.groups import Group
+from server.deploy.isolation import (
+    Confinement,
+    FilesHost,
+    child_environment,
+    confined,
+    interpreter_folders,
+)
 from server.deploy.processes import Child, read_all, started
 from tools.deploy_records import LogLine
 from tools.errors import BackendError
@@ -96,7 +104,6 @@ class Runner:
         self._last: list[str] = []
         self._stopping = False
         self._child: Child | None = None
-        self._folder: Path | None = None
 
     @property
     def pid(self) -> int:
@@ -188,21 +195,23 @@ class Runner:
             with anyio.CancelScope(shield=True), anyio.move_on_after(10):
                 await self.ended()
 
-    async def run(self, child: Child, folder: Path) -> None:
-        """Hear the process to its end; cancelled, it is killed."""
-        self._child, self._folder = child, folder
+    async def run(self, child: Child, own: Path, group: Group | None) -> None:
+        """Hear the process to its end and clear up after it; cancelled, it is killed."""
+        self._child = child
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._bound_start)
-                self.status = await read_all(child, self._told, self._raw)
+                status = await read_all(child, self._told, self._raw)
+                self.status = status if status <= 128 else 128 - status
                 tasks.cancel_scope.cancel()
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
             if not self._stopping:
-                self.reason = self._why()
+                self.reason = self._why(group)
                 if self.reason:
                     self._say("error", f"the runner ended: {self.reason}")
             self._become("TERMINATED")
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(_leave, own, group)
 
     async def _bound_start(self) -> None:
         with anyio.move_on_after(self.spec.startup_seconds) as bound:
@@ -275,19 +284,16 @@ class Runner:
             )
         )
 
-    def _why(self) -> str:
+    def _why(self, group: Group | None) -> str:
         """Return why the process ended on its own, in one line."""
         if self._failed:
             return self._failed
         status = self.status if self.status is not None else 0
-        number = -status if status < 0 else status - 128 if status > 128 else 0
-        if number:
-            name = _signal_name(number)
-            words = f"it was ended by {name}"
-            if number == signal.SIGKILL:
-                words += ", as a system does that runs out of memory"
-        else:
-            words = f"its process ended with status {status}"
+        if group is not None and group.killed_for_memory():
+            return f"it used more than its {self.spec.memory_bytes >> 20} MB of memory"
+        words = f"its process ended with status {status}"
+        if status < 0:
+            words = f"it was ended by {_signal_name(-status)}"
         last = f"; the last it said: {self._last[-1]}" if self._last else ""
         return words + last
 
@@ -301,16 +307,13 @@ async def start_runner(spec: RunnerSpec, hear: Hear, tasks: TaskGroup) -> Runner
         BackendError: no process can be started here.
     """
     runner = Runner(spec, hear)
-    folder = Path(tempfile.mkdtemp(prefix="fk"))  # a socket's path is limited to some 100 bytes
-    spec.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in ("tmp", "data"):
-        (spec.home / name).mkdir(exist_ok=True, mode=0o700)
+    own = await anyio.to_thread.run_sync(_folders, spec)
     port = 0
     if sys.platform == "win32":
         port, runner.token = _free_port(), secrets.token_hex(16)
         runner.address = f"http://127.0.0.1:{port}"
     else:
-        runner.socket, runner.address = folder / "app.sock", "http://runner"
+        runner.socket, runner.address = own / "app.sock", "http://runner"
     asked = {
         "folder": str(spec.folder),
         "file": spec.file,
@@ -321,31 +324,50 @@ async def start_runner(spec: RunnerSpec, hear: Hear, tasks: TaskGroup) -> Runner
         "token": runner.token,
         "files": [spec.files.host, spec.files.port] if spec.files is not None else None,
     }
-    kept = confined(
-        spec.tool.python,
-        Confinement(
-            readable=(spec.folder, spec.python.parent.parent, spec.tool.site, *spec.tool.base),
-            writable=(spec.home, folder),
-            data=spec.home / "data",
-            network=spec.network,
-            files=spec.files,
-            memory_bytes=spec.memory_bytes,
-        ),
-        (str(spec.python), "-I", str(PROGRAM), json.dumps(asked)),
+    wanted = Confinement(
+        own=own,
+        folder=spec.home,
+        readable=(spec.folder, spec.tool.site, *spec.tool.base, *interpreter_folders(spec.python)),
+        writable=(spec.home,),
+        sockets=(spec.uploads,) if spec.uploads is not None else (),
+        data=spec.home / "data",
+        network=spec.network,
+        files=spec.files,
+        memory_bytes=spec.memory_bytes,
     )
+    command = (str(spec.python), "-I", str(PROGRAM), json.dumps(asked))
+    kept = await confined(spec.tool.python, wanted, command)
     runner.applied, runner.not_applied = kept.applied, kept.not_applied
     try:
-        child = started(kept.command, _environment(spec), spec.home)
+        child = started(kept.command, _environment(spec, own), spec.home)
     except OSError as problem:
-        shutil.rmtree(folder, ignore_errors=True)
+        _leave(own, kept.group)
         raise BackendError(
             f"no process could be started for app '{spec.app}': {problem}", retry_helps=True
         ) from problem
-    tasks.start_soon(runner.run, child, folder)
+    tasks.start_soon(runner.run, child, own, kept.group)
     return runner
 
 
-def _environment(spec: RunnerSpec) -> dict[str, str]:
+def _folders(spec: RunnerSpec) -> Path:
+    """Make the app's home where it is missing, and return a new folder for this runner alone.
+
+    It holds the socket, whose path is limited to some 100 bytes.
+    """
+    for folder in (spec.home, spec.home / "data"):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    own = Path(tempfile.mkdtemp(prefix="fk")).resolve()
+    (own / "tmp").mkdir()
+    return own
+
+
+def _leave(own: Path, group: Group | None) -> None:
+    shutil.rmtree(own, ignore_errors=True)
+    if group is not None:
+        group.remove()
+
+
+def _environment(spec: RunnerSpec, own: Path) -> dict[str, str]:
     """Return what the app sees: its secrets, and what sends the toolkit's uploads to falkit."""
     extra = {name: value.get_secret_value() for name, value in spec.secrets.items()}
     if spec.uploads is not None:
@@ -355,7 +377,7 @@ def _environment(spec: RunnerSpec) -> dict[str, str]:
             "FAL_KEY": "local:local",  # the toolkit wants one; this one opens nothing
         }
     extra |= {"FAL_APP_NAME": spec.app, "NO_PROXY": "*"}
-    return child_environment(spec.home, extra)
+    return child_environment(spec.home, own, extra)
 
 
 def _signal_name(number: int) -> str:

@@ -1,0 +1,88 @@
+"""Control groups of the kernel: memory and processes of an app bounded together, where we may."""
+
+import os
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+ROOT = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Folders of one group: one of version 2, or one each for memory and processes."""
+
+    folders: tuple[Path, ...]
+
+    def killed_for_memory(self) -> bool:
+        """Return whether the kernel has ended a process of the group for its memory."""
+        for folder in self.folders:
+            for name in ("memory.events", "memory.oom_control"):
+                with suppress(OSError):
+                    for line in (folder / name).read_text("ascii").splitlines():
+                        if line.startswith("oom_kill ") and line.split()[1] != "0":
+                            return True
+        return False
+
+    def remove(self) -> None:
+        """Remove it; its processes are gone, or are just going."""
+        for folder in self.folders:
+            for _ in range(20):
+                try:
+                    folder.rmdir()
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.01)
+                else:
+                    break
+
+
+def made_group(memory_bytes: int, processes: int) -> Group | None:
+    """Return a new group with these bounds, or None where this account may make none."""
+    if sys.platform != "linux":
+        return None
+    name = f"falkit-{os.getpid()}-{uuid4().hex[:8]}"
+    made: list[Path] = []
+    try:
+        for parent, values in _parents(memory_bytes, processes):
+            folder = parent / name
+            folder.mkdir()
+            made.append(folder)
+            for file, value in values.items():
+                (folder / file).write_text(str(value), "ascii")
+            if not os.access(folder / "cgroup.procs", os.W_OK):
+                raise PermissionError(folder)
+    except OSError:
+        Group(tuple(made)).remove()
+        return None
+    return Group(tuple(made)) if made else None
+
+
+def _parents(memory_bytes: int, processes: int) -> list[tuple[Path, dict[str, int]]]:
+    """Return the folders in which to make groups, each with what is to be written there.
+
+    In version 2 a group that holds processes has no bounded groups below it, so ours stands beside
+    the one that we are in; it must be one for us (a user's session has such).
+
+    Raises:
+        OSError: there is no place.
+    """
+    lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    ours = {tuple(sorted(names.split(","))): path.lstrip("/") for _, names, path in lines}
+    memory, tasks = {"memory.max": memory_bytes}, {"pids.max": processes}
+    if ("memory",) in ours and ("pids",) in ours:
+        bound = {"memory.limit_in_bytes": memory_bytes}
+        return [
+            (ROOT / "memory" / ours[("memory",)], bound),
+            (ROOT / "pids" / ours[("pids",)], tasks),
+        ]
+    here = ROOT / ours[("",)]
+    parent = here.parent if here != ROOT else here
+    enabled = (parent / "cgroup.subtree_control").read_text("ascii").split()
+    if not {"memory", "pids"} <= set(enabled):
+        raise PermissionError(parent)
+    return [(parent, {**memory, "memory.swap.max": 0, **tasks})]
