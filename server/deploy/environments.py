@@ -96,8 +96,7 @@ async def tool_environment(home: Path, tell: Tell, *, given: Path | None = None)
     """
     if given is not None:
         return await _known(given)
-    wanted = hashlib.sha256(CONSTRAINTS.read_bytes() + _minor().encode()).hexdigest()[:16]
-    shelf = home / "deploy" / "tools"
+    shelf, wanted = _tool_shelf(home)
 
     async def make(folder: Path) -> None:
         await tell(0.0, f"making an environment with fal {fal_wanted()}, once")
@@ -106,6 +105,27 @@ async def tool_environment(home: Path, tell: Tell, *, given: Path | None = None)
         await _install(_python_in(folder), _python_in(folder), arguments, tell)
 
     return await _known(_python_in(await _shelved(shelf, wanted, make, tell)))
+
+
+async def ready_tool_environment(
+    home: Path, *, given: Path | None = None
+) -> ToolEnvironment | None:
+    """Return what `tool_environment` would, or None where it would have to be made first.
+
+    Raises:
+        NotConfiguredError: *given* is no Python that has a `fal` that falkit can use.
+    """
+    if given is not None:
+        return await _known(given)
+    shelf, wanted = _tool_shelf(home)
+    folder = _marked(shelf / f"{wanted}.json")
+    return None if folder is None else await _known(_python_in(folder))
+
+
+def _tool_shelf(home: Path) -> tuple[Path, str]:
+    """Return where tool environments lie in *home*, and the key of the one that is wanted."""
+    key = hashlib.sha256(CONSTRAINTS.read_bytes() + _minor().encode()).hexdigest()[:16]
+    return home / "deploy" / "tools", key
 
 
 async def app_environment(
