@@ -27,6 +27,7 @@ class Release:
     *folder* is a copy of the source that nobody changes any more, *file* the app's module in it
     (with slashes), *class_name* the `fal.App` there. *openapi* is what inspection found, empty
     where there was none. *message* is told with the revision, and holds the id of the plan.
+    *network* lets its runners on this machine reach others, which those of fal always may.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Release:
     source_hash: str
     openapi: Mapping[str, Any] = field(default_factory=dict[str, Any])
     message: str = ""
+    network: bool = False
 
 
 class DeployTarget(Protocol):

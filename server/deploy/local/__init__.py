@@ -1,0 +1,1 @@
+"""Apps that run on this machine, behind the emulator's hosts."""
