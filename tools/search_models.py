@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -162,22 +163,37 @@ def _fitted(hits: tuple[Hit, ...], bytes_of_eight: int) -> list[ModelHit]:
     here.
     """
     most = bytes_of_eight * max(len(hits), 8) // 8
-    models: list[ModelHit] = []
-    for titled, words in ((True, 120), (False, 120), (False, 90), (False, 70), (False, 50)):
-        models = [
-            ModelHit(
-                endpoint_id=hit.endpoint_id,
-                title=hit.title[:48] if titled else "",
-                category=hit.category,
-                summary=_cut(f"{hit.step}: {hit.summary}" if hit.step else hit.summary, words),
-                price=_cut(hit.price, 45),
-                why=_reasons(hit.why, 60),
-            )
-            for hit in hits
-        ]
-        if len(json.dumps([model.model_dump(exclude_defaults=True) for model in models])) <= most:
-            break
-    return models
+    kept = [
+        {
+            "endpoint_id": hit.endpoint_id,
+            "category": hit.category,
+            "price": _cut(hit.price, 45),
+            "why": _reasons(hit.why, 60),
+        }
+        for hit in hits
+    ]
+    titles = [hit.title[:48] for hit in hits]
+    summaries = [f"{hit.step}: {hit.summary}" if hit.step else hit.summary for hit in hits]
+    left = most - len(json.dumps(kept)) - len(', "summary": ""') * len(hits)
+    entitled = sum(_bytes(title) + len(', "title": ""') for title in titles if title)
+    words = 120
+    if entitled + _cut_to(summaries, words) > left:
+        titles = [""] * len(hits)
+        words = next((n for n in (120, 90, 70) if _cut_to(summaries, n) <= left), 50)
+    return [
+        ModelHit(**one, title=title, summary=_cut(summary, words))
+        for one, title, summary in zip(kept, titles, summaries, strict=True)
+    ]
+
+
+def _cut_to(texts: Sequence[str], most: int) -> int:
+    """Return the bytes of *texts* in JSON, each cut to *most* characters."""
+    return sum(_bytes(_cut(text, most)) for text in texts)
+
+
+def _bytes(text: str) -> int:
+    """Return the bytes of *text* inside a JSON string."""
+    return len(json.dumps(text)) - 2
 
 
 def _reasons(why: str, most: int) -> str:

@@ -21,6 +21,9 @@ def readable(text: str) -> str:
     """Return *text* without what steers a terminal, turns letters round, or cannot be seen."""
     if text.isascii() and text.isprintable():
         return text
+    plain = text.replace("\n", "").replace("…", "")  # most answers hold no other signs
+    if plain.isascii() and plain.isprintable():
+        return text
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = _STEERING.sub("", text)
     return text if text.isascii() else _LOOSE_JOINERS.sub("", text)
