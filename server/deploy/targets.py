@@ -28,6 +28,8 @@ class Release:
     (with slashes), *class_name* the `fal.App` there. *openapi* is what inspection found, empty
     where there was none. *message* is told with the revision, and holds the id of the plan.
     *network* lets its runners on this machine reach others, which those of fal always may.
+    *settings* are those that it ends with, *code* those of the code where they are not the same: a
+    redeploy takes the scale of the running app over unless *reset_scale* says otherwise.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Release:
     openapi: Mapping[str, Any] = field(default_factory=dict[str, Any])
     message: str = ""
     network: bool = False
+    code: AppSettings | None = None
+    reset_scale: bool = False
 
 
 class DeployTarget(Protocol):
