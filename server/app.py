@@ -365,6 +365,8 @@ def as_sdk_tool(tool: AnyTool, rooms: Rooms) -> SDKTool:
     # What a result holds is plain from its names; prose would only cost bytes.
     if listed := made.fn_metadata.output_schema:
         made.fn_metadata.output_schema = lean(listed, prose=False)
+        # The result was made by its model: holding it against that model again finds nothing.
+        made.fn_metadata.output_model = None
     return made
 
 
