@@ -18,6 +18,9 @@ import anyio.to_thread
 _LAST_WORDS_SECONDS = 0.2
 LONGEST_LINE = 8 << 20
 
+# An app that prints without end is slowed down, not falkit: bytes at once, and bytes a second.
+_BURST_BYTES, _PACE_BYTES = 8 << 20, 1 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Child:
@@ -37,7 +40,9 @@ class Child:
             self.process.send_signal(number)
 
     def kill(self) -> None:
-        """End the process and its group at once."""
+        """End the process and its group at once, unless it has been collected already."""
+        if self.process.returncode is not None:
+            return  # the numbers may be another's by now
         if sys.platform != "win32":
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -82,10 +87,12 @@ async def exited(child: Child) -> int:
             os.close(handle)
         child.kill()  # the group still has its number: its leader is not yet collected
         return child.process.wait()
-    while (status := child.process.poll()) is None:  # noqa: ASYNC110
+    while child.process.poll() is None:  # noqa: ASYNC110
         await anyio.sleep(0.05)  # there is nothing to wait on
-    child.kill()
-    return status
+    if sys.platform != "win32":
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+    return child.process.returncode or 0
 
 
 async def lines(pipe: IO[bytes], over: anyio.Event) -> AsyncGenerator[bytes]:
@@ -114,6 +121,7 @@ async def _chunks(pipe: IO[bytes], over: anyio.Event) -> AsyncGenerator[bytes]:
         return
     os.set_blocking(pipe.fileno(), False)
     ends: float | None = None
+    allowed, counted = float(_BURST_BYTES), time.monotonic()
     while True:
         try:
             chunk = os.read(pipe.fileno(), 65536)
@@ -128,6 +136,10 @@ async def _chunks(pipe: IO[bytes], over: anyio.Event) -> AsyncGenerator[bytes]:
         if not chunk:
             return
         yield chunk
+        now = time.monotonic()
+        allowed = min(allowed + (now - counted) * _PACE_BYTES, _BURST_BYTES) - len(chunk)
+        counted = now
+        await anyio.sleep(max(-allowed / _PACE_BYTES, 0))
 
 
 async def read_all(

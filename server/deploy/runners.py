@@ -1,6 +1,7 @@
 """`start_runner`: one process that serves one app, from its start to its end."""
 
 import json
+import os
 import secrets
 import shutil
 import signal
@@ -51,6 +52,8 @@ _LEVELS: Mapping[object, Level] = {
     "error": "error",
 }
 _LAST_LINES = 5
+_SHORTEST_SECRET = 4
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,13 @@ class Runner:
         self.address = ""
         self.socket: Path | None = None
         self._hear = hear
+        self._hidden = {  # longest first: one may begin with another
+            secret.get_secret_value(): f"[{name}]"
+            for name, secret in sorted(
+                spec.secrets.items(), key=lambda one: -len(one[1].get_secret_value())
+            )
+            if len(secret.get_secret_value()) >= _SHORTEST_SECRET
+        }
         self._since = time.monotonic()
         self._seconds: dict[str, float] = {}
         self._changed = anyio.Event()
@@ -246,7 +256,7 @@ class Runner:
                 at=record.get("t"),
             )
         if isinstance(record.get("failed"), str):
-            self._failed = record["failed"][:1000]
+            self._failed = self._shown(record["failed"][:1000])
         self._follow(record.get("state"))
 
     def _follow(self, state: object) -> None:
@@ -271,6 +281,7 @@ class Runner:
         at: object = None,
     ) -> None:
         moment = datetime.fromtimestamp(at, UTC) if isinstance(at, float) else datetime.now(UTC)
+        text = self._shown(text)
         self._last = [*self._last[1 - _LAST_LINES :], text[:300]]
         self._hear(
             LogLine(
@@ -283,6 +294,12 @@ class Runner:
                 runner=self.runner_id,
             )
         )
+
+    def _shown(self, text: str) -> str:
+        """Return *text* with the values of the app's secrets replaced by their names."""
+        for value, name in self._hidden.items():
+            text = text.replace(value, name)
+        return text
 
     def _why(self, group: Group | None) -> str:
         """Return why the process ended on its own, in one line."""
@@ -376,7 +393,9 @@ def _environment(spec: RunnerSpec, own: Path) -> dict[str, str]:
             "FAL_API_SOCKET": str(spec.uploads),
             "FAL_KEY": "local:local",  # the toolkit wants one; this one opens nothing
         }
-    extra |= {"FAL_APP_NAME": spec.app, "NO_PROXY": "*"}
+    extra["FAL_APP_NAME"] = spec.app
+    if spec.network:
+        extra |= {name: value for name, value in os.environ.items() if name.lower() in _PROXIES}
     return child_environment(spec.home, own, extra)
 
 

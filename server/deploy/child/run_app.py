@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -41,6 +41,8 @@ class Logged(logging.Handler):
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.getMessage().startswith("Exception in ASGI application"):
+            return  # fal has told it already, with its request
         level = "error" if record.levelno >= logging.ERROR else record.levelname.lower()
         self._tell(said=self.format(record)[:16_000], level=level, request=_request.get())
 
@@ -150,7 +152,8 @@ def serve(asked: dict[str, Any], shared: ModuleType, tell: Callable[..., None]) 
     )
     server = Server(config)
     server.set_handle_exit(app.handle_exit)
-    server.run()
+    with suppress(SystemExit):  # uvicorn's way to say that `setup` failed, which is told by now
+        server.run()
     return 0 if server.started else 3
 
 
@@ -162,7 +165,11 @@ def main() -> int:
     os.environ["IS_ISOLATE_AGENT"] = "1"
 
     def out(line: str) -> None:
-        tell(said=line, level="info", request=_request.get())
+        text, level = line, "info"
+        if line.startswith('{"traceback": '):  # how fal tells a failure: innermost frame first
+            with suppress(ValueError):
+                text, level = str(json.loads(line)["traceback"]).rstrip(), "error"
+        tell(said=text, level=level, request=_request.get())
 
     def err(line: str) -> None:
         tell(said=line, level="warning", request=_request.get())

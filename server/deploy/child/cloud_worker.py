@@ -1,0 +1,223 @@
+"""Carry out one change on fal with fal's own package: asked on standard input, told line by line."""
+
+import importlib.util
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+MOST_LISTED = 500
+
+
+def beside(name: str) -> ModuleType:
+    """Return the module of that name in this folder, out of reach of what the app calls so."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"_falkit_{name}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Refused(Exception):  # noqa: N818  # no failure: a thing that falkit does not do
+    """What falkit does not send, with the code that falkit gives it."""
+
+    def __init__(self, code: str, words: str) -> None:
+        super().__init__(words)
+        self.code = code
+
+
+class Worker:
+    """The operations, over one client of fal that knows no key but the proxy's token."""
+
+    def __init__(self, asked: Mapping[str, Any], tell: Callable[..., None]) -> None:
+        self._args: Mapping[str, Any] = asked["args"]
+        self._tell = tell
+        client = import_module("fal.api").SyncServerlessClient
+        self._client = client(host=asked["host"], api_key=f"falkit:{asked['token']}")
+
+    def connection(self) -> Any:  # noqa: ANN401
+        return self._client._create_host()._connection  # noqa: SLF001  # has no public name
+
+    def deploy(self) -> dict[str, Any]:
+        steps = import_module("fal.api.deploy")
+        options = ("app_name", "auth", "reset_scale", "message", "annotations")
+        path = Path(self._args["folder"]) / self._args["file"]
+        os.chdir(self._args["folder"])
+        sys.path.append(str(path.parent))
+        self._tell(stage="importing")
+        prepared = steps.prepare_deployment(
+            self._client,
+            (str(path), self._args["class_name"] or None),
+            strategy="rolling",
+            **{name: self._args[name] for name in options},
+        )
+        _check_sendable(prepared.loaded.function.options, path)
+        self._tell(stage="building")
+        done = steps.execute_prepared_deployment(
+            prepared, result_handler=self._handler("deploy"), build_result_handler=self._handler("build")
+        )  # fmt: skip
+        return {"revision": done.revision, "app": done.app_name, "auth": done.auth_mode}
+
+    def _handler(self, step: str) -> Any:  # noqa: ANN401
+        tell = self._tell
+
+        class Handler(import_module("fal.api.api").ResultHandler):
+            def on_log(self, log: Any) -> None:  # noqa: ANN401
+                level = str(getattr(log.level, "name", log.level)).lower()
+                tell(log=str(log.message)[:4000], level=level, step=step)
+
+        return Handler()
+
+    def scale(self) -> dict[str, Any]:
+        done = self._client.apps.scale(self._args["app"], **self._args["settings"])
+        return {"revision": done.revision}
+
+    def roll_back(self) -> dict[str, Any]:
+        with self.connection() as connection:
+            done = connection.create_alias(
+                self._args["app"], self._args["revision"], None, deployment_strategy="rolling"
+            )
+        return {"revision": done.revision}
+
+    def restart(self) -> dict[str, Any]:
+        self._client.apps.rollout(self._args["app"], force=False)
+        return {}
+
+    def delete(self) -> dict[str, Any]:
+        with self.connection() as connection:
+            revision = connection.delete_alias(self._args["app"])
+        if revision is None:
+            raise Refused("not_found", f"there is no app {self._args['app']}")
+        return {"revision": revision}
+
+    def set_secret(self) -> dict[str, Any]:
+        args = self._args
+        self._client.secrets.set(args["name"], args["value"], default_exposed=args["exposed"])
+        return {}
+
+    def unset_secret(self) -> dict[str, Any]:
+        self._client.secrets.unset(self._args["name"])
+        return {}
+
+    def list_secrets(self) -> dict[str, Any]:
+        return {"names": [secret.name for secret in self._client.secrets.list()][:MOST_LISTED]}
+
+    def list_apps(self) -> dict[str, Any]:
+        wanted = self._args.get("app") or ""
+        found = [vars(app) for app in self._client.apps.list() if wanted in ("", app.alias)]
+        return {"apps": found[:MOST_LISTED]}
+
+    def list_revisions(self) -> dict[str, Any]:
+        with self.connection() as connection:
+            found = connection.list_applications(self._args["app"])
+        rows = [
+            {"revision": one.application_id, "created": one.created_at.isoformat()} for one in found
+        ]
+        return {"revisions": rows[:MOST_LISTED]}
+
+    def list_runners(self) -> dict[str, Any]:
+        rows = [
+            {
+                "runner": one.runner_id,
+                "state": one.state.value,
+                "revision": one.revision,
+                "machine": one.machine_type,
+                "requests": one.in_flight_requests,
+                "seconds": one.uptime.total_seconds(),
+            }
+            for one in self._client.apps.runners(self._args["app"])
+        ]
+        return {"runners": rows[:MOST_LISTED]}
+
+
+OPERATIONS: Mapping[str, Callable[[Worker], dict[str, Any]]] = {
+    "deploy": Worker.deploy,
+    "scale": Worker.scale,
+    "roll_back": Worker.roll_back,
+    "restart": Worker.restart,
+    "delete": Worker.delete,
+    "set_secret": Worker.set_secret,
+    "unset_secret": Worker.unset_secret,
+    "list_secrets": Worker.list_secrets,
+    "list_apps": Worker.list_apps,
+    "list_revisions": Worker.list_revisions,
+    "list_runners": Worker.list_runners,
+}
+
+
+def _check_sendable(options: Any, path: Path) -> None:  # noqa: ANN401
+    """Refuse an app that wants files of this machine beside its source sent.
+
+    Raises:
+        Refused: with what to do instead.
+    """
+    if options.host.get("app_files"):
+        raise Refused(
+            "files_not_sent",
+            "app_files are not sent; import what the app needs, or keep it in an image",
+        )
+    image = options.environment.get("image")
+    if isinstance(image, dict) and "docker_files_list" in image and image["docker_files_list"]:
+        raise Refused("files_not_sent", "an image that copies files of this machine is not sent")
+    wanted = options.environment.get("requirements") or []
+    if import_module("fal.api._sdist").has_local_path(wanted, str(path.parent)):
+        raise Refused(
+            "files_not_sent",
+            "a requirement that is a folder of this machine is not sent; name a released package",
+        )
+
+
+def failure(problem: BaseException, folder: Path, words_of: Callable[..., str]) -> dict[str, Any]:
+    """Return what went wrong, as far as it is known on this side."""
+    code = problem.code if isinstance(problem, Refused) else ""
+    status = getattr(problem, "code", None)
+    grpc_code = str(status().name) if callable(status) else ""
+    details = getattr(problem, "details", None)
+    text = str(details() if callable(details) and grpc_code else problem)
+    kind = type(problem).__name__
+    is_fals = type(problem).__module__.partition(".")[0] in ("fal", "grpc", "isolate")
+    words = text if is_fals or grpc_code or code else words_of(problem, folder)
+    cause = problem.__cause__
+    return {
+        "code": code,
+        "kind": kind,
+        "grpc": grpc_code,
+        "of_fal": is_fals or bool(grpc_code or code),
+        "words": words[:2000],
+        "cause": words_of(cause, folder)[:1000] if cause is not None else "",
+    }
+
+
+def main() -> None:
+    """Do what the first line of standard input asks, and tell what came of it in the last line."""
+    shared = beside("app_class")
+    tell = shared.Teller()
+    asked = cast("dict[str, Any]", json.loads(sys.stdin.readline()))
+    os.close(0)
+    os.open(os.devnull, os.O_RDONLY)
+
+    def say(line: str) -> None:
+        tell(said=line)
+
+    sys.stdout, sys.stderr = shared.Lines(sys.stdout, say), shared.Lines(sys.stderr, say)
+    folder = Path(asked["args"].get("folder") or ".")
+    try:
+        done = OPERATIONS[asked["op"]](Worker(asked, tell))
+    except BaseException as problem:
+        tell(failed=failure(problem, folder, shared.words_of))
+        return
+    tell(done=done)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        # Threads and exit handlers of the app must not keep the answer from being the end.
+        os._exit(0)
