@@ -1,4 +1,4 @@
-"""Carry out one change on fal with fal's own package: asked on standard input, told line by line."""
+"""Carry out one change on fal with its own package: asked on standard input, told by lines."""
 
 import importlib.util
 import json
@@ -42,7 +42,7 @@ class Worker:
         self._client = client(host=asked["host"], api_key=f"falkit:{asked['token']}")
 
     def connection(self) -> Any:  # noqa: ANN401
-        return self._client._create_host()._connection  # noqa: SLF001  # has no public name
+        return self._client._create_host()._connection  # has no public name
 
     def deploy(self) -> dict[str, Any]:
         steps = import_module("fal.api.deploy")
@@ -60,8 +60,10 @@ class Worker:
         _check_sendable(prepared.loaded.function.options, path)
         self._tell(stage="building")
         done = steps.execute_prepared_deployment(
-            prepared, result_handler=self._handler("deploy"), build_result_handler=self._handler("build")
-        )  # fmt: skip
+            prepared,
+            result_handler=self._handler("deploy"),
+            build_result_handler=self._handler("build"),
+        )
         return {"revision": done.revision, "app": done.app_name, "auth": done.auth_mode}
 
     def _handler(self, step: str) -> Any:  # noqa: ANN401
@@ -110,7 +112,8 @@ class Worker:
 
     def list_apps(self) -> dict[str, Any]:
         wanted = self._args.get("app") or ""
-        found = [vars(app) for app in self._client.apps.list() if wanted in ("", app.alias)]
+        listed: list[Any] = self._client.apps.list()
+        found = [dict(vars(app)) for app in listed if wanted in ("", app.alias)]
         return {"apps": found[:MOST_LISTED]}
 
     def list_revisions(self) -> dict[str, Any]:
@@ -165,7 +168,7 @@ def _check_sendable(options: Any, path: Path) -> None:  # noqa: ANN401
     image = options.environment.get("image")
     if isinstance(image, dict) and "docker_files_list" in image and image["docker_files_list"]:
         raise Refused("files_not_sent", "an image that copies files of this machine is not sent")
-    wanted = options.environment.get("requirements") or []
+    wanted: Any = options.environment.get("requirements") or []
     if import_module("fal.api._sdist").has_local_path(wanted, str(path.parent)):
         raise Refused(
             "files_not_sent",
@@ -176,9 +179,9 @@ def _check_sendable(options: Any, path: Path) -> None:  # noqa: ANN401
 def failure(problem: BaseException, folder: Path, words_of: Callable[..., str]) -> dict[str, Any]:
     """Return what went wrong, as far as it is known on this side."""
     code = problem.code if isinstance(problem, Refused) else ""
-    status = getattr(problem, "code", None)
+    status: Any = getattr(problem, "code", None)
     grpc_code = str(status().name) if callable(status) else ""
-    details = getattr(problem, "details", None)
+    details: Any = getattr(problem, "details", None)
     text = str(details() if callable(details) and grpc_code else problem)
     kind = type(problem).__name__
     is_fals = type(problem).__module__.partition(".")[0] in ("fal", "grpc", "isolate")

@@ -12,12 +12,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-import grpc
-from google.protobuf.json_format import MessageToDict
-from isolate_proto import controller_pb2 as wire
+# Of the environment that has `fal`, and without types there.
+grpc: Any = import_module("grpc")
+wire: Any = import_module("isolate_proto.controller_pb2")
+to_dict: Callable[[Any], dict[str, Any]] = import_module(
+    "google.protobuf.json_format"
+).MessageToDict
 
 SERVICE = "/controller.IsolateController/"
 STREAMS = ("BuildEnvironment", "RegisterApplication")
@@ -99,7 +103,7 @@ class Policy:
         said = hashlib.sha256(request.source_code.encode()).hexdigest()
         if said != plan["source_sha256"]:
             raise RefusedError("its source is not the confirmed one")
-        meta = MessageToDict(request.metadata)
+        meta = to_dict(request.metadata)
         if plan["mark"] and plan["mark"] not in json.dumps(meta.get("annotations")):
             raise RefusedError("it does not carry the plan's id")
 
@@ -117,7 +121,7 @@ class Policy:
     def _check_environment(self, environment: Any) -> None:  # noqa: ANN401
         plan = self._deploy
         _same("environment", environment.kind, plan["kind"])
-        configuration = MessageToDict(environment.configuration)
+        configuration = to_dict(environment.configuration)
         allowed = (*ENVIRONMENT_WORDS, *(("image",) if plan["kind"] == "container" else ()))
         for name in configuration:
             if name not in allowed:
@@ -142,7 +146,7 @@ class Policy:
         if regions not in plan["regions"] and ANY not in plan["regions"] and whole:
             raise RefusedError(f"regions {_said(regions)} instead of {_said(plan['regions'][0])}")
         _same("scheduler", machine.scheduler, "nomad")
-        options = MessageToDict(machine.scheduler_options)
+        options = to_dict(machine.scheduler_options)
         if options not in ({}, {"storage_region": "us-east"}):
             raise RefusedError("options of the scheduler were not confirmed")
         for name, allowed in numbers.items():
@@ -213,7 +217,7 @@ def _flat(listed: Sequence[Any]) -> Iterator[str]:
             yield str(one)
 
 
-class Proxy(grpc.GenericRpcHandler):
+class Proxy:
     """Answers the worker. Whatever happens to a call is told to falkit and written down."""
 
     def __init__(self, asked: Mapping[str, Any], tell: Callable[..., None]) -> None:
@@ -236,13 +240,13 @@ class Proxy(grpc.GenericRpcHandler):
         """Return what answers a call: the same for all."""
         path = str(handler_call_details.method)
         method = path.removeprefix(SERVICE) if path.startswith(SERVICE) else ""
-        sent = {name: value for name, value in handler_call_details.invocation_metadata or ()}
+        sent: dict[str, Any] = dict(handler_call_details.invocation_metadata or ())
         token = str(sent.get("auth-key", ""))
 
-        def several(raw: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        def several(raw: bytes, context: Any) -> Iterator[bytes]:  # noqa: ANN401
             return self._answered(method, token, raw, context)
 
-        def one(raw: bytes, context: grpc.ServicerContext) -> bytes:
+        def one(raw: bytes, context: Any) -> bytes:  # noqa: ANN401
             return next(self._answered(method, token, raw, context))
 
         if method in STREAMS:
@@ -250,7 +254,11 @@ class Proxy(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(one, _same_bytes, _same_bytes)
 
     def _answered(
-        self, method: str, token: str, raw: bytes, context: grpc.ServicerContext
+        self,
+        method: str,
+        token: str,
+        raw: bytes,
+        context: Any,  # noqa: ANN401
     ) -> Iterator[bytes]:
         try:
             if token != self._token:

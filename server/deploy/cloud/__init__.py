@@ -1,0 +1,1 @@
+"""Apps on fal: changed through a worker without a key, read through fal's platform API."""
