@@ -4,7 +4,7 @@ import math
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from itertools import zip_longest
@@ -30,6 +30,7 @@ from catalog.search_understand import Understood, understand
 from catalog.search_words import guides_for, price_words, understood_words, why_words
 
 MOST_HITS = 50
+_ONE = Measure()
 _MOST_STEPS = 4
 
 
@@ -42,6 +43,15 @@ def _then() -> re.Pattern[str]:
         r"|потом)\s+|[,\u3001\uff0c]?\s*"
         r"(?:然后|接着|之后|再把|それから|その後|次に|그런 다음|그다음|이후)\s*)"
     )
+
+
+# Without one of these there is no such word.
+_THENS = (
+    "then", "after", "followed", "finally", "luego", "despues", "puis", "ensuite", "danach", "dann",
+    "anschliessend", "depois", "em seguida", "poi", "dopo", "затем", "потом", "然后", "接着",
+    "之后", "再把", "それから", "その後", "次に", "그런 다음", "그다음", "이후",
+)  # fmt: skip
+_OBJECTS = (" it", " them", " him", " her")
 
 
 @cache
@@ -103,7 +113,7 @@ class SearchAnswer:
     """A page of hits, best first. *next_cursor* is empty on the last page.
 
     *low_confidence* says that perhaps nothing here does what was asked. *total* counts every card
-    that matched in any way. *understood* is the query as it was read, in short words.
+    that matched in any way; *steps* are the query as it was read.
     """
 
     hits: tuple[Hit, ...]
@@ -111,7 +121,13 @@ class SearchAnswer:
     guides: tuple[str, ...]
     next_cursor: str
     total: int
-    understood: str
+    steps: tuple[Understood, ...] = field(compare=False, repr=False)
+    tables: SearchTables = field(compare=False, repr=False)
+
+    @property
+    def understood(self) -> str:
+        """The query as it was read, in short words."""
+        return understood_words(self.steps, self.tables)
 
 
 class _Engine:
@@ -175,7 +191,8 @@ def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
         guides=guides_for(read, engine.lexicon),
         next_cursor=_cursor(request, text, start + limit) if start + limit < total else "",
         total=total,
-        understood=understood_words(read, engine.tables),
+        steps=tuple(read),
+        tables=engine.tables,
     )
 
 
@@ -229,9 +246,12 @@ def _answered(engine: _Engine, text: str, query: str, filters: _Filters, most: i
 
 def _steps(text: str) -> list[str]:
     """Return the steps of *text*: its parts around words such as "then"."""
-    parts = [part.strip(" ,;.") for part in _then().split(text)]
-    parts = [part for part in parts if part]
+    parts: list[str] = []
+    if any(map(text.__contains__, _THENS)):
+        parts = [part for step in _then().split(text) if (part := step.strip(" ,;."))]
     if len(parts) < 2:
+        if not any(map(text.__contains__, _OBJECTS)):
+            return [text]
         parts = [part.strip(" ,;.") for part in _object().split(text)]
         return parts[:_MOST_STEPS] if len(parts) > 2 else [text]
     finer = [piece for part in parts for piece in _part().split(part) if piece.strip()]
@@ -287,7 +307,7 @@ def _hit(
     if tables.status[card]:
         why = "; ".join(word for word in (_retired(index, endpoint_id), why) if word)
     measure = filters.measure
-    if measure == Measure() and understood is not None and understood.wishes.height >= 0:
+    if understood is not None and understood.wishes.height >= 0 and measure == _ONE:
         measure = Measure(height=understood.wishes.height)
     return Hit(
         endpoint_id=endpoint_id,

@@ -52,6 +52,7 @@ _MONEY_SIGNS = (
     "달",
     "дол",
 )
+_DIGIT = re.compile(r"\d")
 _TIME_SIGNS = ("s", "min", "秒", "分", "초", "분", "сек", "мин")
 
 
@@ -160,11 +161,7 @@ def length_in(text: str) -> re.Match[str] | None:
     """Return where *text* tells a length of time, None where it does not; see `seconds_of`."""
     if not any(sign in text for sign in _TIME_SIGNS):
         return None
-    if (
-        text.isascii()
-        and not any(c.isdigit() for c in text)
-        and _ONES.keys().isdisjoint(text.split())
-    ):
+    if text.isascii() and not _DIGIT.search(text) and _ONES.keys().isdisjoint(text.split()):
         return None
     return _length().search(text)
 
@@ -204,7 +201,7 @@ def size_in(text: str) -> tuple[int, int]:
     for words, place in _SIZE_WORDS.items():
         if words in text:
             return place, min(2, max(1, place - 2))
-    if not any(sign.isdigit() for sign in text) or not (found := _height_word().search(text)):
+    if not _DIGIT.search(text) or not (found := _height_word().search(text)):
         return -1, -1
     height = {"2": 1440, "4": 2160, "8": 2160}[found[2]] if found[2] else int(found[1])
     nearest = min(range(len(HEIGHTS)), key=lambda at: abs(HEIGHTS[at] - height))
@@ -216,7 +213,7 @@ def counted_in(text: str) -> Measure:
     """Return the seconds, pictures or characters that *text* counts, one unit where none."""
     if found := length_in(text):
         return Measure(SECOND, seconds_of(found))
-    if any(sign.isdigit() for sign in text):
+    if _DIGIT.search(text):
         for found in _counted().finditer(text):
             unit, count = found["unit"], _number(found[1])
             if unit.startswith(("im", "pic", "photo", "bild")):

@@ -241,18 +241,21 @@ def _has_fellow(parts: list[str], at: int, lexicon: Lexicon, tables: SearchTable
     for one, other in ((at - 1, at), (at, at + 1)):
         if one < 0 or other >= len(parts):
             continue
-        if not tables.is_pair(parts[one], parts[other]):
-            continue
         fellow = parts[one if other == at else other]
-        if parts[at] in lexicon.weak and fellow in lexicon.weak:
-            return True
-        if _VERSION.fullmatch(fellow) and parts[at] in lexicon.weak:
-            return True
-        unusual = fellow not in lexicon.meaningful and fellow not in lexicon.stop
-        ordinary = fellow in lexicon.common or fellow in tables.kinds or fellow in lexicon.weak
-        if unusual and not ordinary and fellow.isalpha():
+        if _may_be_fellow(parts[at], fellow, lexicon, tables) and tables.is_pair(
+            parts[one], parts[other]
+        ):
             return True
     return False
+
+
+def _may_be_fellow(part: str, fellow: str, lexicon: Lexicon, tables: SearchTables) -> bool:
+    """Whether *fellow* would make a name of *part*: both weak, a version, or an unusual word."""
+    if part in lexicon.weak and (fellow in lexicon.weak or _VERSION.fullmatch(fellow)):
+        return True
+    if fellow in lexicon.meaningful or fellow in lexicon.stop or fellow in lexicon.common:
+        return False
+    return not (fellow in tables.kinds or fellow in lexicon.weak) and fellow.isalpha()
 
 
 def _join(parts: list[str], named: Named, tables: SearchTables) -> None:

@@ -83,8 +83,7 @@ def _first_scores(
     get = scores.get
     lists = _weighted_lists(understood, tables)
     for key, weight in lists:
-        cards, worths = tables.weighted(key)
-        for card, worth in zip(cards, worths, strict=True):
+        for card, worth in zip(*tables.weighted(key), strict=True):
             scores[card] = get(card, 0.0) + worth * weight
     for key, gain in _flat_lists(understood):
         for card in tables.weighted(key)[0]:

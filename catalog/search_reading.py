@@ -192,11 +192,16 @@ class Lexicon:
             word for word, senses in self.words.items() if not self.mere.issuperset(senses)
         )
         self._buckets: dict[str, list[tuple[str, int]]] = {}
+        self._senses: dict[str, list[int]] = {}
 
     # ------------------------------------------------------------ words
 
     def senses_of(self, word: str) -> list[int]:
         """Return the senses of *word*: as it is, else by its trunk, else by its beginning."""
+        found = self._senses.get(word)
+        return _keep(self._senses, word, self._read_senses(word)) if found is None else found
+
+    def _read_senses(self, word: str) -> list[int]:
         found = self.words.get(word)
         begun = self._begun(word)
         if word in self.common:  # "present" is no presenter

@@ -3,7 +3,7 @@
 import json
 import sys
 from array import array
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -19,6 +19,8 @@ PARTS = 15
 
 # Sets of cards that are kept once made.
 _MOST_SETS = 512
+# Lists that are kept for walking through, at most `LONG_LIST` cards of some 45 bytes each.
+_MOST_LISTS = 128
 
 # Heights of video that people name; a card's own sizes count as the one they are nearest to.
 HEIGHTS = (480, 720, 1080, 1440, 2160)
@@ -58,6 +60,7 @@ class SearchTables:
         self.place: dict[str, int] = {key: at for at, key in enumerate(head["keys"])}
         self._shares: dict[tuple[str, ...], float] = {}
         self._kind_bits: dict[frozenset[str], int] = {}
+        self._weighted: dict[str, tuple[list[int], list[int]]] = {}
         self._arrays(folder, head["arrays"])
         self._dense: dict[int, int] = {int(at): start for at, start in head["dense"].items()}
 
@@ -112,15 +115,24 @@ class SearchTables:
         at = self.place.get(key)
         return self.docs[0:0] if at is None else self.docs[self.starts[at] : self.starts[at + 1]]
 
-    def weighted(self, key: str) -> tuple["array[int]", "array[int]"]:
-        """Return the cards of *key* and their weights (0 to 255); of a long list only its head."""
-        at = self.place.get(key)
-        if at is None:
-            return self.docs[0:0], self.weights[0:0]
-        start, end = self.starts[at], self.starts[at + 1]
-        if end - start > LONG_LIST:
-            end = start + HEAD
-        return self.docs[start:end], self.weights[start:end]
+    def weighted(self, key: str) -> tuple[Sequence[int], Sequence[int]]:
+        """Return the cards of *key* and their weights (0 to 255); of a long list only its head.
+
+        The lists that were asked for last are kept as they are walked through fastest.
+        """
+        made = self._weighted.get(key)
+        if made is None:
+            at = self.place.get(key)
+            if at is None:
+                return (), ()
+            start, end = self.starts[at], self.starts[at + 1]
+            if end - start > LONG_LIST:
+                end = start + HEAD
+            made = self.docs[start:end].tolist(), self.weights[start:end].tolist()
+            if len(self._weighted) >= _MOST_LISTS:
+                del self._weighted[next(iter(self._weighted))]
+            self._weighted[key] = made
+        return made
 
     def has(self, card: int, key: str) -> bool:
         """Whether *card* is among those of *key*."""

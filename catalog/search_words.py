@@ -16,6 +16,7 @@ from catalog.search_tables import (
 )
 from catalog.search_understand import Understood
 
+_ONE = Measure()
 _MOST_USED = 0.6
 _LONGEST_WHY = 110
 
@@ -25,11 +26,13 @@ def why_words(card: int, understood: Understood | None, tables: SearchTables) ->
     if understood is None:
         return "by use on fal"
     said: list[str] = []
+    at, bit = card >> 3, 1 << (card & 7)
     for fired in understood.tasks:
         task, name = tables.tasks[fired.task]
-        if tables.has(card, f"c{task}") and name not in said:
+        if tables.bits.flags(f"c{task}")[at] & bit and name not in said:
             said.append(name)
-    said = said[:2]
+            if len(said) == 2:
+                break
     if name := understood.named.borne_by(card):
         said.insert(0, f"name: {' '.join(name)}")
     category = tables.categories[tables.category[card]]
@@ -71,7 +74,7 @@ def _matched(card: int, understood: Understood, tables: SearchTables) -> list[st
 
 def price_words(card: int, measure: Measure, usual: str, tables: SearchTables) -> str:
     """Return the price of *measure* on *card*, else the usual one."""
-    if measure == Measure():
+    if measure == _ONE:
         return usual
     dollars = measure.dollars(card, tables)
     if math.isnan(dollars):
