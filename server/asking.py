@@ -60,7 +60,8 @@ def question(job: Job) -> str:
     told = described(job)
     if len(told) > MOST_SHOWN:
         told = f"{told[:MOST_SHOWN]}\n… `falkit approve {job.job_id}` in a terminal shows all"
-    return f"{told}\nRun it for {price_of(job)}?"
+    asked = "Carry it out?" if job.kind == "deploy" else f"Run it for {price_of(job)}?"
+    return f"{told}\n{asked}"
 
 
 def put_off(job: Job) -> InputRequiredResult:
@@ -121,6 +122,8 @@ def described(job: Job) -> str:
 
 def price_of(job: Job) -> str:
     """Return what *job* would cost, as a person reads it."""
+    if job.kind == "deploy":
+        return "nothing by itself; what runs then is billed"
     if job.estimate_high is None:
         return "an unknown price"
     low, high = job.estimate_low, job.estimate_high

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, cast
 
 import anyio
 from starlette.types import ASGIApp
@@ -18,34 +18,18 @@ from starlette.types import ASGIApp
 from catalog.current import current_snapshot, hold, is_due
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
-from catalog.media import MediaKind
 from prompts.guides import GUIDES
 from server.asking import Approve
 from server.late_emulator import late_emulator
+from server.lent import LateDeployer, LateJobs, LateMedia, Opened
 from server.settings import Settings
 from tools.errors import NotConfiguredError
 from tools.money_records import Charge
 from tools.ports import (
-    Attempt,
-    Cancelled,
-    GivenMedia,
     Intent,
     Job,
-    JobPage,
-    JobQuery,
-    Jobs,
-    LedgerEntry,
-    Media,
-    Output,
     PastRun,
-    Picture,
-    Placed,
-    Progress,
     Rooms,
-    Spending,
-    SpendingQuery,
-    View,
-    WholeIntent,
 )
 
 log = logging.getLogger("falkit.rooms")
@@ -54,42 +38,6 @@ log = logging.getLogger("falkit.rooms")
 LOOK_EVERY = 2.0
 # When a server first thinks of a newer catalog, after its busiest minute, and how often then.
 FRESH_AFTER, FRESH_EVERY = 60.0, 3600.0
-
-
-class Prune(Protocol):
-    """Forgets jobs that ended before an instant, and returns how many; *dry* only counts them."""
-
-    async def __call__(self, before: datetime, *, dry: bool = False) -> int: ...
-
-
-class StartLive(Protocol):
-    """Starts a job beside the queue, whose every output is heard as it comes."""
-
-    async def __call__(
-        self,
-        intent: Intent,
-        kind: Literal["stream", "realtime"],
-        hear: Callable[[Any], Awaitable[None]],
-        *,
-        asked: bool = False,
-    ) -> Job: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """The rooms that cost time to open: jobs and media on one backend.
-
-    *approve*, *entries*, *prune*, *charges* (what fal billed since an instant) and *live* are for
-    the command line alone: no tool reaches them.
-    """
-
-    jobs: Jobs
-    media: Media
-    approve: Approve
-    entries: Callable[[datetime | None], Awaitable[Sequence[LedgerEntry]]]
-    prune: Prune
-    charges: Callable[[datetime], Awaitable[Sequence[Charge]]]
-    live: StartLive
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +68,7 @@ async def open_rooms(settings: Settings) -> AsyncGenerator[OpenRooms]:
                 backend=settings.backend,
                 previews=settings.previews,
                 guides=GUIDES,
+                deployer=None if settings.deploy == "off" else LateDeployer(annexe),
                 approve=annexe.approve,
             )
         except Exception as problem:
@@ -302,6 +251,7 @@ async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: Catalog
     import httpx
     from pydantic import SecretStr
 
+    from server.deploy.room import open_deploying
     from server.fal.client import FalClient
     from server.jobs.intake import MediaDesk
     from server.jobs.service import open_jobs
@@ -328,7 +278,10 @@ async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: Catalog
     client = FalClient(http, settings.hosts, key)
     uploading = await stack.enter_async_context(open_uploading(client))
     desk_of = partial(MediaDesk, settings, Roots(settings), uploading)
-    jobs = await stack.enter_async_context(open_jobs(settings, client, catalog, desk_of=desk_of))
+    deploying = await stack.enter_async_context(open_deploying(settings))
+    carry_out = deploying.carry_out
+    opened = open_jobs(settings, client, catalog, desk_of=desk_of, carry_out=carry_out)
+    jobs = deploying.jobs = await stack.enter_async_context(opened)
 
     async def charges(since: datetime) -> Sequence[Charge]:
         from server.fal.billed import charges_since
@@ -347,67 +300,5 @@ async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: Catalog
         house = Live(jobs, catalog, client, http, settings.hosts, key, app)
         return await house.start(intent, kind, hear, asked=asked)
 
-    return Opened(jobs, desk_of(jobs), jobs.approve, jobs.entries, jobs.prune, charges, live)
-
-
-class LateJobs:
-    """The `Jobs` port, opened at its first use."""
-
-    def __init__(self, annexe: Annexe) -> None:
-        self._annexe = annexe
-
-    async def start(self, intent: Intent) -> Job:
-        return await (await self._annexe.opened()).jobs.start(intent)
-
-    async def start_whole(self, intent: WholeIntent) -> Job:
-        return await (await self._annexe.opened()).jobs.start_whole(intent)
-
-    async def parts(self, job_id: str) -> Sequence[Job]:
-        return await (await self._annexe.opened()).jobs.parts(job_id)
-
-    async def attempts(self, job_id: str) -> Sequence[Attempt]:
-        return await (await self._annexe.opened()).jobs.attempts(job_id)
-
-    async def wait(self, job_id: str, seconds: float, progress: Progress | None = None) -> Job:
-        return await (await self._annexe.opened()).jobs.wait(job_id, seconds, progress)
-
-    async def find(self, job_id: str) -> Job:
-        return await (await self._annexe.opened()).jobs.find(job_id)
-
-    async def deliver(self, job_id: str) -> None:
-        await (await self._annexe.opened()).jobs.deliver(job_id)
-
-    async def list(self, query: JobQuery) -> JobPage:
-        return await (await self._annexe.opened()).jobs.list(query)
-
-    async def spending(self, query: SpendingQuery) -> Spending:
-        return await (await self._annexe.opened()).jobs.spending(query)
-
-    async def past_runs(self, endpoint_id: str) -> Sequence[PastRun]:
-        """Return nothing where there is no journal: a price needs no other room."""
-        return await self._annexe.past_runs(endpoint_id)
-
-    async def cancel(self, job_id: str) -> Cancelled:
-        return await (await self._annexe.opened()).jobs.cancel(job_id)
-
-
-class LateMedia:
-    """The `Media` port, opened at its first use."""
-
-    def __init__(self, annexe: Annexe) -> None:
-        self._annexe = annexe
-
-    async def look(self, reference: str, kind: MediaKind | None = None) -> GivenMedia:
-        return await (await self._annexe.opened()).media.look(reference, kind)
-
-    async def place(self, given: GivenMedia) -> Placed:
-        return await (await self._annexe.opened()).media.place(given)
-
-    async def preview(self, output: Output) -> Picture | None:
-        return await (await self._annexe.opened()).media.preview(output)
-
-    async def view(self, given: GivenMedia, *, frames: int, size: int) -> View:
-        return await (await self._annexe.opened()).media.view(given, frames=frames, size=size)
-
-    async def folder(self, save_to: str) -> Path | None:
-        return await (await self._annexe.opened()).media.folder(save_to)
+    approve, entries, prune, deployer = jobs.approve, jobs.entries, jobs.prune, deploying.deployer
+    return Opened(jobs, desk_of(jobs), approve, entries, prune, charges, live, deployer)

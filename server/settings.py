@@ -266,7 +266,8 @@ class Settings:
     )
     toolsets: tuple[str, ...] = setting(
         "FALKIT_TOOLSETS",
-        "toolsets to offer, separated by commas, where `serve` is not told: discover, make, follow",
+        "toolsets to offer, separated by commas, where `serve` is not told: discover, make, follow,"
+        " deploy",
         _words,
         (),
         "all",

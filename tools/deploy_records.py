@@ -68,6 +68,7 @@ class AppSettings:
     secrets: tuple[str, ...] | None = None
     python_version: str = ""
     image: bool = False
+    termination_grace_period_seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class Checked:
     not_inspected: str = ""
     patch: str = ""
     machine: MachineAdvice | None = None
+    edits: tuple[Edit, ...] = ()  # what *patch* says, for whoever may write
 
     @property
     def has_errors(self) -> bool:

@@ -17,9 +17,10 @@ from server.asking import described, price_of
 from server.cli.speaking import ASKED_BY, CODES, LONGEST_WAIT, RUNNING, print_answer
 from server.jobs.live import without_bytes
 from server.jobs.outputs import understood
+from server.lent import Opened
 from server.live import LiveKind
-from server.rooms import Opened, open_annexe, open_catalog
-from server.settings import Settings
+from server.rooms import open_annexe, open_catalog
+from server.settings import EMULATOR_BASE, Settings
 from tools.generate import GENERATE, GenerateArguments, order_of
 from tools.job_view import job_answer
 from tools.ports import Call, Intent, Job, Jobs, Rooms
@@ -192,7 +193,9 @@ def text_of(output: Any) -> str:  # noqa: ANN401  # any JSON
 
 
 def shortened(value: Any) -> Any:  # noqa: ANN401  # any JSON
-    """Return *value* with long texts that are media cut, so that a line stays one."""
+    """Return *value* with media cut: long data, and addresses inside this process by their name."""
+    if isinstance(value, str) and value.startswith(f"{EMULATOR_BASE}/"):
+        return value.rpartition("/")[2]
     if isinstance(value, str) and value.startswith("data:") and len(value) > LONGEST_SHOWN:
         return f"{value[:60]}… ({len(value)} characters)"
     if isinstance(value, list):

@@ -241,6 +241,20 @@ def catalog_check(
 
 verbs.register(app)
 
+
+@app.command(
+    "app",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+    help="Serverless apps: new, check, deploy, scale, roll-back, restart, delete, status, logs.",
+)
+def serverless(context: typer.Context) -> None:
+    """Hand over to the commands of apps, which nothing else needs."""
+    from server.cli.apps import apps
+
+    apps(context.args or ["--help"], prog_name="falkit app", standalone_mode=True)
+
+
 jobs = typer.Typer(help="What was made, newest first; `prune` forgets old jobs.")
 app.add_typer(jobs, name="jobs")
 

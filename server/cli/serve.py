@@ -69,7 +69,9 @@ def serving(argv: Sequence[str]) -> Callable[[], None]:
     asked = [word.strip() for word in given.toolsets.split(",") if word.strip()]
     try:
         tools = chosen_tools(
-            asked or settings.toolsets, read_only=given.read_only or settings.read_only
+            asked or settings.toolsets,
+            read_only=given.read_only or settings.read_only,
+            deploys=settings.deploy != "off",
         )
     except ActionableError as problem:
         parser.error(str(problem))

@@ -26,12 +26,13 @@ ASKED_BY = "falkit command line"
 LONGEST_WAIT = 3600.0  # one wait of many
 
 
-def speak(tool: AnyTool, arguments: Arguments, *, as_json: bool = False) -> None:
-    """Run *tool* and print what it answers; exit code 1 when that is a failure."""
+def speak(tool: AnyTool, arguments: Arguments, *, as_json: bool = False) -> Answer:
+    """Run *tool*, print what it answers and return it; exit code 1 when that is a failure."""
     answer = anyio.run(_answer, tool, arguments)
     print_answer(answer, as_json=as_json)
     if answer.is_error:
         raise SystemExit(FAILED)
+    return answer
 
 
 async def _answer(tool: AnyTool, arguments: Arguments) -> Answer:
@@ -77,7 +78,7 @@ async def _followed(
             job_id = str(told.get("job_id", ""))
             if not job_id:
                 return begun, "failed"
-            job = await _settled(rooms, call, job_id, seconds)
+            job = await settled(rooms, call, job_id, seconds)
         except anyio.get_cancelled_exc_class():
             job = f"{job_id} runs on: `falkit job {job_id}` follows it"
             print(f"\n{job if job_id else '`falkit jobs` lists what was begun'}", file=sys.stderr)
@@ -88,7 +89,8 @@ async def _followed(
         return await job_told(rooms, call, job, notes), job.state
 
 
-async def _settled(rooms: OpenRooms, call: Call, job_id: str, seconds: float | None) -> Job:
+async def settled(rooms: OpenRooms, call: Call, job_id: str, seconds: float | None) -> Job:
+    """Return the job when it is settled, or as it stands after *seconds* (None: to its end)."""
     job = await rooms.jobs.find(job_id)
     with anyio.move_on_after(seconds):
         while not job.is_settled:
@@ -100,7 +102,7 @@ async def job_told(
     rooms: OpenRooms, call: Call, job: Job, notes: tuple[str, ...] = (), *, logs: bool = False
 ) -> Answer:
     """Return what is told of *job*, a single one or a whole."""
-    if job.kind:
+    if job.has_parts:
         return await whole_answer(call, job, notes, logs=logs)
     return await job_answer(rooms.media, job, notes, logs=logs, preview=False)
 

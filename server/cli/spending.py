@@ -10,7 +10,8 @@ from typing import Literal
 from catalog.errors import ActionableError
 from server.fal.problems import UnauthorisedError
 from server.jobs.reconciling import reconciled, words
-from server.rooms import Opened, open_annexe, open_catalog
+from server.lent import Opened
+from server.rooms import open_annexe, open_catalog
 from server.settings import Settings
 from tools.ports import Call, LedgerEntry, Rooms
 from tools.spending import SpendingArguments, spending, start_of

@@ -1,0 +1,335 @@
+"""`falkit app …`: serverless apps, from an empty folder to what runs, for a person."""
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+
+from server.cli import fail
+from server.cli.speaking import (
+    ASKED_BY,
+    CODES,
+    RUNNING,
+    job_told,
+    print_answer,
+    settled,
+    shown_progress,
+    speak,
+)
+from server.cli.verbs import AsJson
+from server.rooms import open_rooms
+from server.settings import Settings
+from tools.app_logs import APP_LOGS, AppLogsArguments, AppLogsView
+from tools.app_status import APP_STATUS, AppStatusArguments
+from tools.deploy_apply import ApplyArguments, deploy_apply
+from tools.deploy_plan import PlanArguments, PlanView, deploy_plan
+from tools.deploy_records import Action, Checked, Target
+from tools.ports import Call
+
+apps = typer.Typer(
+    help="Serverless apps: begin, check, deploy here or on fal, watch.", no_args_is_help=True
+)
+
+
+class Where(StrEnum):
+    """Where apps run."""
+
+    LOCAL = "local"
+    CLOUD = "cloud"
+
+
+class Form(StrEnum):
+    """How findings are written."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+
+
+AppName = Annotated[str, typer.Argument(help="The app's name.")]
+On = Annotated[Where, typer.Option("--on", help="This machine, or fal.")]
+Anywhere = Annotated[str, typer.Option("--on", help="local or cloud; both without.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it unasked, where no person need say yes.")]
+
+
+@apps.command(help="Write an app from a template into a new or empty folder.")
+def new(
+    template: Annotated[str, typer.Argument(help="Such as cpu, text-to-image, llm, streaming.")],
+    folder: str,
+    name: Annotated[str, typer.Option(help="Its name; the folder's without.")] = "",
+    machine: Annotated[str, typer.Option(help="Such as S or GPU-H100.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Begin an app."""
+    from tools.scaffold_app import SCAFFOLD_APP, ScaffoldArguments
+
+    given = ScaffoldArguments(template=template, folder=folder, name=name, machine=machine)
+    speak(SCAFFOLD_APP, given, as_json=as_json)
+
+
+@apps.command(help="Lint and inspect an app; exit code 1 where a rule of severity error is broken.")
+def check(
+    path: Annotated[str, typer.Argument(help="The app's file or folder.")] = ".",
+    app: Annotated[str, typer.Option(help="Class, where there are several.")] = "",
+    load: Annotated[str, typer.Option(help='Such as "2 calls a minute of 8 seconds".')] = "",
+    fix: Annotated[bool, typer.Option("--fix", help="Write the mechanical fixes.")] = False,
+    form: Annotated[Form, typer.Option("--format", help="text, json or sarif.")] = Form.TEXT,
+) -> None:
+    """Check an app."""
+    from server.deploy.checking import fixed
+
+    checked = anyio.run(_checked, path, app, load)
+    if fix and checked.edits:
+        for name in anyio.run(fixed, Path(path), checked.edits):
+            print(f"fixed {name}", file=sys.stderr)
+        checked = anyio.run(_checked, path, app, load)
+    print(_written(checked, form))
+    if checked.has_errors:
+        raise SystemExit(1)
+
+
+async def _checked(path: str, app: str, load: str) -> Checked:
+    from server.deploy.checking import check_source
+    from server.deploy.deployer import plans_of
+
+    settings = Settings.read(os.environ)
+    plans = await anyio.to_thread.run_sync(plans_of, settings.home)
+    place = await anyio.Path(path).expanduser()
+    found = await check_source(Path(place), settings, plans, app=app, load=load)
+    return found.checked
+
+
+def _written(checked: Checked, form: Form) -> str:
+    from server.deploy.sarif import as_sarif, as_text
+    from tools.deploying import machine_words
+
+    if form is Form.SARIF:
+        return json.dumps(as_sarif(checked.findings), indent=2)
+    if form is Form.JSON:
+        return json.dumps(_plain(checked), indent=2, default=str)
+    lines = [as_text(checked.findings)] if checked.findings else ["no findings"]
+    if checked.routes:
+        lines.append("routes: " + ", ".join(f"{one.path} ({one.kind})" for one in checked.routes))
+    if checked.machine is not None:
+        lines.append(machine_words(checked.machine))
+    if not checked.inspected:
+        lines.append(f"not inspected: {checked.not_inspected}")
+    return "\n".join(lines)
+
+
+def _plain(checked: Checked) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    whole = asdict(checked)
+    return {name: value for name, value in whole.items() if name != "edits"}
+
+
+@apps.command(help="Deploy an app: show the plan, ask, carry it out, and follow it.")
+def deploy(
+    path: Annotated[str, typer.Argument(help="The app's file or folder.")] = ".",
+    on: On = Where.LOCAL,
+    name: Annotated[str, typer.Option(help="Its name; its own without.")] = "",
+    auth: Annotated[str, typer.Option(help="private, shared or public.")] = "",
+    reset_scale: Annotated[
+        bool, typer.Option("--reset-scale", help="Take the scaling that the code says.")
+    ] = False,
+    message: Annotated[str, typer.Option(help="Kept with the revision.")] = "",
+    yes: Yes = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
+) -> None:
+    """Deploy an app."""
+    settings: dict[str, Any] = {}
+    if auth:
+        settings["auth"] = auth
+    if reset_scale:
+        settings["reset_scale"] = True
+    if message:
+        settings["message"] = message
+    _change("deploy", on, app=name, path=path, settings=settings, yes=yes, dry_run=dry_run)
+
+
+@apps.command(help="Change how a running app scales: falkit app scale NAME keep_alive=300 …")
+def scale(
+    app: AppName,
+    fields: Annotated[list[str], typer.Argument(help="Such as keep_alive=300.")],
+    on: On = Where.LOCAL,
+    yes: Yes = False,
+) -> None:
+    """Scale an app."""
+    settings: dict[str, Any] = {}
+    for field in fields:
+        name, _, value = field.partition("=")
+        if not value.isdigit():
+            fail(f"{field[:60]!r} is no field=number, such as keep_alive=300")
+        settings[name.strip().lstrip("-").replace("-", "_")] = int(value)
+    _change("scale", on, app=app, settings=settings, yes=yes)
+
+
+@apps.command("roll-back", help="Let an earlier revision answer again.")
+def roll_back(
+    app: AppName,
+    revision: Annotated[str, typer.Option(help="Which; the one before without.")] = "",
+    on: On = Where.LOCAL,
+    yes: Yes = False,
+) -> None:
+    """Roll an app back."""
+    settings = {"revision": revision} if revision else {}
+    _change("roll_back", on, app=app, settings=settings, yes=yes)
+
+
+@apps.command(help="Replace an app's runners by new ones.")
+def restart(app: AppName, on: On = Where.LOCAL, yes: Yes = False) -> None:
+    """Restart an app."""
+    _change("restart", on, app=app, yes=yes)
+
+
+@apps.command(help="Take an app away.")
+def delete(app: AppName, on: On = Where.LOCAL, yes: Yes = False) -> None:
+    """Delete an app."""
+    _change("delete", on, app=app, yes=yes)
+
+
+@apps.command(help="Set a secret that FALKIT_DEPLOY_SECRETS lists, from its variable or file.")
+def secret(name: str, on: On = Where.LOCAL, yes: Yes = False) -> None:
+    """Set a secret."""
+    _change("set_secret", on, settings={"name": name}, yes=yes)
+
+
+@apps.command(help="What is deployed, and how it is.")
+def status(
+    app: Annotated[str, typer.Argument(help="Its name; all without.")] = "",
+    on: Anywhere = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show apps."""
+    given = AppStatusArguments.model_validate({"app": app, "target": _target(on)})
+    speak(APP_STATUS, given, as_json=as_json)
+
+
+@apps.command(help="What apps said; --follow goes on until Ctrl-C.")
+def logs(
+    app: Annotated[str, typer.Argument(help="Its name; all without.")] = "",
+    on: Anywhere = "",
+    request: Annotated[str, typer.Option(help="Only of this request.")] = "",
+    level: Annotated[str, typer.Option(help="debug, info, warning or error, or worse.")] = "",
+    text: Annotated[str, typer.Option(help="Words in the line.")] = "",
+    since: Annotated[str, typer.Option(help="An age such as 2h, or a time.")] = "",
+    follow_on: Annotated[bool, typer.Option("--follow", help="Wait for more.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show logs."""
+    asked: dict[str, Any] = {
+        "app": app,
+        "target": _target(on),
+        "request_id": request,
+        "level": level,
+        "text": text,
+        "since": since,
+    }
+    while True:
+        seconds = 45.0 if follow_on else 0.0
+        given = AppLogsArguments.model_validate({**asked, "follow_seconds": seconds})
+        told = speak(APP_LOGS, given, as_json=as_json).result
+        if not follow_on:
+            return
+        if isinstance(told, AppLogsView) and told.next_cursor:
+            asked["since"] = told.next_cursor
+
+
+@apps.command(help="Bring fal's own package into an environment of its own, once.")
+def tools() -> None:
+    """Make the tool environment."""
+    from server.deploy.environments import tool_environment
+
+    async def tell(share: float, words: str) -> None:
+        print(words, file=sys.stderr)
+
+    async def bring() -> None:
+        settings = Settings.read(os.environ)
+        made = await tool_environment(settings.home, tell, given=settings.deploy_tools)
+        print(f"fal {made.fal_version} in {made.python}")
+
+    anyio.run(bring)
+
+
+def _target(on: str) -> str:
+    if on not in ("", "local", "cloud"):
+        fail(f"--on takes local or cloud, not {on[:40]!r}")
+    return on
+
+
+def _change(
+    action: Action,
+    on: Where,
+    *,
+    app: str = "",
+    path: str = "",
+    settings: dict[str, Any] | None = None,
+    yes: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Plan a change, show it, ask, and carry it out."""
+    target: Target = "cloud" if on is Where.CLOUD else "local"
+    asked = PlanArguments(action=action, target=target, app=app, path=path, settings=settings or {})
+    state = anyio.run(_carried_out, asked, yes, dry_run)
+    raise SystemExit(CODES.get(state, RUNNING))
+
+
+async def _carried_out(asked: PlanArguments, yes: bool, dry_run: bool) -> str:
+    """Return the state of the job, ``held`` where a person has still to say yes."""
+    async with open_rooms(Settings.read(os.environ)) as rooms, shown_progress() as tell:
+        call = Call(rooms, tell, asked_by=ASKED_BY)
+        planned = await deploy_plan(call, asked)
+        plan = planned.result
+        assert isinstance(plan, PlanView)  # noqa: S101  # the tool answers with nothing else
+        print(planned.text.rpartition("\nnext: ")[0], file=sys.stderr)
+        if plan.blocked or dry_run:
+            return "failed" if plan.blocked else "done"
+        agreed = await _agreed(yes=yes and not plan.asks)
+        if not agreed and not plan.asks:
+            print(f"not carried out; `falkit app apply {plan.plan_id}` does it", file=sys.stderr)
+            return "held"
+        begun = await deploy_apply(call, ApplyArguments(plan_id=plan.plan_id, wait_seconds=0))
+        told = begun.result.model_dump() if begun.result is not None else {}
+        job_id = str(told.get("job_id", ""))
+        if told.get("state") == "held" and agreed and rooms.approve is not None:
+            await rooms.approve(job_id)
+        job = await settled(rooms, call, job_id, None)
+        if job.is_over:
+            await rooms.jobs.deliver(job_id)
+        print_answer(await job_told(rooms, call, job), as_json=False)
+        return job.state
+
+
+async def _agreed(*, yes: bool) -> bool:
+    """Return whether the person at this terminal says yes; nobody else can."""
+    if yes:
+        return True
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    said = await anyio.to_thread.run_sync(input, "Carry it out? Type yes: ")
+    return said.strip().lower() == "yes"
+
+
+@apps.command(help="Carry out a plan that deploy_plan drew, and follow it.")
+def apply(plan_id: str) -> None:
+    """Apply a plan."""
+    state = anyio.run(_applied, plan_id)
+    raise SystemExit(CODES.get(state, RUNNING))
+
+
+async def _applied(plan_id: str) -> str:
+    async with open_rooms(Settings.read(os.environ)) as rooms, shown_progress() as tell:
+        call = Call(rooms, tell, asked_by=ASKED_BY)
+        begun = await deploy_apply(call, ApplyArguments(plan_id=plan_id, wait_seconds=0))
+        told = begun.result.model_dump() if begun.result is not None else {}
+        job = await settled(rooms, call, str(told.get("job_id", "")), None)
+        if job.is_over:
+            await rooms.jobs.deliver(job.job_id)
+        print_answer(await job_told(rooms, call, job), as_json=False)
+        return job.state

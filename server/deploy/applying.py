@@ -1,0 +1,219 @@
+"""Carrying a plan out: everything it was drawn from is looked at again before anything moves."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from anyio.to_thread import run_sync
+from pydantic import SecretStr
+
+from catalog.errors import ActionableError
+from server.deploy.plans import Kept, PlanError, Plans
+from server.deploy.policy import OWN_NAMES, check_allowed
+from server.deploy.source import is_intact, read_source
+from server.deploy.targets import DeployTarget, Release, Tell
+from server.settings import Settings
+from tools.deploy_records import AppSettings, DeployedApp, Target
+from tools.ports import Job
+
+LONGEST_SECRET = 64 * 1024
+SHORTEST_KEY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Applier:
+    """Carries out plans on the targets that *target_of* opens."""
+
+    settings: Settings
+    plans: Plans
+    target_of: Callable[[Target], Awaitable[DeployTarget]]
+
+    async def check_current(self, plan_id: str, kept: Kept) -> None:
+        """Refuse a plan under which something has moved.
+
+        Raises:
+            PlanError: source, running revision or settings are not what they were.
+        """
+        if kept.blocked:
+            raise PlanError(
+                f"plan {plan_id} is blocked: {kept.blocked[0]}", hint="mend it and plan again"
+            )
+        check_allowed(self.settings, _target(kept))
+        if kept.source:
+            now = await run_sync(read_source, Path(kept.path))
+            if now.sha256 != kept.source:
+                raise PlanError(
+                    f"the source changed after plan {plan_id}", hint="plan the change again"
+                )
+        await self._check_running(plan_id, kept)
+
+    async def _check_running(self, plan_id: str, kept: Kept) -> None:
+        if kept.action == "set_secret":
+            return
+        running = await self._running(kept)
+        revision = "" if running is None else running.revision
+        if revision != kept.replaces:
+            raise PlanError(
+                f"{kept.app} is at {revision or 'no revision'} now, plan {plan_id} was drawn at "
+                f"{kept.replaces or 'none'}",
+                hint="plan the change again",
+            )
+        before = None if running is None else _plain(running.settings)
+        if before != (None if kept.before is None else _listed(kept.before)):
+            raise PlanError(
+                f"the settings of {kept.app} changed after plan {plan_id}",
+                hint="plan the change again",
+            )
+
+    async def _running(self, kept: Kept) -> DeployedApp | None:
+        target = await self.target_of(_target(kept))
+        return next(iter(await target.apps(kept.app)), None)
+
+    async def carry_out(self, job: Job, again: bool, tell: Tell) -> str:
+        """Do what the plan of *job* says, and return what came of it in words.
+
+        When an earlier process had begun (*again*), what is already so is only told.
+
+        Raises:
+            PlanError: something moved under the plan.
+            BackendError: the target refused or failed.
+        """
+        plan_id = str(job.arguments.get("plan_id", ""))
+        kept, _ = await run_sync(self.plans.find, plan_id)
+        target = await self.target_of(_target(kept))
+        if again and (done := await self._already(plan_id, kept)):
+            return done
+        await tell(0.02, "checking that nothing moved under the plan")
+        check_allowed(self.settings, _target(kept))
+        await self._check_running(plan_id, kept)
+        match kept.action:
+            case "deploy":
+                return await self._deploy(target, plan_id, kept, tell)
+            case "scale":
+                wanted = {name: int(value) for name, value in (kept.settings or {}).items()}
+                await target.scale(kept.app, wanted, tell)
+                told = ", ".join(f"{name} {value}" for name, value in wanted.items())
+                return f"{kept.app}: {told}"
+            case "roll_back":
+                revision = await target.roll_back(kept.app, _wanted(kept), tell)
+                return f"{kept.app} answers with revision {revision.revision}"
+            case "restart":
+                await target.restart(kept.app, tell)
+                return f"the runners of {kept.app} are new"
+            case "delete":
+                await target.delete(kept.app, tell)
+                return f"{kept.app} is gone"
+            case _:
+                name = str((kept.settings or {}).get("name") or "")
+                await target.set_secret(name, await run_sync(secret_value, name, self.settings))
+                return f"secret {name} is set; restart the apps that use it"
+
+    async def _already(self, plan_id: str, kept: Kept) -> str:
+        """Return what came of a change that was begun before, if it came to its end."""
+        running = await self._running(kept)
+        if kept.action == "delete":
+            return f"{kept.app} is gone" if running is None else ""
+        if running is None:
+            return ""
+        if kept.action == "deploy":
+            live = [one for one in running.revisions if one.revision == running.revision]
+            if any(plan_id in one.message for one in live):
+                return _deployed(running, running.revision)
+        if kept.action == "roll_back" and running.revision == _wanted(kept):
+            return f"{kept.app} answers with revision {running.revision}"
+        return ""
+
+    async def _deploy(self, target: DeployTarget, plan_id: str, kept: Kept, tell: Tell) -> str:
+        folder = Path(kept.folder)
+        if not await run_sync(is_intact, folder, kept.paths, kept.source):
+            raise PlanError(
+                f"the copy of the source that plan {plan_id} keeps was changed",
+                hint="plan the change again",
+            )
+        if kept.target == "local":
+            await run_sync(self.plans.trust, kept.source)
+        said = str((kept.settings or {}).get("message") or "")
+        revision = await target.release(
+            Release(
+                name=kept.app,
+                folder=folder,
+                file=kept.file,
+                class_name=kept.class_name,
+                settings=_settings(kept.after),
+                source_hash=kept.source,
+                openapi=kept.openapi or {},
+                message=f"{said} [{plan_id}]".strip(),
+            ),
+            tell,
+        )
+        running = await self._running(kept)
+        return _deployed(running, revision.revision)
+
+
+def secret_value(name: str, settings: Settings) -> SecretStr:
+    """Return the value of a secret that the person listed; it may block.
+
+    Raises:
+        ActionableError: it is not listed, not to be had, or holds falkit's own key.
+    """
+    source = next((one for one in settings.deploy_secrets if one.name == name), None)
+    if source is None or name in OWN_NAMES:
+        raise ActionableError(f"secret {name!r} is not in FALKIT_DEPLOY_SECRETS")
+    if source.file is None:
+        value = os.environ.get(name, "")
+        where = f"the variable {name} of the falkit that carries it out"
+    else:
+        where = f"the file {source.file.name}"
+        try:
+            if source.file.stat().st_size > LONGEST_SECRET:
+                raise ActionableError(f"{where} is larger than 64 KB")
+            value = source.file.read_text(encoding="utf-8").strip("\r\n")
+        except (OSError, UnicodeDecodeError) as problem:
+            raise ActionableError(f"{where} cannot be read") from problem
+    if not value:
+        raise ActionableError(f"{where} is empty", hint="set it, and plan again")
+    own = "" if settings.key is None else settings.key.get_secret_value()
+    if any(len(part) >= SHORTEST_KEY and part in value for part in (own, own.partition(":")[2])):
+        raise ActionableError(f"{where} holds falkit's own key", hint="apps get a key of their own")
+    return SecretStr(value)
+
+
+def _deployed(running: DeployedApp | None, revision: str) -> str:
+    if running is None:
+        return f"revision {revision} is deployed"
+    words = f"{running.name} answers as {running.endpoint_id}, revision {revision}"
+    paths = [route.path for route in running.routes if route.path not in ("/", "/health")]
+    return f"{words}; also {', '.join(paths[:8])}" if paths else words
+
+
+def _wanted(kept: Kept) -> str:
+    return str((kept.settings or {}).get("revision") or "")
+
+
+def _target(kept: Kept) -> Target:
+    return "cloud" if kept.target == "cloud" else "local"
+
+
+def _settings(given: Mapping[str, Any] | None) -> AppSettings:
+    """Return settings that were kept as plain JSON."""
+    if given is None:
+        return AppSettings()
+    values: dict[str, Any] = {}
+    for field in fields(AppSettings):
+        if field.name not in given:
+            continue
+        value = given[field.name]
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return AppSettings(**values)
+
+
+def _plain(settings: AppSettings) -> dict[str, Any]:
+    return _listed(asdict(settings))
+
+
+def _listed(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: list(value) if isinstance(value, tuple) else value for name, value in values.items()
+    }

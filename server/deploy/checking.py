@@ -1,0 +1,94 @@
+"""Reading an app: its source against the rules, and the app itself where it may be looked into."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from anyio.to_thread import run_sync
+
+from catalog.errors import ActionableError
+from server.deploy.advice import advise, parse_load
+from server.deploy.environments import ready_tool_environment
+from server.deploy.inspecting import Inspection, inspect
+from server.deploy.isolation import rung_of
+from server.deploy.lint.linter import LintResult, lint, patch_of
+from server.deploy.plans import Plans
+from server.deploy.source import Source, read_source
+from server.settings import Settings
+from tools.deploy_records import AppSettings, Checked
+
+PATCH_FILES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSource:
+    """An app at *path*: its *source* as it was read, and what was found in it."""
+
+    path: Path
+    source: Source
+    checked: Checked
+    openapi: Mapping[str, Any]
+
+
+async def check_source(
+    path: Path, settings: Settings, plans: Plans, *, app: str = "", load: str = ""
+) -> CheckedSource:
+    """Return what is known of the app at *path*; nothing of it is changed.
+
+    It is looked into, which imports it, only where it can be kept from network, keys and files, or
+    where a person let the same source run before.
+
+    Raises:
+        ActionableError: there is no app, no class *app*, or *load* cannot be understood.
+    """
+    wanted = parse_load(load)
+    source = await run_sync(read_source, path)
+    texts = await run_sync(source.texts)
+    found = await run_sync(lambda: lint(texts, entry=source.entry, class_name=app))
+    seen, why_not = await _looked_into(source, found, settings, plans)
+    said = found.settings if seen is None else _completed(seen.settings, found.settings)
+    checked = Checked(
+        app=found.app_name or (seen.app_name if seen is not None else ""),
+        class_name=found.class_name or (seen.class_name if seen is not None else ""),
+        findings=tuple(found.findings),
+        settings=said,
+        routes=seen.routes if seen is not None else tuple(found.routes),
+        inspected=seen is not None,
+        not_inspected=why_not,
+        patch=patch_of(texts, found.edits),
+        machine=advise(said, wanted),
+        edits=tuple(found.edits),
+    )
+    return CheckedSource(path, source, checked, seen.openapi if seen is not None else {})
+
+
+async def _looked_into(
+    source: Source, found: LintResult, settings: Settings, plans: Plans
+) -> tuple[Inspection | None, str]:
+    """Return what the app says of itself, or why it was not asked."""
+    if not source.entry:
+        return None, "it is an image, which falkit does not start to look into it"
+    if found.settings.image:
+        return None, "apps with an image of their own are not imported here"
+    if any(finding.code in ("FAL001", "FAL003", "FAL010") for finding in found.findings):
+        return None, "it cannot be imported as it is; see the errors"
+    try:
+        tool = await ready_tool_environment(settings.home, given=settings.deploy_tools)
+        if tool is None:
+            return None, "fal's own package is not here yet: `falkit app tools` brings it"
+        rung, _ = await run_sync(rung_of, tool.python)
+        if rung != "view" and not await run_sync(plans.is_trusted, source.sha256):
+            return None, "this machine cannot keep its code apart, and nobody let it run here yet"
+        return await inspect(source.root, source.entry, found.class_name, tool), ""
+    except ActionableError as problem:
+        return None, problem.message[:600]
+
+
+def _completed(seen: AppSettings, read: AppSettings) -> AppSettings:
+    """Return what an app says of itself, with what only its source tells."""
+    return replace(
+        seen,
+        requirements=seen.requirements or read.requirements,
+        python_version=read.python_version or seen.python_version,
+    )

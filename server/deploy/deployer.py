@@ -1,0 +1,172 @@
+"""`AppDeployer`: the `Deployer` port, on this machine and on fal."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from anyio.to_thread import run_sync
+
+from catalog.errors import ActionableError
+from server.deploy.applying import Applier
+from server.deploy.checking import CheckedSource, check_source
+from server.deploy.planning import Ground, draw
+from server.deploy.plans import PlanError, Plans
+from server.deploy.policy import check_allowed
+from server.deploy.scaffold import scaffold
+from server.deploy.targets import DeployTarget, Tell
+from server.media.roots import Roots
+from server.settings import Settings
+from tools.deploy_records import (
+    Change,
+    Checked,
+    DeployedApp,
+    LogPage,
+    LogQuery,
+    Plan,
+    Scaffolded,
+    Target,
+)
+from tools.errors import NotConfiguredError
+from tools.ports import DeployIntent, Job
+
+TargetOf = Callable[[Target], Awaitable[DeployTarget]]
+
+
+class DeployJobs(Protocol):
+    """What a deployer needs of the journal."""
+
+    async def start_whole(self, intent: DeployIntent) -> Job:
+        """Write the change down; it is carried out in the background, or held for a person."""
+        ...
+
+    async def find(self, job_id: str) -> Job:
+        """Return a job."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AppDeployer:
+    """Deploys as *settings* allow; *target_of* opens a target, *jobs* the journal, when needed."""
+
+    settings: Settings
+    roots: Roots
+    plans: Plans
+    target_of: TargetOf
+    jobs: Callable[[], Awaitable[DeployJobs]]
+
+    async def scaffold(self, template: str, folder: str, *, name: str, machine: str) -> Scaffolded:
+        """Write an app from *template* into *folder*, which is new or empty."""
+        place = await run_sync(self.roots.folder, folder)
+        return await run_sync(lambda: scaffold(template, place, name=name, machine=machine))
+
+    async def check(self, path: str, *, app: str = "", load: str = "") -> Checked:
+        """Read the source at *path* against the rules, and inspect it where that is allowed."""
+        return (await self._read(path, app, load)).checked
+
+    async def _read(self, path: str, app: str = "", load: str = "") -> CheckedSource:
+        if not path.strip():
+            raise ActionableError("no path is given", hint="give the app's file or folder")
+        place = await run_sync(self.roots.locate, path)
+        return await check_source(place, self.settings, self.plans, app=app, load=load)
+
+    async def plan(self, change: Change) -> Plan:
+        """Describe *change* against what is deployed now, and remember it under its id."""
+        check_allowed(self.settings, change.target)
+        checked = None
+        if change.action == "deploy":
+            checked = await self._read(change.path)
+            change = replace(change, app=change.app or checked.checked.app)
+            if not change.app:
+                raise ActionableError(
+                    "the app has no name that can be read", hint="set app_name, or give app"
+                )
+        elif not change.app and change.action != "set_secret":
+            raise ActionableError(f"which app to {change.action} is not said", hint="give app")
+        target = await self.target_of(change.target)
+        running = None
+        if change.app:
+            running = next(iter(await target.apps(change.app)), None)
+        secrets = await target.secret_names() if _wants_secrets(change, checked) else ()
+        return await draw(change, Ground(checked, running, secrets), self.settings, self.plans)
+
+    async def apply(self, plan_id: str, *, asked_by: str = "") -> Job:
+        """Begin to carry out a plan and return its job; ``held`` while a person is to be asked."""
+        kept, job_id = await run_sync(self.plans.find, plan_id)
+        plan_id = plan_id.strip().lower()
+        jobs = await self.jobs()
+        if job_id:
+            job = await jobs.find(job_id)
+            if job.is_over and job.delivered:
+                raise PlanError(
+                    f"plan {plan_id} was applied by job {job_id} ({job.state})",
+                    hint="a plan is applied once; plan the change again",
+                )
+            return replace(job, repeated=True)
+        await Applier(self.settings, self.plans, self.target_of).check_current(plan_id, kept)
+        job = await jobs.start_whole(
+            DeployIntent(
+                plan_id=plan_id,
+                arguments={"plan_id": plan_id, **(kept.shown or {})},
+                asks="; ".join(kept.asks),
+                asked_by=asked_by,
+            )
+        )
+        await run_sync(self.plans.mark_applied, plan_id, job.job_id)
+        return job
+
+    async def status(self, app: str = "", target: Target | None = None) -> Sequence[DeployedApp]:
+        """Return the apps of that name (empty: all) on that target (None: on both)."""
+        found: list[DeployedApp] = []
+        for place in self._targets(target):
+            found += await (await self.target_of(place)).apps(app)
+        if app and not found:
+            raise ActionableError(
+                f"no app {app[:60]!r} is deployed",
+                hint="app_status without app lists what there is",
+            )
+        return found
+
+    async def logs(self, query: LogQuery, follow_seconds: float = 0.0) -> LogPage:
+        """Return lines that match, waiting for more of them when *follow_seconds* says so."""
+        places = self._targets(query.target)
+        if query.target is None and query.app:
+            apps = await self.status(query.app)
+            places = [app.target for app in apps[:1]]
+        elif query.target is None:
+            places = places[:1]
+        target = await self.target_of(places[0])
+        return await target.logs(query, follow_seconds)
+
+    def _targets(self, target: Target | None) -> list[Target]:
+        """Return where to look; the cloud only where it is open.
+
+        Raises:
+            NotConfiguredError: the target that is named is closed.
+        """
+        if target is not None:
+            check_allowed(self.settings, target)
+            return [target]
+        if self.settings.deploy == "off":
+            check_allowed(self.settings, "local")
+        places: list[Target] = ["local"]
+        try:
+            check_allowed(self.settings, "cloud")
+        except NotConfiguredError:
+            return places
+        return [*places, "cloud"]
+
+    async def carry_out(self, job: Job, again: bool, tell: Tell) -> str:
+        """Do what the plan of *job* says; see `Applier.carry_out`."""
+        return await Applier(self.settings, self.plans, self.target_of).carry_out(job, again, tell)
+
+
+def _wants_secrets(change: Change, checked: CheckedSource | None) -> bool:
+    if change.action == "set_secret":
+        return True
+    return checked is not None and bool(checked.checked.settings.secrets)
+
+
+def plans_of(home: Path) -> Plans:
+    """Return the plans of a falkit home; it blocks on the disk."""
+    return Plans(home / "deploy")
