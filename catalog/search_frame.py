@@ -110,8 +110,7 @@ class _Sentence:
 
     def __init__(self, texts: Sequence[str], grammar: Mapping[str, frozenset[str]]) -> None:
         self.texts, self.grammar = texts, grammar
-        self.leads = grammar["from"] | grammar["at"] | grammar["into"]
-        self.leads |= grammar["make"] | grammar["have"]
+        self.leads = grammar["leads"]
 
     def is_inside(self, at: int, other: int) -> bool:
         """Whether the noun at *at* is a part of the one at *other*: "the logo in my video"."""

@@ -82,9 +82,12 @@ def operations_in(
     for at, text in enumerate(texts):
         if text in names:
             continue
+        following = shapes[at + 1] if at + 1 < len(shapes) else ()
         for first in shapes[at]:
             for rest, number, weight in lexicon.cues.get(first):
-                if not rest or _follows(shapes, at + 1, rest):
+                if not rest:
+                    found.add(number, (words[at].unit,), weight)
+                elif rest[0] in following and _follows(shapes, at + 1, rest):
                     units = [word.unit for word in words[at : at + 1 + len(rest)]]
                     found.add(number, units, weight * (1 + _LONGER * len(rest)))
     for sense, spans in reading.senses.items():
@@ -127,13 +130,14 @@ def _follows(shapes: Sequence[Sequence[str]], at: int, rest: Sequence[str]) -> b
 def tasks_of(operations: list[Operation], frame: Frame, lexicon: Lexicon) -> list[Fired]:
     """Return the tasks that do *operations* with the media of *frame*, as strong as is likely."""
     weighed: list[tuple[float, float, int, Operation]] = []
+    is_empty, at_hand = frame.is_empty, frame.given | frame.spoken
     for one in operations[:24]:
         ways = lexicon.operations[one.number][1]
         for given, wanted, task, weight, needed in ways:
-            if needed and given not in frame.given | frame.spoken:
+            if needed and given not in at_hand:
                 continue
             fit = weight * _fit(given, wanted, frame)
-            if one.lone and frame.is_empty:
+            if one.lone and is_empty:
                 fit *= _LONE
             if given != ways[0][0] and frame.given_sure < SURE_ROLE:
                 fit *= _NOT_GIVEN

@@ -181,6 +181,8 @@ class Lexicon:
         self.outside: dict[str, list[list[Any]]] = compiled["outside"]
         self.kin: dict[str, list[list[Any]]] = compiled["kin"]
         self.grammar = {part: frozenset(found) for part, found in compiled["grammar"].items()}
+        leads = ("from", "at", "into", "make", "have")
+        self.grammar["leads"] = frozenset().union(*(self.grammar[part] for part in leads))
         self.told: frozenset[str] = frozenset((*compiled["told"], *compiled["cues"]))
         self.media = {noun: frozenset(kinds) for noun, kinds in compiled["media"].items()}
         self.strong: frozenset[str] = frozenset(compiled["strong"])

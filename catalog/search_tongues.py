@@ -66,11 +66,10 @@ class Tongues:
         return " ".join(_verb_first(_in_order(glosses)))
 
     def _is_english(self, words: Sequence[str]) -> bool:
-        common = self._lexicon.common
-        known = sum(
-            word in common or word in _ENGLISH or _has_digit(word) or self._is_name(word)
-            for word in words
-        )
+        common, known = self._lexicon.common, 0
+        for word in words:
+            if word in common or word in _ENGLISH or _has_digit(word) or self._is_name(word):
+                known += 1
         return known >= _ENGLISH_SHARE * len(words)
 
     def _is_name(self, word: str) -> bool:
