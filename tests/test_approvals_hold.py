@@ -19,7 +19,6 @@ from server.jobs.store import SqliteJobStore
 from server.jobs.wholes import Filled
 from tests.house import connected, record
 from tests.jobs_platform import FolderPlatform, intent, jobs_in
-from tools.errors import OverBudgetError
 from tools.ports import Use, WholeIntent
 
 ASKS = {"FALKIT_ASK_ON_EMULATOR": "on", "FALKIT_APPROVE_ABOVE": "0"}
@@ -92,7 +91,7 @@ async def store_in(home: Path) -> AsyncGenerator[SqliteJobStore]:
         yield SqliteJobStore(journal, House("me", "https://queue.test", "first"), rules, 60)
 
 
-async def test_a_step_that_became_dearer_than_what_was_approved_is_not_sent(
+async def test_a_step_that_became_dearer_than_what_was_approved_waits_for_another_yes(
     tmp_path: Path,
 ) -> None:
     use = Use(("image_url",), "pic", 0, "image")
@@ -104,15 +103,20 @@ async def test_a_step_that_became_dearer_than_what_was_approved_is_not_sent(
         (work,) = [one for one in (await store.take_over()).work if one.job.kind]
         step = (await store.whole(held.job_id)).parts[1].job
         dearer = Filled({"prompt": "two"}, Decimal(1), Decimal("1.01"))
-        with pytest.raises(OverBudgetError) as refused:
-            await store.claim_part(work.claim, step.job_id, dearer)
-        assert await store.claim_part(
-            work.claim, step.job_id, Filled({"prompt": "two"}, Decimal(1), Decimal(1))
-        )
-    assert str(refused.value) == (
-        "with this step all cost up to $3.01, and a person approved $3.00 (resume it, and a person "
-        "can approve the rest; this step was not submitted)"
+        assert await store.claim_part(work.claim, step.job_id, dearer) is None
+        waiting = await store.find(step.job_id)
+        approved = await store.approve(step.job_id)
+        sent = await store.claim_part(work.claim, step.job_id)
+        whole = await store.find(held.job_id)
+    assert waiting.state == "held"
+    assert waiting.note == (
+        "with this step all cost up to $3.01, and a person approved $3.00: a person approves it "
+        f"with `falkit approve {step.job_id}` in a terminal"
     )
+    assert (approved.job_id, approved.state) == (step.job_id, "approved")
+    assert sent is not None
+    assert sent.job.estimate_high == Decimal("1.01")
+    assert whole.estimate_high == Decimal("3.01")
 
 
 async def test_an_endpoint_approved_for_the_day_is_that_endpoint_of_that_account_and_day(

@@ -205,6 +205,11 @@ def row_of(
     }
 
 
+def held_note(reason: str, job_id: str) -> str:
+    """Return the note of a job that waits for a person for *reason*."""
+    return f"{reason}: a person approves it with `falkit approve {job_id}` in a terminal"
+
+
 def insert(connection: sqlite3.Connection, row: Mapping[str, object], reason: str) -> str:
     """Write a new job down, held for *reason* where there is one, and return its id."""
     now = cast("int", row["created"])
@@ -214,7 +219,7 @@ def insert(connection: sqlite3.Connection, row: Mapping[str, object], reason: st
     note = ""
     if reason:
         held = row.get("whole") or job_id
-        note = f"{reason}: a person approves it with `falkit approve {held}` in a terminal"
+        note = held_note(reason, str(held))
     values = {"job_id": job_id, "note": note, **row}
     connection.execute(
         f"INSERT INTO jobs ({', '.join(values)})"  # noqa: S608  # names of our own

@@ -17,8 +17,8 @@ from server.jobs import report
 from server.jobs.filling import Filler
 from server.jobs.follower import Attention, LeaseLostError
 from server.jobs.pace import Pace
+from server.jobs.port import JobStore
 from server.jobs.rows import Fields
-from server.jobs.store import JobStore
 from server.jobs.submitter import Sent
 from server.jobs.transactions import STAY, Step, Work
 from server.jobs.waiting import Changes
@@ -129,6 +129,8 @@ class Conductor:
                     await self._end(whole, _waiting(run, whole), None, why)
                 elif not carrier.is_closing:
                     await self._send_more(run, whole, carrier)
+                    if await self._waits_for_a_person(run):
+                        return None
                 if attention.is_wanted:
                     await self._call(whole, carrier)
                 with anyio.move_on_after(run.rest(self._pace.heartbeat)):
@@ -157,14 +159,14 @@ class Conductor:
         fields = Fields()
         if job.state in ("planned", "approved"):
             step = Step("queued", "its parts are next")
-            fields["submitted"] = datetime.now(UTC)
+            fields["submitted"] = job.submitted or datetime.now(UTC)
         elif job.state == "queued" and any(part.sent for part in whole.parts):
             step = Step("running", "the first part was sent")
-            fields["started"] = datetime.now(UTC)
+            fields["started"] = job.started or datetime.now(UTC)
         if logs != job.logs:
             fields["logs"] = logs
-        if job.note:
-            fields["note"] = ""
+        if (note := _asked_about(whole)) != job.note:
+            fields["note"] = note
         if fields or step is not STAY:
             await self._write(run, fields, step)
 
@@ -174,6 +176,19 @@ class Conductor:
             raise LeaseLostError
         run.work = replace(run.work, job=job)
         self._changes.changed(job.job_id)
+
+    async def _waits_for_a_person(self, run: _Run) -> bool:
+        """Let the whole wait, and say so, when all that is left of it waits for a person."""
+        whole = await self._store.whole(run.work.job.job_id)
+        if run.sending or not (note := _asked_about(whole)):
+            return False
+        for part in whole.parts:
+            waits = part.is_waiting and not all(one.is_ended for one in _needed(part, whole))
+            if not part.is_ended and not waits and part.job.state != "held":
+                return False
+        await self._write(run, Fields(note=note), Step("held", note[:200], durable=True))
+        await self._store.release(run.work.claim)
+        return True
 
     async def _send_more(self, run: _Run, whole: Whole, carrier: Carrier) -> None:
         """Send parts that wait, while there is room."""
@@ -292,6 +307,14 @@ class Conductor:
 
 def _waiting(run: _Run, whole: Whole) -> list[Part]:
     return [part for part in whole.parts if part.is_waiting and part.job.job_id not in run.sending]
+
+
+def _asked_about(whole: Whole) -> str:
+    """Return what a person must know who is asked about parts of *whole*; nothing where none is."""
+    held = [part.job for part in whole.parts if part.job.state == "held"]
+    return "; ".join(
+        f"{job.name or f'item {job.place}'} on {job.endpoint_id} waits: {job.note}" for job in held
+    )[:600]
 
 
 def _needed(part: Part, whole: Whole) -> list[Part]:

@@ -10,8 +10,8 @@ import anyio
 
 from catalog.errors import ActionableError
 from server.jobs.follower import LeaseLostError
+from server.jobs.port import JobStore
 from server.jobs.rows import Fields
-from server.jobs.store import JobStore
 from server.jobs.transactions import STAY, Step, Work
 from server.jobs.waiting import Changes
 from tools.errors import BackendError

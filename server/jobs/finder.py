@@ -9,9 +9,9 @@ from anyio.to_thread import run_sync
 from server.fal.problems import UnauthorisedError
 from server.fal.wire import PastRequest
 from server.jobs.backend import Backend
+from server.jobs.port import JobStore
 from server.jobs.rows import Fields, packed
 from server.jobs.sendbook import SendBook
-from server.jobs.store import JobStore
 from server.jobs.transactions import LOST_ANSWER, SEARCHED_FOR, Work
 from tools.errors import BackendError
 from tools.ports import Job

@@ -25,9 +25,9 @@ from server.fal.problems import (
 from server.fal.wire import Result, Status
 from server.jobs.backend import Backend
 from server.jobs.pace import Pace
+from server.jobs.port import JobStore
 from server.jobs.rows import Fields
 from server.jobs.settling import done_fields, error_of, settled_failure
-from server.jobs.store import JobStore
 from server.jobs.transactions import STAY, Step, Work
 from tools.errors import BackendError
 

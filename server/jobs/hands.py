@@ -14,7 +14,7 @@ from server.jobs.finder import Finder
 from server.jobs.follower import Attention, Follower, LeaseLostError
 from server.jobs.keeper import Keeper
 from server.jobs.pace import Pace
-from server.jobs.store import JobStore
+from server.jobs.port import JobStore
 from server.jobs.submitter import Sent, Submitter
 from server.jobs.transactions import Work
 

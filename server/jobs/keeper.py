@@ -18,8 +18,8 @@ from catalog.media import MediaFacts
 from server.jobs import files
 from server.jobs.backend import Backend
 from server.jobs.finishing import inscribe, remark_on, without_twins
+from server.jobs.port import JobStore
 from server.jobs.rows import Fields
-from server.jobs.store import JobStore
 from server.jobs.transactions import Work
 from server.media.probe import probe
 from tools.errors import MediaError

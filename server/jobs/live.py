@@ -13,10 +13,10 @@ from catalog.index import CatalogIndex
 from server.fal.problems import ConcurrencyError, LostAnswerError, NetworkError, NotSentError
 from server.fal.wire import PLAIN_HEAD, Answer, Result
 from server.jobs.hands import Sent
+from server.jobs.port import JobStore
 from server.jobs.rows import Fields
 from server.jobs.settling import done_fields, error_of, settled_failure
 from server.jobs.shield import shielded
-from server.jobs.store import JobStore
 from server.jobs.transactions import Step, Work
 from tools.errors import BackendError
 

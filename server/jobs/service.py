@@ -29,8 +29,9 @@ from server.jobs.ledger import Limits
 from server.jobs.outcome import outcome
 from server.jobs.outlook import Outlooks
 from server.jobs.pace import PACE, Pace
+from server.jobs.port import JobStore
 from server.jobs.shield import shielded
-from server.jobs.store import JobStore, SqliteJobStore
+from server.jobs.store import SqliteJobStore
 from server.jobs.submitter import Submitter
 from server.jobs.transactions import Work
 from server.jobs.waiting import Changes, Teller

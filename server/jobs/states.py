@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from tools.ports import JobState
 
 # A job only moves forward; what the platform takes back into its queue stays `running` here. A live
-# call has no queue to be in: it is done when its output is whole.
+# call has no queue to be in: it is done when its output is whole. A whole that runs may come to a
+# step about which a person must be asked.
 _NEXT: Mapping[JobState, frozenset[JobState]] = {
-    "planned": frozenset({"queued", "done", "failed", "cancelled", "unconfirmed"}),
-    "held": frozenset({"approved", "cancelled"}),
-    "approved": frozenset({"queued", "failed", "cancelled", "unconfirmed"}),
+    "planned": frozenset({"queued", "held", "done", "failed", "cancelled", "unconfirmed"}),
+    "held": frozenset({"approved", "running", "cancelled"}),
+    "approved": frozenset({"queued", "held", "failed", "cancelled", "unconfirmed"}),
     "unconfirmed": frozenset({"queued", "failed"}),
-    "queued": frozenset({"running", "done", "failed", "cancelled"}),
-    "running": frozenset({"done", "failed", "cancelled"}),
+    "queued": frozenset({"running", "held", "done", "failed", "cancelled"}),
+    "running": frozenset({"held", "done", "failed", "cancelled"}),
     "done": frozenset(),
     "failed": frozenset(),
     "cancelled": frozenset(),

@@ -14,11 +14,11 @@ from catalog.errors import ActionableError
 from server.fal.problems import ConcurrencyError, LostAnswerError, NetworkError, NotSentError
 from server.fal.wire import Submission
 from server.jobs.backend import Backend
+from server.jobs.port import JobStore
 from server.jobs.rows import Fields
 from server.jobs.sendbook import SendBook
 from server.jobs.settling import error_of
 from server.jobs.shield import shielded
-from server.jobs.store import JobStore
 from server.jobs.transactions import LOST_ANSWER, Step, Work
 from tools.errors import BackendError
 from tools.ports import Job

@@ -7,13 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from catalog.errors import ActionableError
 from server.jobs import leases
-from server.jobs.admission import Rules
 from server.jobs.ids import spoken
 from server.jobs.leases import Claim, House
-from server.jobs.ledger import check_budgets, day_end
-from server.jobs.rows import NANO, Fields, columns, instant, job_of, milliseconds, now_ms
+from server.jobs.rows import Fields, columns, instant, job_of, now_ms
 from server.jobs.sendbook import Entry, SendBook
 from server.jobs.states import may_become, trace
 from tools.errors import UnknownJobError
@@ -220,53 +217,20 @@ def drop(connection: sqlite3.Connection, house: House, job_id: str) -> Job | Non
     fields = Fields(ended=instant(now_ms()), amount=Decimal(0), note="cancelled; nothing was sent")
     dropped = change(connection, claim, fields, Step("cancelled", "cancelled, nothing was sent"))
     leases.release(connection, claim)
+    if row["whole"]:
+        wake(connection, house, row["whole"])
     return dropped
 
 
-def approve(
-    connection: sqlite3.Connection, job_id: str, rules: Rules, *, today: bool = False
-) -> Job:
-    """Mark a held job approved. Its amount counts from today, so today's budgets are asked again.
-
-    A whole is approved with all its parts, and a part with its whole. With *today*, whatever runs
-    on the same endpoints asks nobody until midnight; budgets hold as ever.
-
-    Raises:
-        UnknownJobError: no such job.
-        OverBudgetError: a budget does not allow it now; it stays held.
-        ActionableError: it is not held.
-    """
-    row = found(connection, job_id)
-    job = job_of(found(connection, row["whole"]) if row["whole"] else row)
-    if job.state != "held":
-        raise ActionableError(
-            f"job {job.job_id!r} is {job.state}, not held", hint="only a held job can be approved"
-        )
-    now = now_ms()
-    at = instant(now) or job.created
-    rows = connection.execute(
-        "SELECT job_id, kind, endpoint_id, amount FROM jobs WHERE state = 'held'"
-        " AND (job_id = ? OR (whole = ? AND whole != ''))",
-        (job.job_id, job.job_id),
-    ).fetchall()
-    high = Decimal(sum(one["amount"] for one in rows)) / NANO
-    shares = [(one["endpoint_id"], Decimal(one["amount"]) / NANO) for one in rows]
-    check_budgets(
-        connection, job.backend, high, rules.limits, now=at, besides=job.job_id, models=shares
-    )
-    for one in rows:
-        connection.execute(
-            "UPDATE jobs SET state = 'approved', approved = ?, counted = ?, rev = rev + 1,"
-            " note = 'approved by a person' WHERE job_id = ? AND state = 'held'",
-            (now, now, one["job_id"]),
-        )
-        trace(connection, one["job_id"], "approved", "a person said yes", now)
-        if today and not one["kind"]:
-            connection.execute(
-                "INSERT OR REPLACE INTO grants (account, endpoint_id, until) VALUES (?, ?, ?)",
-                (job.account, one["endpoint_id"], milliseconds(day_end(at))),
-            )
-    return job_of(found(connection, job.job_id))
+def wake(connection: sqlite3.Connection, house: House, whole_id: str) -> None:
+    """Let a whole that waits for a person go on, if none of its parts waits for one any more."""
+    held = "SELECT 1 FROM jobs WHERE whole = ? AND state = 'held'"
+    row = row_of(connection, whole_id)
+    if row is None or row["state"] != "held" or connection.execute(held, (whole_id,)).fetchone():
+        return
+    claim = leases.claim(connection, house, whole_id, 0)
+    change(connection, claim, Fields(note=""), Step("running", "nothing of it waits any more"))
+    leases.release(connection, claim)
 
 
 def deliver(connection: sqlite3.Connection, job_id: str) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import anyio
 
 from catalog.errors import ActionableError
-from server.jobs.store import JobStore
+from server.jobs.port import JobStore
 from tools.ports import Job, Progress
 
 log = logging.getLogger("falkit.jobs.waiting")

@@ -16,6 +16,7 @@ from server.jobs.admission import (
     check_cap,
     earlier,
     fingerprint,
+    held_note,
     insert,
     is_granted,
     read,
@@ -27,7 +28,8 @@ from server.jobs.leases import Claim, House
 from server.jobs.ledger import check_budgets, money
 from server.jobs.rows import Fields, instant, job_of, nanodollars, now_ms, packed, search_words
 from server.jobs.sendbook import SendBook
-from server.jobs.transactions import Step, Work, change, end_parts, found, work_of
+from server.jobs.states import trace
+from server.jobs.transactions import Step, Work, change, end_parts, found, wake, work_of
 from tools.errors import OverBudgetError
 from tools.ports import DeployIntent, Job, Use, WholeIntent
 
@@ -209,7 +211,8 @@ def claim_part(
     """Claim a part that is to be sent now; None when it must not be (any more).
 
     *filled* are its arguments once earlier parts are done. When they cost more than was reserved,
-    the difference is asked of the budgets like anything new.
+    the difference is asked of the budgets like anything new; where a person must be asked it is
+    ``held``, with these very arguments.
 
     Raises:
         OverBudgetError: it costs more than was reserved, and a limit does not allow it.
@@ -221,7 +224,11 @@ def claim_part(
     if part["submitting"] is not None or part["state"] not in ("planned", "approved"):
         return None
     if filled is not None:
-        _fill(connection, row, part, rules, filled)
+        reason = _why_asked(connection, row, part, rules, filled)
+        _fill(connection, part, filled)
+        if reason:
+            _hold(connection, part, reason)
+            return None
     claim = leases.claim(connection, house, part_id, until)
     return replace(work_of(claim, found(connection, part_id)), patient=True)
 
@@ -233,57 +240,75 @@ def _standing(connection: sqlite3.Connection, claim: Claim) -> sqlite3.Row | Non
     ).fetchone()
 
 
-def _fill(
-    connection: sqlite3.Connection,
-    whole_row: sqlite3.Row,
-    part: sqlite3.Row,
-    rules: Rules,
-    filled: Filled,
-) -> None:
+def _fill(connection: sqlite3.Connection, part: sqlite3.Row, filled: Filled) -> None:
     reserved = Decimal(part["high"] or 0)
-    high = filled.high if filled.high is not None else reserved
-    if filled.high is None and part["high"] is not None:
-        _check_unknown(connection, whole_row, part, rules)
-    if high > reserved:
-        _check_dearer(connection, whole_row, part, rules, high)
-    low = filled.low
     connection.execute(
         "UPDATE jobs SET arguments = ?, words = ?, low = ?, high = ?, amount = ?, uses = '[]'"
         " WHERE job_id = ?",
         (
             packed(filled.arguments),
             search_words(part["endpoint_id"], filled.arguments, tuple(json.loads(part["tags"]))),
-            None if low is None else str(low),
-            None if filled.high is None else str(high),
-            nanodollars(high),
+            None if filled.low is None else str(filled.low),
+            None if filled.high is None else str(filled.high),
+            nanodollars(reserved if filled.high is None else filled.high),
             part["job_id"],
         ),
     )
 
 
-def _check_unknown(
-    connection: sqlite3.Connection, whole_row: sqlite3.Row, part: sqlite3.Row, rules: Rules
-) -> None:
-    """Refuse a part whose price is not known any more where a person would be asked for that."""
-    if rules.approve_above is None:
-        return
-    if whole_row["approved"] is not None and whole_row["high"] is None:
-        return
-    if is_granted(connection, part["account"], {part["endpoint_id"]}, now_ms()):
-        return
-    raise OverBudgetError(
-        "with what the earlier steps made, its price is not known, and nobody has approved that",
-        hint="resume it, and a person can approve the rest; this step was not sent",
+def _hold(connection: sqlite3.Connection, part: sqlite3.Row, reason: str) -> None:
+    """Let *part* wait for a person; its conductor lets the whole wait when nothing else is left."""
+    connection.execute(
+        "UPDATE jobs SET state = 'held', note = ?, rev = rev + 1 WHERE job_id = ?",
+        (held_note(reason, part["job_id"]), part["job_id"]),
     )
+    trace(connection, part["job_id"], "held", reason, now_ms())
 
 
-def _check_dearer(
+def _why_asked(
+    connection: sqlite3.Connection,
+    whole_row: sqlite3.Row,
+    part: sqlite3.Row,
+    rules: Rules,
+    filled: Filled,
+) -> str:
+    """Return why a person must say yes to *part* as *filled*, or nothing where nobody is asked.
+
+    Raises:
+        OverBudgetError: no yes would help.
+    """
+    if filled.high is None:
+        return _why_unknown(connection, whole_row, part, rules)
+    if filled.high > Decimal(part["high"] or 0):
+        return _why_dearer(connection, whole_row, part, rules, filled.high)
+    return ""
+
+
+def _why_unknown(
+    connection: sqlite3.Connection, whole_row: sqlite3.Row, part: sqlite3.Row, rules: Rules
+) -> str:
+    """Return why a part whose price is not known any more waits, or nothing."""
+    if rules.approve_above is None or part["high"] is None:
+        return ""
+    if whole_row["approved"] is not None and whole_row["high"] is None:
+        return ""
+    if is_granted(connection, part["account"], {part["endpoint_id"]}, now_ms()):
+        return ""
+    return "with what the earlier steps made, its price is not known"
+
+
+def _why_dearer(
     connection: sqlite3.Connection,
     whole_row: sqlite3.Row,
     part: sqlite3.Row,
     rules: Rules,
     high: Decimal,
-) -> None:
+) -> str:
+    """Return why a part that now costs up to *high* waits, or nothing.
+
+    Raises:
+        OverBudgetError: the caller's cap or a budget does not allow it.
+    """
     others = connection.execute(
         "SELECT high, endpoint_id FROM jobs WHERE whole = ? AND whole != '' AND job_id != ?",
         (part["whole"], part["job_id"]),
@@ -294,23 +319,6 @@ def _check_dearer(
         raise OverBudgetError(
             f"with this step all cost up to {money(total)}, over max_dollars {money(Decimal(cap))}",
             hint="resume with a cheaper step or a higher max_dollars; this step was not sent",
-        )
-    said_yes_to = whole_row["high"] if whole_row["approved"] is not None else None
-    if said_yes_to is not None and total > Decimal(said_yes_to):
-        raise OverBudgetError(
-            f"with this step all cost up to {money(total)}, and a person approved "
-            f"{money(Decimal(said_yes_to))}",
-            hint="resume it, and a person can approve the rest; this step was not submitted",
-        )
-    asks = rules.approve_above is not None and whole_row["approved"] is None
-    endpoints = {part["endpoint_id"], *(one["endpoint_id"] for one in others)}
-    if asks and is_granted(connection, part["account"], endpoints, now_ms()):
-        asks = False
-    if asks and rules.approve_above is not None and total > rules.approve_above:
-        raise OverBudgetError(
-            f"with this step all cost up to {money(total)}, above {money(rules.approve_above)}, "
-            "and nobody has approved that",
-            hint="resume it, and a person can approve the rest; this step was not sent",
         )
     at = instant(now_ms())
     assert at is not None  # noqa: S101  # the clock is a number
@@ -323,6 +331,17 @@ def _check_dearer(
         besides=part["job_id"],
         models=[(part["endpoint_id"], high)],
     )
+    said_yes_to = whole_row["high"] if whole_row["approved"] is not None else None
+    if said_yes_to is not None and total > Decimal(said_yes_to):
+        approved = money(Decimal(said_yes_to))
+        return f"with this step all cost up to {money(total)}, and a person approved {approved}"
+    if rules.approve_above is None or whole_row["approved"] is not None:
+        return ""
+    endpoints = {part["endpoint_id"], *(one["endpoint_id"] for one in others)}
+    if total <= rules.approve_above or is_granted(connection, part["account"], endpoints, now_ms()):
+        return ""
+    above = money(rules.approve_above)
+    return f"with this step all cost up to {money(total)}, above {above}"
 
 
 def put_back(connection: sqlite3.Connection, claim: Claim, book: SendBook) -> Job | None:
@@ -345,14 +364,17 @@ def put_back(connection: sqlite3.Connection, claim: Claim, book: SendBook) -> Jo
 def stop(connection: sqlite3.Connection, house: House, whole_id: str) -> list[str]:
     """Let nothing more of a whole be sent, and return the ids of the jobs that ended by that.
 
-    Of what the platform already has, nothing is cancelled here.
+    Of what the platform already has, nothing is cancelled here. A whole that has begun ends once
+    whoever conducts it has gathered what it made.
     """
     row = found(connection, whole_id)
     if job_of(row).is_over:
         return []
     connection.execute("UPDATE jobs SET stopping = ? WHERE job_id = ?", (now_ms(), whole_id))
     ended = end_parts(connection, house, whole_id, None, "cancelled; nothing was sent")
-    if row["state"] in ("planned", "held", "approved"):
+    if row["started"] is not None:
+        wake(connection, house, whole_id)
+    elif row["state"] in ("planned", "held", "approved"):
         claim = leases.claim(connection, house, whole_id, 0)
         fields = Fields(ended=instant(now_ms()), note="cancelled; nothing was sent")
         change(connection, claim, fields, Step("cancelled", "cancelled, nothing was sent"))
