@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from pydantic import SecretStr
 
 from server.deploy.runners import RunnerSpec
 from tests.deployed import hosted
@@ -187,6 +188,7 @@ async def test_an_app_that_will_not_end_is_killed_after_its_grace(tmp_path: Path
 
 @pytest.mark.proof
 async def test_a_cancelled_host_takes_its_runner_along(tmp_path: Path) -> None:
+    pid = 0
     with anyio.fail_after(20):
         with anyio.CancelScope() as scope:
             async with hosted(tmp_path, ECHO) as app:
@@ -200,8 +202,6 @@ async def test_a_cancelled_host_takes_its_runner_along(tmp_path: Path) -> None:
 
 @pytest.mark.proof
 async def test_secrets_reach_the_app_and_are_hidden_in_what_it_prints(tmp_path: Path) -> None:
-    from pydantic import SecretStr
-
     source = ECHO.replace('print("setting up")', 'print("token", os.environ["HF_TOKEN"])')
 
     def with_secret(spec: RunnerSpec) -> RunnerSpec:

@@ -19,7 +19,7 @@ from server.deploy.isolation import (
     confined,
     interpreter_folders,
 )
-from server.deploy.processes import Child, read_all, started
+from server.deploy.processes import Child, ending, read_all, record_of, started
 from tools.deploy_records import AppSettings, Route, RouteKind
 from tools.errors import BackendError
 
@@ -100,7 +100,13 @@ async def inspect(
             f"'{file}' cannot be imported: {heard.reason(status)}",
             hint="mend it and check it again",
         )
-    return _inspection(heard.app, tuple(heard.said), kept.applied, kept.not_applied, began)
+    try:
+        return _inspection(heard.app, tuple(heard.said), kept, began)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as problem:
+        raise BackendError(
+            f"'{file}' tells of itself what no fal.App is",
+            hint="settings and routes must be plain values; check the file by its lint alone",
+        ) from problem
 
 
 def _own(made: str) -> Path:
@@ -132,9 +138,8 @@ class _Heard:
 
     def told(self, line: bytes) -> None:
         self._count(line)
-        try:
-            record = cast("dict[str, Any]", json.loads(line))
-        except ValueError:
+        record = record_of(line)
+        if record is None:
             return
         if isinstance(record.get("app"), dict):
             self.app = record["app"]
@@ -151,7 +156,7 @@ class _Heard:
         if self.failed:
             return self.failed
         last = f": {self.said[-1][:200]}" if self.said else ""
-        return f"its process ended with status {status}{last}"
+        return ending(status) + last
 
     def _say(self, text: str) -> None:
         if len(self.said) < _SAID_LINES:
@@ -167,8 +172,7 @@ class _Heard:
 def _inspection(
     app: dict[str, Any],
     said: tuple[str, ...],
-    applied: tuple[str, ...],
-    not_applied: tuple[str, ...],
+    kept: Confined,
     began: float,
 ) -> Inspection:
     openapi = cast("dict[str, Any]", app["openapi"])
@@ -185,8 +189,8 @@ def _inspection(
         health=str(app["health"]),
         python_version=str(app["python_version"]),
         said=said,
-        applied=applied,
-        not_applied=not_applied,
+        applied=kept.applied,
+        not_applied=kept.not_applied,
         seconds=time.monotonic() - began,
     )
 

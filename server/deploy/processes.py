@@ -1,5 +1,6 @@
 """Processes that run other people's code: started, heard, and ended with all that they started."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 import anyio
 import anyio.to_thread
@@ -17,6 +18,7 @@ import anyio.to_thread
 # What a process may still say after its end, from pipes that its own children hold open.
 _LAST_WORDS_SECONDS = 0.2
 LONGEST_LINE = 8 << 20
+_SIGNALLED = 128
 
 # An app that prints without end is slowed down, not falkit: bytes at once, and bytes a second.
 _BURST_BYTES, _PACE_BYTES = 8 << 20, 1 << 20
@@ -147,6 +149,7 @@ async def read_all(
 ) -> int:
     """Hand every line to *told* or *raw* until the process has ended; return its status.
 
+    A signal that ended it is negative, also where a process between us and it told it as 128 more.
     Cancelled, the process and what it started are killed.
     """
     over = anyio.Event()
@@ -167,4 +170,23 @@ async def read_all(
         child.process.wait()
         child.told.close()
         child.raw.close()
-    return status
+    return status if status <= _SIGNALLED else _SIGNALLED - status
+
+
+def record_of(line: bytes) -> dict[str, Any] | None:
+    """Return the record that a line of a child's protocol holds; none where it holds no such."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", record) if isinstance(record, dict) else None
+
+
+def ending(status: int) -> str:
+    """Return in words how a process ended."""
+    if status >= 0:
+        return f"its process ended with status {status}"
+    try:
+        return f"it was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"it was ended by signal {-status}"

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 from uuid import uuid4
 
 import anyio
@@ -32,7 +32,7 @@ from server.deploy.isolation import (
     confined,
     interpreter_folders,
 )
-from server.deploy.processes import Child, read_all, started
+from server.deploy.processes import Child, ending, read_all, record_of, started
 from tools.deploy_records import LogLine
 from tools.errors import BackendError
 
@@ -211,8 +211,7 @@ class Runner:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._bound_start)
-                status = await read_all(child, self._told, self._raw)
-                self.status = status if status <= 128 else 128 - status
+                self.status = await read_all(child, self._told, self._raw)
                 tasks.cancel_scope.cancel()
         finally:
             if not self._stopping:
@@ -241,9 +240,8 @@ class Runner:
         changed.set()
 
     def _told(self, line: bytes) -> None:
-        try:
-            record = cast("dict[str, Any]", json.loads(line))
-        except ValueError:
+        record = record_of(line)
+        if record is None:
             self._raw(line)
             return
         said = record.get("said")
@@ -280,12 +278,11 @@ class Runner:
         request_id: str = "",
         at: object = None,
     ) -> None:
-        moment = datetime.fromtimestamp(at, UTC) if isinstance(at, float) else datetime.now(UTC)
         text = self._shown(text)
         self._last = [*self._last[1 - _LAST_LINES :], text[:300]]
         self._hear(
             LogLine(
-                at=moment,
+                at=_moment(at),
                 level=level,
                 message=text[:16_000],
                 app=self.spec.app,
@@ -308,11 +305,8 @@ class Runner:
         status = self.status if self.status is not None else 0
         if group is not None and group.killed_for_memory():
             return f"it used more than its {self.spec.memory_bytes >> 20} MB of memory"
-        words = f"its process ended with status {status}"
-        if status < 0:
-            words = f"it was ended by {_signal_name(-status)}"
         last = f"; the last it said: {self._last[-1]}" if self._last else ""
-        return words + last
+        return ending(status) + last
 
 
 async def start_runner(spec: RunnerSpec, hear: Hear, tasks: TaskGroup) -> Runner:
@@ -399,11 +393,12 @@ def _environment(spec: RunnerSpec, own: Path) -> dict[str, str]:
     return child_environment(spec.home, own, extra)
 
 
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+def _moment(told: object) -> datetime:
+    """Return the instant that a child told, if it is one of these days; else this one."""
+    now = datetime.now(UTC)
+    if isinstance(told, float) and abs(told - now.timestamp()) < timedelta(days=1).total_seconds():
+        return datetime.fromtimestamp(told, UTC)
+    return now
 
 
 def _free_port() -> int:
