@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from server.deploy.environments import ToolEnvironment, tool_environment
+from server.deploy.isolation import rung_of
 from server.deploy.runners import Runner, RunnerSpec, start_runner
 from tools.deploy_records import LogLine
 
@@ -33,6 +34,14 @@ def missing(words: str) -> NoReturn:
     if os.environ.get("PROOF_NEEDED"):
         pytest.fail(words)
     pytest.skip(words)
+
+
+def needs_namespaces() -> None:
+    """Skip where this machine lets nobody have namespaces; what is promised there is little."""
+    if not READY.exists():
+        missing("there is no environment with fal for this proof: `make deploy-tools` makes it")
+    if rung_of(READY)[0] != "view":
+        pytest.skip("this machine gives no namespaces to set apps apart with")
 
 
 async def told(share: float, words: str) -> None:

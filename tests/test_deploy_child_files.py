@@ -13,7 +13,7 @@ import pytest
 from server.deploy.isolation import FilesHost
 from server.deploy.runners import RunnerSpec
 from server.deploy.uploads import Place, Uploads, files_app, serving_socket
-from tests.deployed import Hosted, hosted
+from tests.deployed import Hosted, hosted, needs_namespaces
 
 PORT = 8443
 
@@ -74,11 +74,17 @@ async def kitchen(folder: Path, sockets: Path) -> AsyncGenerator[tuple[Hosted, S
 
 
 @pytest.fixture
+def namespaces() -> None:
+    needs_namespaces()
+
+
+@pytest.fixture
 def sockets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("s")
 
 
 @pytest.mark.proof
+@pytest.mark.usefixtures("namespaces")
 async def test_a_picture_of_an_app_without_network_is_handed_over_and_read_back(
     tmp_path: Path, sockets: Path
 ) -> None:

@@ -10,9 +10,9 @@ from typing import cast
 import anyio
 import pytest
 
-from server.deploy.isolation import is_cut_off, rung_of
+from server.deploy.isolation import is_cut_off
 from server.deploy.runners import RunnerSpec
-from tests.deployed import HEAD, READY, hosted, missing
+from tests.deployed import HEAD, READY, hosted, needs_namespaces
 
 pytestmark = pytest.mark.proof
 
@@ -30,11 +30,7 @@ class Probe(fal.App):
 
 @pytest.fixture(autouse=True)
 def namespaces() -> None:
-    """Skip where this machine lets nobody have namespaces; what is promised there is little."""
-    if not READY.exists():
-        missing("there is no environment with fal for this proof: `make deploy-tools` makes it")
-    if rung_of(READY)[0] != "view":
-        missing("this machine gives no namespaces to set apps apart with")
+    needs_namespaces()
 
 
 async def found(folder: Path, code: str, *, network: bool = False) -> object:
