@@ -311,7 +311,8 @@ def install(  # one for each option
     backup = carry_out(change)
     done = "is written" if change.after is not None else "is gone again, as before falkit"
     print(f"{path} {done}" + (f"; as it was: {backup}" if backup and not undo else ""))
-    print(f"Start {host.title} anew. `falkit install {host.name} --undo` takes it back.")
+    back = "" if undo else f" `falkit install {host.name} --undo` takes it back."
+    print(f"Start {host.title} anew.{back}")
     if not undo and "FAL_KEY" not in str(change.after) and not os.environ.get("FAL_KEY_FILE"):
         print("Without a key it uses the emulator: --key-file PATH names a file that holds one.")
 

@@ -1,6 +1,5 @@
 """`falkit run --stream` and `--realtime`: a model's output while it comes, and its job."""
 
-import json
 import os
 import re
 import sys
@@ -14,6 +13,7 @@ from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from prompts.guides import GUIDES
 from server.asking import described, price_of
+from server.cli.letters import json_text
 from server.cli.speaking import ASKED_BY, CODES, LONGEST_WAIT, RUNNING, print_answer
 from server.jobs.live import without_bytes
 from server.jobs.outputs import understood
@@ -67,7 +67,7 @@ def run_live(given: GenerateArguments, kind: LiveKind, *, as_json: bool) -> None
     answer, state = anyio.run(_lived, given, kind, lines)
     if lines and answer.result is not None:
         told = answer.result.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        print(json.dumps(told, ensure_ascii=False))
+        print(json_text(told))
     else:
         print_answer(answer, as_json=False)
     raise SystemExit(CODES.get(state, RUNNING))
@@ -85,16 +85,18 @@ async def _lived(given: GenerateArguments, kind: LiveKind, lines: bool) -> tuple
         call = Call(
             Rooms(catalog, live, opened.media, settings.backend, False, GUIDES), asked_by=ASKED_BY
         )
-        begun = await GENERATE.run(call, given)
-        told = begun.result.model_dump() if begun.result is not None else {}
-        job_id = str(told.get("job_id", ""))
+        job_id = ""
         try:
+            begun = await GENERATE.run(call, given)
+            told = begun.result.model_dump() if begun.result is not None else {}
+            job_id = str(told["job_id"])
             job = await opened.jobs.find(job_id)
             while not job.is_settled:
                 job = await opened.jobs.wait(job_id, LONGEST_WAIT)
         except anyio.get_cancelled_exc_class():
-            words = f"{job_id} was left while it spoke, which may cancel it; `falkit job {job_id}`"
-            print(f"\n{words} says how it ended", file=sys.stderr)
+            known = f"falkit job {job_id}" if job_id else "falkit jobs"
+            words = f"it was left while it spoke, which may cancel it: `{known}` says how it ended"
+            print(f"\n{words}", file=sys.stderr)
             raise
         await opened.jobs.deliver(job_id)
         notes = tuple(note for note in told.get("notes", ()) if note not in (job.note, job.outlook))
@@ -153,7 +155,7 @@ def as_lines() -> Hear:
         nonlocal count
         count += 1
         line = {"event": count, "output": shortened(without_bytes(output))}
-        _say(json.dumps(line, ensure_ascii=False) + "\n", sys.stdout)
+        _say(json_text(line) + "\n", sys.stdout)
 
     return hear
 

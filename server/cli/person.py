@@ -16,6 +16,7 @@ from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from server.calls import explain
 from server.cli import fail, verbs
+from server.cli.letters import let_all_letters_through, whole
 from server.cli.problems import mendable_in
 from server.cli.speaking import speak
 from server.settings import Settings
@@ -29,17 +30,25 @@ app = typer.Typer(
 )
 
 
+INTERRUPTED = "interrupted; jobs run on, `falkit keep` brings their files home"
+
+
 def person(argv: list[str]) -> None:
     """Run the command that *argv* names; a failure a person can mend is one line."""
+    let_all_letters_through()
     try:
-        app(argv, standalone_mode=True)
+        app([whole(word) for word in argv], standalone_mode=True)
     except (ActionableError, BaseExceptionGroup) as problem:
         mendable = mendable_in(problem)
         if mendable is None:
             raise
         fail(str(mendable), 1)
     except KeyboardInterrupt:
-        fail("interrupted; jobs run on, `falkit keep` brings their files home", 130)
+        fail(INTERRUPTED, 130)
+    except SystemExit as left:
+        if left.code == 130:  # typer's word for an interrupt
+            fail(INTERRUPTED, 130)
+        raise
 
 
 class Mark(StrEnum):

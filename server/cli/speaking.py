@@ -12,6 +12,7 @@ import anyio
 from rich.console import Console
 
 from catalog.errors import ActionableError
+from server.cli.letters import json_text
 from server.rooms import OpenRooms, open_rooms
 from server.settings import Settings
 from tools.job_view import job_answer
@@ -50,7 +51,7 @@ def print_answer(answer: Answer, *, as_json: bool) -> None:
 
 def print_json(value: object) -> None:
     """Print *value* as JSON that a person can read as well."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json_text(value, 2))
 
 
 def follow(

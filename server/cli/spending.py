@@ -1,13 +1,13 @@
 """`falkit spending`: what was spent and is left, or the whole ledger for other programs."""
 
 import csv
-import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from catalog.errors import ActionableError
+from server.cli.letters import json_text
 from server.fal.problems import UnauthorisedError
 from server.jobs.reconciling import reconciled, words
 from server.lent import Opened
@@ -45,7 +45,7 @@ async def show_spending(settings: Settings, arguments: SpendingArguments, form: 
         _write_csv(found)
     else:
         for entry in found:
-            print(json.dumps(_flat(entry) | {"tags": list(entry.tags)}, ensure_ascii=False))
+            print(json_text(_flat(entry) | {"tags": list(entry.tags)}))
 
 
 async def _beside_the_bill(rooms: Opened, start: datetime | None) -> list[str]:

@@ -140,6 +140,8 @@ class Drawers:
                 stderr=errors,
                 cwd=self._folder,
                 env=environment,
+                # Ctrl-C at a terminal would reach it before it can say that it does not listen.
+                start_new_session=True,
             )
         except BaseException:
             errors.close()

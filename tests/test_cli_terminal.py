@@ -1,0 +1,105 @@
+"""The command line at a real terminal: narrow, plain, interrupted, and with other letters."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from server.cli.letters import whole
+from tests.house import environment
+
+if sys.platform == "win32":
+    pytest.skip("Windows has no such terminals", allow_module_level=True)
+
+from tests.terminal import typed
+
+FLUX = "fal-ai/flux/schnell"
+FILM = "fal-ai/kling-video/v2.5-turbo/pro/text-to-video"
+# What Python makes of it is otherwise UTF-8 whatever the locale says.
+STRICT_C = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_a_word_of_a_terminal_whose_locale_knows_no_letters_is_read_as_utf_8() -> None:
+    assert whole("f\udcc3\udcbcchschen") == "füchschen"
+    assert whole("füchschen ☾") == "füchschen ☾"
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    ("more", "columns"),
+    [
+        pytest.param({}, 30, id="narrow"),
+        pytest.param({"NO_COLOR": "1"}, 80, id="no colour"),
+        pytest.param({"TERM": "dumb"}, 80, id="dumb"),
+        pytest.param(STRICT_C, 80, id="no letters but ASCII"),
+        pytest.param({**STRICT_C, "PYTHONIOENCODING": "iso-8859-1"}, 80, id="Latin-1"),
+    ],
+)
+def test_a_run_is_shown_whole_on_every_terminal(
+    tmp_path: Path, more: dict[str, str], columns: int
+) -> None:
+    env = {**environment(tmp_path, FALKIT_EMULATOR_SPEED="2"), **more}
+    told, code = typed(["run", FLUX, "ein Füchschen ☾"], tmp_path, env, columns=columns)
+    assert code == 0, told
+    assert "Traceback" not in told
+    assert f"done | {FLUX}" in told
+    assert str(tmp_path) in told
+    if "NO_COLOR" in more:
+        assert not re.search(r"\x1b\[\d*m", told)
+    if "TERM" in more:
+        assert "\x1b" not in told
+    listed, code = typed(["jobs"], tmp_path, env, columns=columns)
+    assert (code, "Traceback" in listed) == (0, False)
+
+
+@pytest.mark.proof
+def test_json_stays_json_where_standard_output_knows_no_letters(tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FAL")}
+    env = {**kept, **environment(tmp_path), **STRICT_C}
+    command = [sys.executable, "-m", "falkit"]
+    run = [*command, "run", FLUX, "ein Füchschen ☾"]
+    done = subprocess.run(run, cwd=tmp_path, env=env, capture_output=True, check=True)
+    assert json.loads(done.stdout.decode("ascii"))["state"] == "done"
+    listed = subprocess.run(
+        [*command, "jobs"], cwd=tmp_path, env=env, capture_output=True, check=True
+    )
+    (job,) = json.loads(listed.stdout.decode("ascii"))["jobs"]
+    assert job["prompt"] == "ein Füchschen ☾"
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    ("argv", "at", "words"),
+    [
+        pytest.param(["run", FILM, "waves"], "queued", "runs on: `falkit job ", id="run"),
+        pytest.param(["run", FILM, "waves"], "running", "runs on: `falkit job ", id="while drawn"),
+        pytest.param(
+            ["run", "fal-ai/flux-lora/stream", "waves", "--stream"],
+            "1. image",
+            "it was left while it spoke",
+            id="stream",
+        ),
+        pytest.param(["keep"], "keeping", "interrupted; jobs run on", id="keep"),
+    ],
+)
+def test_ctrl_c_says_what_runs_on_and_shows_no_traceback(
+    tmp_path: Path, argv: list[str], at: str, words: str
+) -> None:
+    env = environment(tmp_path, FALKIT_EMULATOR_SPEED="0.1")
+    told, code = typed(argv, tmp_path, env, interrupt_at=at)
+    assert code == 130
+    assert words in told
+    assert "falkit: interrupted" in told
+    assert "Traceback" not in told
+    assert "KeyboardInterrupt" not in told
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("argv", [["emulate", "--port", "0"], ["serve", "--http", "0"]])
+def test_ctrl_c_ends_what_serves_as_an_ordinary_end(tmp_path: Path, argv: list[str]) -> None:
+    told, code = typed(argv, tmp_path, environment(tmp_path), interrupt_at="Ctrl-C ends it")
+    assert (code, "Traceback" in told) == (0, False)
