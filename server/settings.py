@@ -351,6 +351,9 @@ class Settings:
     models_url: str | None = setting(
         "FALKIT_MODELS_URL", "per-model schema host", _url, None, "`https://fal.ai`"
     )
+    grpc_url: str | None = setting(
+        "FALKIT_GRPC_URL", "control plane of apps", _url, None, "`https://api.alpha.fal.ai`"
+    )
     paths: bool = True  # whether callers may name files of this machine
     key: SecretStr | None = None
     key_note: str = ""  # why there is no key although one seems to be set

@@ -113,7 +113,9 @@ class Worker:
     def list_apps(self) -> dict[str, Any]:
         wanted = self._args.get("app") or ""
         listed: list[Any] = self._client.apps.list()
-        found = [dict(vars(app)) for app in listed if wanted in ("", app.alias)]
+        found: list[dict[str, Any]] = [
+            cast("dict[str, Any]", vars(app)) for app in listed if wanted in ("", app.alias)
+        ]
         return {"apps": found[:MOST_LISTED]}
 
     def list_revisions(self) -> dict[str, Any]:
@@ -180,7 +182,10 @@ def failure(problem: BaseException, folder: Path, words_of: Callable[..., str]) 
     """Return what went wrong, as far as it is known on this side."""
     code = problem.code if isinstance(problem, Refused) else ""
     status: Any = getattr(problem, "code", None)
-    grpc_code = str(status().name) if callable(status) else ""
+    grpc_code = ""
+    if callable(status):
+        answered: Any = status()
+        grpc_code = str(answered.name)
     details: Any = getattr(problem, "details", None)
     text = str(details() if callable(details) and grpc_code else problem)
     kind = type(problem).__name__

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -39,6 +40,10 @@ SETTLE_SECONDS = 10.0
 MEMORY_BYTES = 4 << 30
 MOST_OUTPUT_BYTES = 32 << 20
 LINES_KEPT = 200
+# Words of gRPC for a connection that never was: nothing went out.
+_NEVER_SENT = re.compile(
+    r"failed to connect to all addresses|(DNS|name) resol|connection refused", re.IGNORECASE
+)
 # What of this process's environment leads to fal from behind a company's proxy, with its trust.
 _PASSED = ("HTTPS_PROXY", "https_proxy", "GRPC_PROXY", "grpc_proxy", "NO_PROXY", "no_proxy",
            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "SYSTEMROOT")  # fmt: skip
@@ -89,7 +94,9 @@ class Outcome:
             return False
         if self.write_answer is None:
             return True
-        code = self.write_answer.get("code")
+        code, details = self.write_answer.get("code"), str(self.write_answer.get("details"))
+        if code == "UNAVAILABLE" and _NEVER_SENT.search(details):
+            return False
         return code in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN", "INTERNAL")
 
 
