@@ -63,16 +63,19 @@ def rank(understood: Understood, tables: SearchTables, allowed: int | None = Non
 
 
 def _best(scores: dict[int, float], prior: "array[float]") -> list[tuple[float, int]]:
-    """Return the best `_CLOSE` of *scores* with *prior* added, and cards below zero, in order.
+    """Return the cards with the best `_CLOSE` of *scores*, to which *prior* is added.
 
     The least of the best among a part of them is a bound that most of the others do not reach.
     """
     worths = [score + prior[card] for card, score in scores.items()]
-    part = sorted(worths[: 4 * _CLOSE], reverse=True)
-    least = part[_CLOSE - 1] if len(part) >= _CLOSE else -math.inf
-    best = [(worth, -card) for worth, card in zip(worths, scores, strict=True) if worth >= least]
-    best.sort(reverse=True)
-    return best[:_CLOSE]
+    if len(worths) <= _CLOSE:
+        return list(zip(worths, scores, strict=True))
+    part = sorted(worths[: 2 * _CLOSE])[-_CLOSE]
+    least = sorted([worth for worth in worths if worth >= part])[-_CLOSE]
+    best = [pair for pair in zip(worths, scores, strict=True) if pair[0] >= least]
+    if len(best) > _CLOSE:
+        best = sorted(best, key=lambda pair: (-pair[0], pair[1]))[:_CLOSE]
+    return best
 
 
 def _first_scores(
@@ -177,21 +180,21 @@ class _Look:
             self.tongues = frozenset(card for word in _TONGUES for card in tables.cards(f"n{word}"))
 
     def closely(self, best: Sequence[tuple[float, int]]) -> dict[int, float]:
-        """Return the scores of the *best* cards, given below zero, after a closer look at each."""
+        """Return the scores of the *best* cards after a closer look at each."""
         tables, named, wishes = self.tables, self.named, self.wishes
         takes, returns, category = tables.media_in, tables.media_out, tables.category
+        variants, unasked, tongues = tables.variants, self.unasked, self.tongues
         bearers = named.bearers if named is not None else ()
         gains: dict[tuple[int, int, int], float] = {}
         final: dict[int, float] = {}
-        for score, below in best:
-            card = -below
+        for score, card in best:
             kind = takes[card], returns[card], category[card]
             gain = gains.get(kind)
             if gain is None:
                 gain = gains[kind] = self._of_kind(*kind)
-            if unasked := tables.variants[card] & self.unasked:
-                gain += _VARIANT * unasked.bit_count()
-            if card in self.tongues:
+            if extra := variants[card] & unasked:
+                gain += _VARIANT * extra.bit_count()
+            if card in tongues:
                 gain += _OWN_TONGUE if card in self.tongue else _OTHER_TONGUE
             if named is not None and card not in bearers:
                 gain += named.worth(card, tables)

@@ -289,7 +289,8 @@ class Endpoint:
         refusal = self._refusal(scope)
         if refusal is None:
             try:
-                narrowing = Narrowing.read(QueryParams(scope["query_string"]))
+                asked = scope["query_string"]
+                narrowing = Narrowing.read(QueryParams(asked)) if asked else Narrowing()
             except ActionableError as problem:
                 refusal = JSONResponse({"error": str(problem)}, 400)
             else:
@@ -314,6 +315,8 @@ class Endpoint:
 
     async def _opened(self, narrowing: Narrowing) -> ASGIApp:
         """Return what serves *narrowing*, opened by a task of its own when first asked for."""
+        if (serving := self._serving.get(narrowing)) is not None:
+            return serving
         async with self._opening:
             if narrowing not in self._serving:
                 assert self._group is not None  # noqa: S101  # requests come inside `open`
