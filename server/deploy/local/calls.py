@@ -17,12 +17,17 @@ KEPT_SECONDS = 7 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """How a runner is reached: by *socket* or, where it is empty, at *address* with *token*."""
+    """How a runner is reached: by *socket* or, where it is empty, at *address* with *token*.
+
+    *base* is how it knows the emulator's CDN; *seconds* is how long a call may take.
+    """
 
     socket: str
     address: str
     token: str
     runner: str
+    base: str = ""
+    seconds: float = 3600.0
 
     def transport(self) -> httpx.AsyncHTTPTransport:
         """Return a new transport to it, without a limit of connections."""

@@ -35,13 +35,15 @@ class Files:
     host: FilesHost
     uploads: Path | None
 
-    def inward(self, body: bytes) -> bytes:
-        """Return what a caller sent, with the CDN's files where the app finds them."""
-        return _OURS.sub(self.base.encode(), body) if b"/files/b/" in body else body
 
-    def outward(self, body: bytes, base: str = CDN) -> bytes:
-        """Return what an app answered, with its files under *base*."""
-        return body.replace(self.base.encode(), base.encode())
+def inward(body: bytes, base: str) -> bytes:
+    """Return what a caller sent, with the CDN's files under *base*, where the app finds them."""
+    return _OURS.sub(base.encode(), body) if b"/files/b/" in body else body
+
+
+def outward(body: bytes, base: str, under: str = CDN) -> bytes:
+    """Return what an app answered that knows the CDN as *base*, with its files *under* another."""
+    return body.replace(base.encode(), under.encode()) if base else body
 
 
 @dataclass(slots=True)

@@ -27,8 +27,8 @@ FRESH_SECONDS = 10.0
 class Held:
     """A runner of this process, from the wish for it to its end.
 
-    *calls* are the requests in it; *is_condemned* ones take no more; *heard* counts the lines that
-    each request printed.
+    *calls* are the requests in it, *direct* those of them that no row of the queue stands for;
+    *is_condemned* ones take no more.
     """
 
     app: str
@@ -38,6 +38,7 @@ class Held:
     door: Door | None = None
     client: httpx.AsyncClient | None = None
     calls: dict[str, ExitStack] = field(default_factory=dict[str, ExitStack])
+    direct: set[str] = field(default_factory=set[str])
     is_condemned: bool = False
     is_stopping: bool = False
     is_proven: bool = False  # a runner of a rollout takes calls once it was found healthy
@@ -55,11 +56,13 @@ class Held:
         """It is there, or will be, for calls to come."""
         return not (self.is_condemned or self.is_stopping)
 
-    def enter(self, call: str) -> None:
+    def enter(self, call: str, *, direct: bool = False) -> None:
         """Let a call in."""
         assert self.runner is not None  # noqa: S101  # only those that are up take calls
         stack = self.calls[call] = ExitStack()
         stack.enter_context(self.runner.serving())
+        if direct:
+            self.direct.add(call)
 
     def leave(self, call: str) -> None:
         """Note that a call is out."""
@@ -67,6 +70,7 @@ class Held:
         if stack is None:
             return
         stack.close()
+        self.direct.discard(call)
         self.served += 1
         self.idle_since = time.monotonic()
         if not self.calls:

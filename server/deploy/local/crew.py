@@ -1,0 +1,338 @@
+"""`Crew`: the runners of this process by app, how they are started, replaced and ended."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import anyio
+import httpx
+from anyio.abc import TaskGroup
+
+from catalog.errors import ActionableError
+from server.deploy.local.calls import Calls, Door, RunnerRow
+from server.deploy.local.database import Database
+from server.deploy.local.files import Files, open_files
+from server.deploy.local.fleet import GRACE_SECONDS, Held
+from server.deploy.local.registry import KnownApp, KnownRevision, Registry
+from server.deploy.local.speech import Speech
+from server.deploy.local.starting import Starter
+from server.deploy.runners import Runner, start_runner
+from server.emulator.hosted import House
+from tools.deploy_records import AppSettings
+from tools.errors import BackendError
+
+HEALTH_SECONDS = 10.0
+CLOSING_SECONDS = 3.0
+BLINK_SECONDS = 0.1  # a runner is written down as running only if it is for so long
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Seconds until a start that failed is tried again: doubled each time (documented)."""
+
+    first: float = 30.0
+    longest: float = 600.0
+
+    def after(self, failures: int) -> float:
+        """Return the gap after so many failures in a row before this one."""
+        return min(self.first * 2 ** min(failures, 10), self.longest)
+
+
+class Crew:
+    """The runners of this process; all of it happens in *tasks*, and *kick* has them looked at."""
+
+    def __init__(
+        self,
+        house: House,
+        database: Database,
+        starter: Starter,
+        speech: Speech,
+        tasks: TaskGroup,
+        kick: Callable[[], None],
+        backoff: Backoff,
+    ) -> None:
+        self.fence = 0
+        self.wrote = False  # the registry changed through us
+        self._house = house
+        self._database = database
+        self._registry = Registry(database)
+        self._calls = Calls(database)
+        self._starter = starter
+        self._speech = speech
+        self._tasks = tasks
+        self._kick = kick
+        self._backoff = backoff
+        self._fleets: dict[str, list[Held]] = {}
+        self._rolling: dict[str, int] = {}  # the generation that is being started, by app
+        self._waiters: dict[str, anyio.Event] = {}
+        self._files: Files | None = None
+        self._files_wanted = anyio.Event()
+        self._files_open = anyio.Event()
+
+    # What there is
+
+    def any(self) -> bool:
+        """Return whether there is any runner."""
+        return any(self._fleets.values())
+
+    def rolls(self) -> bool:
+        """Return whether a rollout is under way."""
+        return bool(self._rolling)
+
+    def apps(self) -> Iterable[str]:
+        """Return the names of apps with runners."""
+        return [name for name, fleet in self._fleets.items() if fleet]
+
+    def of(self, app: str) -> list[Held]:
+        """Return the runners of *app*, those that start and end among them."""
+        return list(self._fleets.get(app, ()))
+
+    async def files(self) -> Files:
+        """Return the way of files, opened with the first runner."""
+        self._files_wanted.set()
+        await self._files_open.wait()
+        assert self._files is not None  # noqa: S101  # it is there before it is told
+        return self._files
+
+    async def keep_files(self) -> None:
+        """Open the way of files when it is wanted, and hold it open until cancelled."""
+        await self._files_wanted.wait()
+        async with open_files(self._house) as self._files:
+            self._files_open.set()
+            await anyio.sleep_forever()
+
+    # Calls
+
+    def wait_for(self, call: str) -> anyio.Event:
+        """Return what is set when *call* was let in or turned away by this process."""
+        return self._waiters.setdefault(call, anyio.Event())
+
+    def tell(self, call: str) -> None:
+        """Wake whoever waits for *call* in this process."""
+        if (waiter := self._waiters.pop(call, None)) is not None:
+            waiter.set()
+
+    def forget(self, call: str) -> None:
+        """Nobody waits for *call* any more."""
+        self._waiters.pop(call, None)
+
+    def let_out(self, inside: set[str]) -> None:
+        """Free the places of direct calls that are over: all but those *inside*."""
+        for fleet in self._fleets.values():
+            for held in fleet:
+                for call in held.direct - inside:
+                    held.leave(call)
+
+    def condemn(self, runner_id: str, *, kill: bool) -> None:
+        """Let a runner take no more calls, and end it: at once, or after those in it."""
+        for fleet in self._fleets.values():
+            for held in fleet:
+                if held.door is not None and held.door.runner == runner_id:
+                    self.condemn_held(held, kill=kill)
+
+    def condemn_held(self, held: Held, *, kill: bool) -> None:
+        """Let *held* take no more calls, and end it: at once, or after those in it."""
+        if kill:
+            self._end_soon(held, 0.0)
+        elif not held.is_condemned:
+            held.is_condemned = True
+            self._tasks.start_soon(self._drain, held, GRACE_SECONDS, math.inf)
+
+    # Starting
+
+    def start(self, app: KnownApp) -> None:
+        """Start a runner of the revision that answers."""
+        assert app.live is not None  # noqa: S101  # only such apps want runners
+        generation = app.generation - (1 if app.rolling is not None else 0)
+        held = Held(app.name, app.live.revision, generation, is_proven=True)
+        self._fleets.setdefault(app.name, []).append(held)
+        self._tasks.start_soon(self._start, held, app, app.live)
+
+    def roll(self, app: KnownApp) -> None:
+        """See to it that the rolling revision, if there is one, is being started."""
+        if app.rolling is None or self._rolling.get(app.name) == app.generation:
+            return
+        self._rolling[app.name] = app.generation
+        held = Held(app.name, app.rolling.revision, app.generation)
+        self._fleets.setdefault(app.name, []).append(held)
+        self._tasks.start_soon(self._roll, held, app, app.rolling)
+
+    async def _start(self, held: Held, app: KnownApp, revision: KnownRevision) -> None:
+        """Start a runner; a failure is noted down, and none is tried for a while."""
+        failure = ""
+        try:
+            await self._open(held, app, revision)
+        except ActionableError as problem:
+            failure = str(problem)
+            await self._discard(held)
+        if held.is_stopping and failure:
+            failure = ""  # it was ended before it was up, which is nobody's fault
+        elif failure or app.failures:
+            gap = self._backoff.after(app.failures)
+            await self._database.do(lambda: self._registry.note_start(app.name, failure, gap=gap))
+            if failure:
+                words = f"CRASH_BACKOFF: next try in {gap:g} s: {failure}"
+                self._speech.note(app.name, revision.revision, "error", words)
+        self.wrote = True
+        self._kick()
+
+    async def _roll(self, held: Held, app: KnownApp, revision: KnownRevision) -> None:
+        """Start the first runner of a revision, and let it answer when it is healthy."""
+        try:
+            await self._open(held, app, revision)
+            openapi = await self._proven(held)
+            if not await self._database.do(
+                self._registry.go_live, app.name, revision.revision, openapi
+            ):
+                raise BackendError(f"the rollout of '{app.name}' was overtaken by another change")
+            held.is_proven = True
+            for other in self.of(app.name):
+                if other.generation < held.generation and not other.is_condemned:
+                    other.is_condemned = True
+                    limit = app.settings.request_timeout or math.inf
+                    self._tasks.start_soon(self._drain, other, grace_of(app.settings), limit)
+            words = f"revision {revision.revision} answers"
+            self._speech.note(app.name, revision.revision, "info", words)
+        except (ActionableError, httpx.HTTPError, TimeoutError) as problem:
+            words = str(problem) or "it did not answer its health check in time"
+            await self._discard(held)
+            if not held.is_stopping or app.name in self._rolling:
+                await self._database.do(self._registry.give_up, app.name, revision.revision, words)
+            self._speech.note(app.name, revision.revision, "error", f"rolled back: {words}")
+        finally:
+            if self._rolling.get(app.name) == app.generation:
+                del self._rolling[app.name]
+            self.wrote = True
+            self._kick()
+
+    async def _open(self, held: Held, app: KnownApp, revision: KnownRevision) -> None:
+        """Start the process of *held* and wait until it is up.
+
+        Raises:
+            ActionableError: it does not come up; the words say why.
+        """
+        files = await self.files()
+        spec = replace(
+            await self._starter.spec(app, revision), files=files.host, uploads=files.uploads
+        )
+        values = [value.get_secret_value() for value in spec.secrets.values()]
+        self._speech.hide(app.name, values)
+        if held.is_stopping:
+            raise BackendError("it was not wanted any more")
+        runner = held.runner = await start_runner(spec, self._speech.hear, self._tasks)
+        socket = "" if runner.socket is None else str(runner.socket)
+        door = held.door = Door(socket, runner.address, runner.token, runner.runner_id, files.base)
+        row = RunnerRow(runner.runner_id, app.name, revision.revision, runner.state, runner.pid, "")
+        await self._database.do(self._calls.note_runner, row, held.generation, self.fence, door)
+        self._tasks.start_soon(self._watch, held, runner)
+        await runner.ready()
+        held.client = httpx.AsyncClient(
+            transport=door.transport(),
+            base_url=door.address or "http://runner",
+            headers=door.headers,
+            timeout=None,  # noqa: S113  # the settings of the app bound each call
+        )
+
+    async def _proven(self, held: Held) -> Mapping[str, Any]:
+        """Return the app's own document once it says that it is well.
+
+        Raises:
+            BackendError: its health check fails.
+            httpx.HTTPError: it cannot be reached.
+            TimeoutError: it does not answer in time.
+        """
+        assert held.client is not None  # noqa: S101  # it is up
+        with anyio.fail_after(HEALTH_SECONDS):
+            answer = await held.client.get("/health")
+            if answer.status_code >= 500:
+                raise BackendError(f"its health check answered {answer.status_code}")
+            document = await held.client.get("/openapi.json")
+        try:
+            found: Any = document.json()
+        except json.JSONDecodeError:
+            return {}
+        return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+    # Ending
+
+    def end(self, held: Held, settings: AppSettings) -> None:
+        """End a runner that nobody needs, as gently as its app asks."""
+        self._end_soon(held, grace_of(settings))
+
+    def end_app(self, app: str) -> None:
+        """End all runners of *app* at once, with the calls in them."""
+        self._rolling.pop(app, None)
+        for held in self.of(app):
+            self._end_soon(held, 1.0)
+
+    def _end_soon(self, held: Held, grace: float) -> None:
+        if not held.is_stopping:
+            held.is_stopping = True
+            self._tasks.start_soon(self._end, held, grace)
+
+    async def _end(self, held: Held, grace: float) -> None:
+        if held.runner is not None:
+            await held.runner.stop(grace)
+
+    async def _drain(self, held: Held, grace: float, limit: float) -> None:
+        """Wait until the calls in *held* are over, for *limit* seconds at the most, and end it."""
+        if held.runner is not None:
+            held.runner.drain()
+        with anyio.move_on_after(limit):
+            while held.calls:
+                await held.left.wait()
+        self._end_soon(held, grace)
+
+    async def _discard(self, held: Held) -> None:
+        """End a runner that is not to be used, and forget it."""
+        if held.runner is not None:
+            await held.runner.stop(1.0)
+        self._drop(held)
+
+    def _drop(self, held: Held) -> None:
+        fleet = self._fleets.get(held.app, [])
+        if held in fleet:
+            fleet.remove(held)
+
+    async def _watch(self, held: Held, runner: Runner) -> None:
+        """Write down the states of a runner to its end."""
+        told = "PENDING"
+        while not runner.has_ended:
+            await runner.changed()
+            self._kick()
+            if runner.state == "RUNNING":
+                await anyio.sleep(BLINK_SECONDS)
+            if runner.state != told and not runner.has_ended:
+                told = runner.state
+                await self._database.do(self._calls.set_state, runner.runner_id, told)
+        held.is_condemned = True
+        self._drop(held)
+        if held.client is not None:
+            await held.client.aclose()
+        await self._database.do(
+            self._calls.set_state, runner.runner_id, "TERMINATED", runner.reason
+        )
+        seconds = runner.billed_seconds()
+        await self._database.do(
+            lambda: self._registry.note_use(held.app, seconds=seconds, called=bool(held.served))
+        )
+        self._kick()
+
+    async def end_all(self, grace: float) -> None:
+        """End every runner, and wait for it."""
+        self._rolling.clear()
+        every = [held for fleet in self._fleets.values() for held in fleet]
+        for held in every:
+            self._end_soon(held, grace)
+        with anyio.move_on_after(grace + CLOSING_SECONDS):
+            for held in every:
+                if held.runner is not None:
+                    await held.runner.ended()
+
+
+def grace_of(settings: AppSettings) -> float:
+    """Return the seconds that an app asks for between the wish to end it and its end."""
+    asked = settings.termination_grace_period_seconds
+    return GRACE_SECONDS if asked is None else float(asked)

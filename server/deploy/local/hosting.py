@@ -1,0 +1,144 @@
+"""`Hosting`: apps of this machine behind one process's emulator."""
+
+import json
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from server.deploy.local.calls import Calls
+from server.deploy.local.cards import find_app, split_id
+from server.deploy.local.crew import Backoff, Crew
+from server.deploy.local.database import Database, database_of
+from server.deploy.local.direct import DirectAnswer, DirectCalls, talk
+from server.deploy.local.leases import Leases
+from server.deploy.local.logs import LogBook
+from server.deploy.local.registry import Registry
+from server.deploy.local.secrets import Secrets
+from server.deploy.local.speech import Speech
+from server.deploy.local.starting import Starter
+from server.deploy.local.supervisor import Shared, Supervisor
+from server.deploy.local.work import HostedWork
+from server.emulator.answers import Refusal
+from server.emulator.engine import Engine
+from server.emulator.hosted import House, is_hosted
+
+ENDING_SECONDS = 1.5  # what runners have to end when their falkit does
+
+
+def log_folder(home: Path) -> Path:
+    """Return where the logs of apps lie for falkit's *home*."""
+    return home / "deploy" / "local" / "logs"
+
+
+class Hosting:
+    """Fills `Hosted`: any process may answer, and the one that holds the role runs the runners.
+
+    *home* is falkit's, *tools* the interpreter with `fal` where a setting names one. With *keeps*
+    the role is held for as long as there are apps, not only while there is something to do.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        tools: Path | None = None,
+        *,
+        keeps: bool = False,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._home = home
+        self._tools = tools
+        self._keeps = keeps
+        self._backoff = backoff or Backoff()
+        self._direct: DirectCalls | None = None
+        self._opened = anyio.Event()
+
+    def knows(self, name: str) -> bool:
+        """Return whether *name* is an app of ours, or a path of one."""
+        return is_hosted(name) and find_app(self._home, split_id(name)[0]) is not None
+
+    def is_public(self, name: str) -> bool:
+        """Return whether whoever comes may call the app of *name* without a key."""
+        found = find_app(self._home, split_id(name)[0]) if is_hosted(name) else None
+        return found is not None and json.loads(found["settings"]).get("auth") == "public"
+
+    async def run(self, request: Request, name: str) -> Response:
+        """Return the answer of an app to a call of the run host.
+
+        Raises:
+            Refusal: the call cannot be read.
+        """
+        app, path = split_id(name)
+        return await DirectAnswer(await self._calls(), request, app, path).begin()
+
+    async def talk(self, socket: WebSocket, name: str) -> None:
+        """Connect a socket with an app."""
+        app, path = split_id(name)
+        await talk(await self._calls(), socket, app, path)
+
+    async def _calls(self) -> DirectCalls:
+        with anyio.move_on_after(10):
+            await self._opened.wait()
+        if self._direct is None:
+            raise Refusal(503, "Apps of this machine cannot be run", error_type="internal_error")
+        return self._direct
+
+    async def work(self, house: House) -> None:
+        """Do this process's share of running apps until cancelled, and end its runners then."""
+        over = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._shielded, house, over)
+            try:
+                await anyio.sleep_forever()
+            finally:
+                over.set()
+
+    async def _shielded(self, house: House, over: anyio.Event) -> None:
+        """Work until *over*, then end in order: a cancelled task could not."""
+        with anyio.CancelScope(shield=True):
+            database = await anyio.to_thread.run_sync(Database, database_of(self._home))
+            try:
+                async with anyio.create_task_group() as tasks:
+                    await self._run(house, database, tasks, over)
+                    tasks.cancel_scope.cancel()
+            finally:
+                database.close()
+
+    async def _run(
+        self, house: House, database: Database, tasks: TaskGroup, over: anyio.Event
+    ) -> None:
+        registry, calls, secrets = Registry(database), Calls(database), Secrets(database)
+        shared = Shared(house, database, registry, calls, Leases(database))
+        starter = Starter(self._home, self._tools, database, secrets)
+        speech = Speech(house, LogBook(log_folder(self._home)))
+        kick = house.engine.kick
+        crew = Crew(house, database, starter, speech, tasks, kick, self._backoff)
+        supervisor = Supervisor(shared, crew, tasks, kick, keeps=self._keeps)
+        work = HostedWork(house, supervisor, crew, speech, tasks)
+        engine = Engine(house.store, house.rows, work, house.changes, house.ended)
+        direct = DirectCalls(database, calls, crew, supervisor, engine, tasks)
+        self._direct = direct
+        house.engine.beside.append(engine)
+        working = anyio.CancelScope()
+
+        async def work_on() -> None:
+            with working:
+                await engine.work()
+
+        tasks.start_soon(work_on)
+        tasks.start_soon(crew.keep_files)
+        tasks.start_soon(speech.work)
+        tasks.start_soon(direct.beat)
+        self._opened.set()
+        try:
+            await over.wait()
+        finally:
+            self._direct = None
+            house.engine.beside.remove(engine)
+            working.cancel()
+            await crew.end_all(ENDING_SECONDS)
+            await supervisor.give_up_role()
+            await database.do(calls.leave_all, supervisor.owner)

@@ -1,0 +1,81 @@
+"""`Speech`: hears what runners say, for the log of their app and for those of its requests."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Literal
+
+import anyio
+
+from server.deploy.local.logs import LogBook
+from server.emulator.hosted import House
+from tools.deploy_records import LogLine
+
+REMEMBERED = 2_000
+LEAST_SECRET = 6  # shorter values are no secrets, and hiding them would garble every line
+
+
+class Speech:
+    """What apps of this process said. Lines of queue requests also go into the requests' logs."""
+
+    def __init__(self, house: House, book: LogBook) -> None:
+        self._house = house
+        self._book = book
+        self._lines: deque[tuple[str, float, str, str]] = deque()
+        self._came = anyio.Event()
+        self._heard: Counter[str] = Counter()
+        self._ours: dict[str, None] = {}  # the requests of the queue that we carried out, in order
+
+    def begin(self, request_id: str) -> None:
+        """From now on a request of the queue is in a runner."""
+        self._ours[request_id] = None
+        while len(self._ours) > REMEMBERED:
+            oldest = next(iter(self._ours))
+            del self._ours[oldest]
+            self._heard.pop(oldest, None)
+
+    def hide(self, app: str, values: Sequence[str]) -> None:
+        """Write none of *values* down from now on."""
+        self._book.secrets[app] = [value for value in values if len(value) >= LEAST_SECRET]
+
+    def hear(self, line: LogLine) -> None:
+        """Take in a line that a runner said."""
+        written = self._book.write(line)
+        if line.request_id not in self._ours:
+            return
+        self._heard[line.request_id] += 1
+        level = "WARN" if line.level == "warning" else line.level.upper()
+        self._lines.append((line.request_id, line.at.timestamp(), level, written.message))
+        self._came.set()
+
+    def note(
+        self, app: str, revision: str, level: Literal["info", "warning", "error"], words: str
+    ) -> None:
+        """Write a line of our own into the log of *app*."""
+        self._book.write(LogLine(datetime.now(UTC), level, words, app, revision))
+
+    async def settle(self, request_id: str, lines: int) -> None:
+        """Return when so many lines of a request were heard, or after a moment."""
+        with anyio.move_on_after(0.1):
+            while self._heard[request_id] < lines:
+                self._came = anyio.Event()
+                await self._came.wait()
+
+    async def write_down(self) -> None:
+        """Write the lines that were heard into the logs of their requests."""
+        if not self._lines:
+            return
+        lines = list(self._lines)
+        self._lines.clear()
+        await self._house.store.do(self._house.rows.said, lines)
+        for request_id in {line[0] for line in lines}:
+            self._house.changes.tell(request_id)
+
+    async def work(self) -> None:
+        """Write lines down as they come, until cancelled."""
+        while True:
+            if not self._lines:
+                self._came = anyio.Event()
+                await self._came.wait()
+            await self.write_down()
+            await anyio.sleep(0.05)
