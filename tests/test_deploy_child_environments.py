@@ -221,6 +221,7 @@ def test_an_installer_s_page_of_words_becomes_the_lines_that_say_why() -> None:
         "Could not find a version that satisfies the requirement dish==2.0 (from spoon);"
         " No matching distribution found for dish==2.0"
     )
-    assert condensed(uv.splitlines()).startswith(
+    assert condensed(uv.splitlines()) == (
         "No solution found when resolving dependencies:; Because there is no version of dish==2.0"
+        " and spoon depends on dish==2.0, we can conclude that your requirements are unsatisfiable."
     )

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Sequence
@@ -15,7 +16,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import anyio
-from anyio.abc import ByteReceiveStream
+from anyio.abc import ByteReceiveStream, Process
 
 from server.deploy.targets import Tell
 from tools.errors import BackendError, NotConfiguredError
@@ -294,20 +295,25 @@ async def _install(runs: Path, into: Path, arguments: Sequence[str], tell: Tell)
 
 def condensed(lines: Sequence[str]) -> str:
     """Return the lines of an installer's output that say why it failed, at most 600 characters."""
-    wanted = [
-        re.sub(r"^(ERROR|error):\s*", "", line.strip(" \u00d7\u2570\u2500\u25b6\u2502\u251c"))
-        for line in lines
-        if re.match(
-            r"\s*(ERROR|error:|\u00d7|\u2570|hint:|The conflict|.*(depends on|requested ))", line
-        )
-    ] or [line.strip() for line in lines[-3:]]
+    wanted: list[str] = []
+    goes_on = False  # uv breaks its sentences into indented lines
+    for line in lines:
+        if re.match(r"\s*(ERROR|error:|cause:|hint:|\u00d7|\u2570|The conflict)", line):
+            bare = line.strip(" \u00d7\u2570\u2500\u25b6\u2502\u251c")
+            wanted.append(re.sub(r"^(ERROR|error|cause):\s*", "", bare))
+            goes_on = "\u2570" in line
+        elif re.search(r"(depends on|requested) ", line):
+            wanted.append(line.strip())
+        elif goes_on and line.startswith("      "):
+            wanted[-1] += f" {line.strip()}"
+    wanted = wanted or [line.strip() for line in lines[-3:]]
     unique = list(dict.fromkeys(line for line in wanted if line))
     return "; ".join(unique)[:600] or "the installer said nothing"
 
 
 def _next_step(lines: Sequence[str]) -> str:
     said = "\n".join(lines)
-    if re.search(r"No matching distribution|not found in the package registry", said):
+    if re.search(r"No matching distribution|not found in the|no versions? of", said):
         return "check the name and version; only packages with a ready wheel are installed"
     if re.search(r"conflict|No solution|incompatible|unsatisfiable", said, re.IGNORECASE):
         return "loosen one of the pins that exclude each other"
@@ -328,13 +334,29 @@ async def _run(command: Sequence[str], tell: Tell | None = None) -> tuple[int, l
         start_new_session=True,
     ) as process:
         assert process.stdout is not None  # noqa: S101  # asked for above
-        async for line in _lines(process.stdout):
-            lines.append(line)
-            if tell is not None and re.match(
-                r"(Collecting|Downloading|Installing|Resolved|Prepared|Installed)", line.strip()
-            ):
-                await tell(0.5, line.strip()[:160])
-        return await process.wait(), lines
+        try:
+            async for line in _lines(process.stdout):
+                lines.append(line)
+                if tell is not None and re.match(
+                    r"(Collecting|Downloading|Installing|Resolved|Prepared|Installed)", line.strip()
+                ):
+                    await tell(0.5, line.strip()[:160])
+            return await process.wait(), lines
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await _gone(process)
+            raise
+
+
+async def _gone(process: Process) -> None:
+    """Kill a whole group: `pip` installs into another environment by a process of its own."""
+    for _ in range(100):
+        try:
+            process.kill() if sys.platform == "win32" else os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        with anyio.move_on_after(0.02):
+            await process.wait()
 
 
 async def _lines(stream: ByteReceiveStream) -> AsyncGenerator[str]:
