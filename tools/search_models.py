@@ -156,6 +156,10 @@ def _gist(call: Call, query: str, answer: SearchAnswer) -> str:
     return f"{guide.gist} {more}" if guide else ""
 
 
+# What stands around the values of a hit, and between two of them or around all.
+_AROUND = len('{"endpoint_id": "", "category": "", "summary": "", "price": "", "why": ""}, ')
+
+
 def _fitted(hits: tuple[Hit, ...], bytes_of_eight: int) -> list[ModelHit]:
     """Return *hits* so that eight of them fit *bytes_of_eight*.
 
@@ -174,7 +178,8 @@ def _fitted(hits: tuple[Hit, ...], bytes_of_eight: int) -> list[ModelHit]:
     ]
     titles = [hit.title[:48] for hit in hits]
     summaries = [f"{hit.step}: {hit.summary}" if hit.step else hit.summary for hit in hits]
-    left = most - len(json.dumps(kept)) - len(', "summary": ""') * len(hits)
+    taken = sum(_bytes(value) for one in kept for value in one.values())
+    left = most - _AROUND * len(hits) - taken
     entitled = sum(_bytes(title) + len(', "title": ""') for title in titles if title)
     words = 120
     if entitled + _cut_to(summaries, words) > left:
@@ -193,6 +198,8 @@ def _cut_to(texts: Sequence[str], most: int) -> int:
 
 def _bytes(text: str) -> int:
     """Return the bytes of *text* inside a JSON string."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return len(text)
     return len(json.dumps(text)) - 2
 
 
