@@ -6,6 +6,7 @@ means no. The answer marks the job's row, as `falkit approve` does; no argument 
 
 import json
 from collections.abc import Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Literal, Protocol, cast
 
 import anyio
@@ -121,13 +122,23 @@ def described(job: Job) -> str:
 
 
 def price_of(job: Job) -> str:
-    """Return what *job* would cost, as a person reads it."""
+    """Return what *job* would cost, as a person reads it: never less than what it may cost."""
     if job.kind == "deploy":
         return "nothing by itself; what runs then is billed"
     if job.estimate_high is None:
         return "an unknown price"
-    low, high = job.estimate_low, job.estimate_high
-    return f"${high:f}" if low in (None, high) else f"${low:f} to ${high:f}"
+    high = _rounded(job.estimate_high, ROUND_CEILING)
+    if job.estimate_low in (None, job.estimate_high):
+        return high
+    return f"{_rounded(job.estimate_low, ROUND_FLOOR)} to {high}"
+
+
+def _rounded(dollars: Decimal, way: str) -> str:
+    """Return *dollars* to the cent, below ten cents to two digits that count."""
+    digits = 2 if dollars >= Decimal("0.1") or not dollars else 1 - dollars.adjusted()
+    exact = dollars.quantize(Decimal(1).scaleb(-digits), way)
+    cents = exact.quantize(Decimal("0.01"), ROUND_FLOOR)
+    return f"${cents if cents == exact else exact.normalize():f}"
 
 
 def _spelled_out(text: str) -> str:

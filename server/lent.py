@@ -49,6 +49,15 @@ class Prune(Protocol):
     async def __call__(self, before: datetime, *, dry: bool = False) -> int: ...
 
 
+class Entries(Protocol):
+    """Returns the jobs that count since then, oldest first: at most so many (below zero: all) of
+    those *after* another one."""
+
+    async def __call__(
+        self, since: datetime | None, after: LedgerEntry | None = None, most: int = -1
+    ) -> Sequence[LedgerEntry]: ...
+
+
 class StartLive(Protocol):
     """Starts a job beside the queue, whose every output is heard as it comes."""
 
@@ -73,7 +82,7 @@ class Opened:
     jobs: Jobs
     media: Media
     approve: Approve
-    entries: Callable[[datetime | None], Awaitable[Sequence[LedgerEntry]]]
+    entries: Entries
     prune: Prune
     charges: Callable[[datetime], Awaitable[Sequence[Charge]]]
     live: StartLive

@@ -36,6 +36,7 @@ log = logging.getLogger("falkit.rooms")
 
 # How often a process without open jobs looks whether another one left work behind, in seconds.
 LOOK_EVERY = 2.0
+BILL_WITHIN = 6.0  # seconds that a look at fal's bill may take
 # When a server first thinks of a newer catalog, after its busiest minute, and how often then.
 FRESH_AFTER, FRESH_EVERY = 60.0, 3600.0
 
@@ -70,6 +71,7 @@ async def open_rooms(settings: Settings) -> AsyncGenerator[OpenRooms]:
                 guides=GUIDES,
                 deployer=None if settings.deploy == "off" else LateDeployer(annexe),
                 approve=annexe.approve,
+                bill=annexe.bill if settings.backend == "cloud" else None,
             )
         except Exception as problem:
             failure = problem
@@ -123,6 +125,7 @@ class Annexe:
         self._closing = anyio.Event()
         self._opened: Opened | None = None
         self._problem: ActionableError | None = None
+        self._reads_bill = True
 
     async def opened(self) -> Opened:
         """Return the open rooms, opening them if need be.
@@ -151,6 +154,23 @@ class Annexe:
     async def approve(self, job_id: str, *, today: bool = False) -> Job:
         """Mark a held job approved, as a person said."""
         return await (await self.opened()).approve(job_id, today=today)
+
+    async def bill(self, since: datetime | None) -> Sequence[str]:
+        """Return where fal's bill since then differs from the ledger; nothing where it cannot be
+        read, or not soon."""
+        from server.fal.problems import UnauthorisedError
+        from server.jobs.reconciling import beside_the_bill, brief
+
+        if not self._reads_bill:
+            return ()
+        with anyio.move_on_after(BILL_WITHIN):
+            try:
+                return brief(await beside_the_bill(await self.opened(), since))
+            except UnauthorisedError:
+                self._reads_bill = False  # most keys may not: it is not asked for again
+            except ActionableError as problem:
+                log.info("fal's bill cannot be read: %s", problem)
+        return ()
 
     def close(self) -> None:
         """Let the rooms be closed in reverse; `closed` is set when they are."""

@@ -4,6 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import pytest
+
 from server.cli.approve import described, price_of
 from tools.ports import Job
 
@@ -21,10 +23,28 @@ def test_no_argument_steers_the_terminal_or_forges_a_line() -> None:
     assert all(letter == "\n" or letter.isprintable() for letter in shown)
     assert "\\u202e" in shown
     assert [line for line in shown.splitlines() if line.startswith("price")] == [
-        "price     $2 to $5.50"
+        "price     $2.00 to $5.50"
     ]
 
 
 def test_the_price_is_said_in_plain_words() -> None:
-    assert price_of(HELD) == "$2 to $5.50"
+    assert price_of(HELD) == "$2.00 to $5.50"
     assert price_of(replace(HELD, estimate_high=None)) == "an unknown price"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        pytest.param(None, "1.171875", "$1.18", id="up to the cent"),
+        pytest.param("0.0703125", "1.171875", "$0.07 to $1.18", id="the low end down"),
+        pytest.param("0.025", "0.025", "$0.025", id="parts of a cent"),
+        pytest.param("0.003", "0.003", "$0.003", id="no needless zeros"),
+        pytest.param("0", "0", "$0.00", id="nothing"),
+        pytest.param("0.00012345", "0.00012345", "$0.00013", id="very little"),
+    ],
+)
+def test_a_price_is_rounded_for_a_person_and_never_understated(
+    low: str | None, high: str, said: str
+) -> None:
+    least = None if low is None else Decimal(low)
+    assert price_of(replace(HELD, estimate_low=least, estimate_high=Decimal(high))) == said

@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import asdict
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,8 @@ from catalog.errors import ActionableError
 from server.cli.spending import show_spending
 from server.emulator.platform_api.callers import tell
 from server.jobs.reconciling import reconciled, words
-from server.settings import Settings
+from server.settings import Hosts, Settings
+from tests.emulated import on_a_port
 from tests.house import connected, environment, record
 from tools.money_records import Charge, LedgerEntry
 from tools.spending import SpendingArguments
@@ -80,3 +82,33 @@ async def test_a_person_compares_the_ledger_with_the_bill_where_the_key_may_read
     with pytest.raises(ActionableError, match="this key may not read fal's bill") as refused:
         await show_spending(settings, SpendingArguments(), "bill")
     assert "admin key" in str(refused.value)
+
+
+async def test_the_tool_says_where_the_bill_differs_and_is_silent_where_it_may_not_read(
+    tmp_path: Path,
+) -> None:
+    async with on_a_port(tmp_path / "fal") as port:
+        hosts = {f"FALKIT_{name.upper()}_URL": url for name, url in _hosts(port).items()}
+        cloud = {"FALKIT_BACKEND": "cloud", "FAL_KEY": "me:secret", **hosts}
+        async with connected(tmp_path, **cloud) as client:
+            small = {"image_size": {"width": 64, "height": 64}}
+            call = {"endpoint_id": "fal-ai/flux/schnell", "prompt": "a fox", "arguments": small}
+            made = record(await client.call_tool("generate", call))
+            agreed = record(await client.call_tool("spending", {}))
+            with closing(sqlite3.connect(tmp_path / "house" / "journal.db")) as journal, journal:
+                journal.execute("UPDATE jobs SET amount = amount * 2")
+            differs = record(await client.call_tool("spending", {"period": "today"}))
+            with closing(sqlite3.connect(tmp_path / "fal" / "emulator.db")) as state, state:
+                tell(state, "me", "AGENT", [])
+            unread = record(await client.call_tool("spending", {}))
+
+    assert made["state"] == "done"
+    assert agreed.get("notes", []) == unread.get("notes", []) == []
+    assert differs["notes"] == [
+        f"fal billed $0.003 for {made['job_id']} (fal-ai/flux/schnell), the ledger has $0.006",
+        "`falkit spending --reconcile` has all of it",
+    ]
+
+
+def _hosts(port: int) -> dict[str, str]:
+    return asdict(Hosts.under(f"http://127.0.0.1:{port}"))

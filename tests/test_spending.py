@@ -4,19 +4,28 @@ import csv
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+import tracemalloc
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from inline_snapshot import snapshot
 
+from benchmarks.past import make_past
+from server.cli.spending import show_spending
+from server.jobs.tables import cell
 from tests.house import connected, environment, record, words
-from tests.jobs_platform import FolderPlatform, intent, jobs_in
+from tests.jobs_platform import FolderPlatform, intent, jobs_in, settings_in
 from tools.ports import SpendingQuery
-from tools.spending import start_of
+from tools.spending import SpendingArguments, start_of
+
+QUEUE = "http://emulator.invalid/queue"
 
 
 @pytest.fixture
@@ -153,3 +162,46 @@ def test_the_command_line_says_the_sums_and_refuses_two_forms_at_once(tmp_path: 
     assert told.stdout.startswith("month: $0 spent in 0 jobs; $25 of $25 left this day")
     assert both.returncode == 2
     assert "exclude each other" in both.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("=HYPERLINK(1)", "'=HYPERLINK(1)"),
+        (" +1", "' +1"),
+        ("@sum", "'@sum"),
+        ("\t=1", "'\t=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("a=1", "a=1"),
+        ("", ""),
+    ],
+)
+def test_what_a_spreadsheet_would_run_is_written_as_text(text: str, shown: str) -> None:
+    assert cell(text) == shown
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+async def test_ten_thousand_jobs_are_written_out_whole_and_a_page_at_a_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: Literal["csv", "jsonl"]
+) -> None:
+    settings = settings_in(tmp_path)
+    ids = make_past(tmp_path / "journal.db", 10_000, account="emulator", origin=QUEUE)
+    tags = ["=1+1", 'a "quoted", word', "two\nlines"]
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as journal, journal:
+        journal.execute("UPDATE jobs SET tags = ?, counted = counted / 60000 * 60000",
+                        (json.dumps(tags),))  # fmt: skip
+    tracemalloc.start()
+    await show_spending(settings, SpendingArguments(period="all"), form)
+    peak = tracemalloc.get_traced_memory()[1] - tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    written = capsys.readouterr().out
+    if form == "csv":
+        rows = list(csv.DictReader(io.StringIO(written)))
+        assert {row["tags"] for row in rows} == {"'" + " ".join(tags)}
+    else:
+        rows = [json.loads(line) for line in written.splitlines()]
+        assert all(row["tags"] == tags for row in rows)
+    assert sorted(row["job_id"] for row in rows) == sorted(ids)
+    assert [row["at"] for row in rows] == sorted(row["at"] for row in rows)
+    assert peak - 2 * len(written) < 12_000_000  # what was written is kept by the test itself

@@ -282,6 +282,11 @@ class Guide(Protocol):
         ...
 
 
+# Says in a few lines where the platform's bill since an instant (None: all time) differs from the
+# ledger; nothing where it does not, or cannot be read.
+Bill = Callable[[datetime | None], Awaitable[Sequence[str]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Rooms:
     """What one running server lends to every call."""
@@ -293,6 +298,7 @@ class Rooms:
     previews: bool = True
     guides: Mapping[str, Guide] = field(default_factory=dict[str, Guide])
     deployer: Deployer | None = None
+    bill: Bill | None = None
 
 
 async def untold(fraction: float, words: str) -> None:

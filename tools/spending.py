@@ -56,9 +56,14 @@ async def spending(call: Call, arguments: SpendingArguments) -> Answer:
         left={name: float(dollars) for name, dollars in found.left.items()},
         limits={name: float(dollars) for name, dollars in found.limits.items()},
         rows=[_shown(row) for row in found.rows[:ROWS_SHOWN]],
-        notes=[*_notes(call.rooms.backend, found), *drifts],
+        notes=[*_notes(call.rooms.backend, found), *drifts, *await _billed(call, start)],
     )
     return Answer(view, "\n".join(_lines(found, view, arguments.period.strip() or "month")))
+
+
+async def _billed(call: Call, start: datetime | None) -> Sequence[str]:
+    """Return where the platform's bill says otherwise, where there is one."""
+    return await call.rooms.bill(start) if call.rooms.bill is not None else ()
 
 
 def start_of(period: str) -> datetime | None:

@@ -2,14 +2,15 @@
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from catalog.errors import ActionableError
 from server.cli.letters import json_text
 from server.fal.problems import UnauthorisedError
-from server.jobs.reconciling import reconciled, words
+from server.jobs.reconciling import BILL_DAYS, beside_the_bill, words
+from server.jobs.tables import cell
 from server.lent import Opened
 from server.rooms import open_annexe, open_catalog
 from server.settings import Settings
@@ -17,8 +18,7 @@ from tools.ports import Call, LedgerEntry, Rooms
 from tools.spending import SpendingArguments, spending, start_of
 
 Form = Literal["text", "csv", "jsonl", "bill"]
-# fal answers with at most so many days of its bill (its specification of 2026).
-BILL_DAYS = 90
+PAGE = 500
 COLUMNS: tuple[str, ...] = (
     "at", "job_id", "endpoint_id", "backend", "state", "kind", "dollars", "tags", "request_id",
 )  # fmt: skip
@@ -36,16 +36,13 @@ async def show_spending(settings: Settings, arguments: SpendingArguments, form: 
         if form == "text":
             lent = Rooms(catalog, rooms.jobs, rooms.media, settings.backend)
             print((await spending(Call(lent, _unheard), arguments)).text)
-            return
-        if form == "bill":
+        elif form == "bill":
             print("\n".join(await _beside_the_bill(rooms, start)))
-            return
-        found = await rooms.entries(start)
-    if form == "csv":
-        _write_csv(found)
-    else:
-        for entry in found:
-            print(json_text(_flat(entry) | {"tags": list(entry.tags)}))
+        elif form == "csv":
+            await _write_csv(_all(rooms, start))
+        else:
+            async for entry in _all(rooms, start):
+                print(json_text(_flat(entry) | {"tags": list(entry.tags)}))
 
 
 async def _beside_the_bill(rooms: Opened, start: datetime | None) -> list[str]:
@@ -54,26 +51,34 @@ async def _beside_the_bill(rooms: Opened, start: datetime | None) -> list[str]:
     Raises:
         ActionableError: the key may not read the bill, or it cannot be had.
     """
-    earliest = datetime.now(UTC) - timedelta(days=BILL_DAYS - 1)
-    since = earliest if start is None else max(start, earliest)
     try:
-        charges = await rooms.charges(since)
+        lines = words(await beside_the_bill(rooms, start))
     except UnauthorisedError as problem:
         raise ActionableError(
             f"this key may not read fal's bill: {problem.message}"[:300],
             hint="the ledger stands as it is; an admin key, or billing:usage:read, may compare it",
         ) from None
-    lines = words(reconciled(await rooms.entries(since), charges))
-    if start is None or start < earliest:
+    if start is None or start < datetime.now(UTC) - timedelta(days=BILL_DAYS - 1):
         lines.append(f"fal tells of the last {BILL_DAYS} days only")
     return lines
 
 
-def _write_csv(found: Sequence[LedgerEntry]) -> None:
+async def _all(rooms: Opened, start: datetime | None) -> AsyncIterator[LedgerEntry]:
+    """Yield the ledger since *start*, oldest first; a page of it is in memory at a time."""
+    last: LedgerEntry | None = None
+    while page := await rooms.entries(start, last, PAGE):
+        for entry in page:
+            yield entry
+        last = page[-1]
+
+
+async def _write_csv(found: AsyncIterator[LedgerEntry]) -> None:
     writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for entry in found:
-        writer.writerow(_flat(entry) | {"tags": " ".join(entry.tags)})
+    async for entry in found:
+        texts = {"endpoint_id": entry.endpoint_id, "tags": " ".join(entry.tags),
+                 "request_id": entry.request_id}  # fmt: skip
+        writer.writerow(_flat(entry) | {name: cell(text) for name, text in texts.items()})
 
 
 def _flat(entry: LedgerEntry) -> dict[str, object]:

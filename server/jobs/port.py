@@ -209,8 +209,11 @@ class JobStore(Protocol):
         """Return what the newest runs of an endpoint cost this account, newest first."""
         ...
 
-    async def entries(self, since: datetime | None) -> Sequence[LedgerEntry]:
-        """Return every job that counts since then on the backend of this process."""
+    async def entries(
+        self, since: datetime | None, after: LedgerEntry | None = None, most: int = -1
+    ) -> Sequence[LedgerEntry]:
+        """Return jobs that count since then on the backend of this process, oldest first: at most
+        so many (below zero: all) of those *after* another one."""
         ...
 
     async def events(self, job_id: str) -> Sequence[tuple[int, str, str]]:

@@ -1,9 +1,11 @@
 """Reconciling: the ledger beside fal's own bill, request by request."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Protocol
 
 from server.jobs.ledger import money
 from tools.money_records import Charge, LedgerEntry
@@ -11,6 +13,9 @@ from tools.money_records import Charge, LedgerEntry
 # Prices have up to six digits; less than that is rounding.
 LEAST = Decimal("0.000001")
 ROWS_SHOWN = 20
+BRIEF_ROWS = 2
+# fal answers with at most so many days of its bill (its specification of 2026).
+BILL_DAYS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,27 @@ class Reconciled:
     differences: tuple[Difference, ...]
     unbilled: tuple[LedgerEntry, ...]
     foreign: dict[str, tuple[int, Decimal]]
+
+
+class Books(Protocol):
+    """Where the ledger and the bill are read."""
+
+    @property
+    def entries(self) -> Callable[[datetime | None], Awaitable[Sequence[LedgerEntry]]]: ...
+    @property
+    def charges(self) -> Callable[[datetime], Awaitable[Sequence[Charge]]]: ...
+
+
+async def beside_the_bill(books: Books, start: datetime | None) -> Reconciled:
+    """Return how the ledger since *start* and fal's bill fit; fal tells of `BILL_DAYS` at most.
+
+    Raises:
+        UnauthorisedError: the key may not read the bill.
+        FalError: it cannot be had.
+    """
+    earliest = datetime.now(UTC) - timedelta(days=BILL_DAYS - 1)
+    since = earliest if start is None else max(start, earliest)
+    return reconciled(await books.entries(since), await books.charges(since))
 
 
 def reconciled(entries: Sequence[LedgerEntry], charges: Sequence[Charge]) -> Reconciled:
@@ -103,6 +129,25 @@ def words(found: Reconciled) -> list[str]:
             "journal does not know"
         )
     return lines
+
+
+def brief(found: Reconciled) -> list[str]:
+    """Return in a few lines where the bill says otherwise; nothing where it does not."""
+    lines = [
+        f"fal billed {money(one.billed)} for {one.job_id} ({one.endpoint_id}), the ledger has "
+        + ("no price" if one.here is None else money(one.here))
+        for one in found.differences[:BRIEF_ROWS]
+    ]
+    if len(found.differences) > BRIEF_ROWS:
+        lines.append(f"{len(found.differences) - BRIEF_ROWS} more jobs were billed otherwise")
+    if found.foreign:
+        count = sum(count for count, _ in found.foreign.values())
+        dollars = sum((dollars for _, dollars in found.foreign.values()), Decimal(0))
+        lines.append(
+            f"fal billed {money(dollars)} for {_count(count, 'request')} that this journal does "
+            "not know"
+        )
+    return [*lines, "`falkit spending --reconcile` has all of it"] if lines else []
 
 
 def _size(one: Difference) -> Decimal:

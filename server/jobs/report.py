@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from server.jobs import files
+from server.jobs.tables import cell
 from server.jobs.wholes import Part, Whole
 from server.media.overview import Tile, overview
 from tools.ports import Cost, Job, JobError, Output
@@ -147,16 +148,16 @@ def table(whole: Whole, folder: Path, holder: str) -> Output:
         writer.writerow(
             (
                 job.place,
-                job.name,
+                cell(job.name),
                 job.job_id,
-                job.endpoint_id,
+                cell(job.endpoint_id),
                 job.state,
                 "" if dollars is None else f"{dollars:f}",
                 cost.kind if cost is not None else "",
                 seconds_of(job),
                 job.used_seed,
-                " ".join(paths),
-                job.error.message if job.error is not None else "",
+                cell(" ".join(paths)),
+                cell(job.error.message) if job.error is not None else "",
             )
         )
     output = _saved(whole.job, 2, ".csv", text.getvalue().encode(), (folder, holder))

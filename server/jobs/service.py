@@ -284,9 +284,11 @@ class JournalJobs:
         """Return what was spent, is reserved and is left, by model, day or tag."""
         return await self.store.spending(query)
 
-    async def entries(self, since: datetime | None) -> Sequence[LedgerEntry]:
-        """Return the ledger entry by entry, oldest first, for the command line."""
-        return await self.store.entries(since)
+    async def entries(
+        self, since: datetime | None, after: LedgerEntry | None = None, most: int = -1
+    ) -> Sequence[LedgerEntry]:
+        """Return the ledger entry by entry, oldest first, for the command line; see the store."""
+        return await self.store.entries(since, after, most)
 
     async def prune(self, before: datetime, *, dry: bool = False) -> int:
         """Forget jobs that ended before then, and return how many; *dry* only counts them."""

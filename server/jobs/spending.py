@@ -1,14 +1,24 @@
 """Spending: the ledger added up by model, day or tag, and entry by entry for other programs."""
 
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import cast
 
 from server.jobs.admission import Rules
 from server.jobs.ledger import counted_for, counted_since, day_start, month_start
-from server.jobs.rows import NANO, job_of, milliseconds
-from tools.ports import BackendName, LedgerEntry, Spending, SpendingQuery, SpendingRow
+from server.jobs.rows import NANO, milliseconds
+from tools.ports import (
+    OVER,
+    BackendName,
+    JobState,
+    LedgerEntry,
+    Spending,
+    SpendingQuery,
+    SpendingRow,
+)
 
 # What a job is counted under. A job with several tags counts under each of them.
 _MARKS: Mapping[str, tuple[str, str]] = {
@@ -54,31 +64,38 @@ def spending(
 
 
 def entries(
-    connection: sqlite3.Connection, backend: BackendName, since: datetime | None
+    connection: sqlite3.Connection,
+    backend: BackendName,
+    since: datetime | None,
+    after: LedgerEntry | None = None,
+    most: int = -1,
 ) -> Iterator[LedgerEntry]:
-    """Yield every job that counts on *backend* since then, oldest first."""
+    """Yield jobs that count on *backend* since then, oldest first: at most so many (below zero:
+    all) of those that come *after* another one."""
+    begin = 0 if since is None else milliseconds(since)
+    last = (begin, "") if after is None else (milliseconds(after.at), after.job_id)
     rows = connection.execute(
-        "SELECT * FROM jobs WHERE backend = ? AND counted >= ? AND kind = ''"
-        " ORDER BY counted, job_id",
-        (backend, 0 if since is None else milliseconds(since)),
+        "SELECT job_id, endpoint_id, backend, state, cost, high, amount, counted, tags, request_id"
+        " FROM jobs WHERE backend = ? AND counted >= ? AND (counted, job_id) > (?, ?)"
+        " AND kind = '' ORDER BY counted, job_id LIMIT ?",
+        (backend, last[0], *last, most),
     )
     for row in rows:
-        job = job_of(row)
-        if job.is_over:
-            kind = job.cost.kind if job.cost is not None else "estimated"
-        else:
-            kind = "reserved"
-        known = row["amount"] or job.estimate_high is not None or job.state != "done"
+        state = cast("JobState", row["state"])
+        known = row["amount"] or row["high"] is not None or state != "done"
+        kind = "reserved"
+        if state in OVER:
+            kind = "estimated" if row["cost"] is None else json.loads(row["cost"])["kind"]
         yield LedgerEntry(
             at=datetime.fromtimestamp(row["counted"] / 1000, UTC),
-            job_id=job.job_id,
-            endpoint_id=job.endpoint_id,
-            backend=job.backend,
-            state=job.state,
+            job_id=row["job_id"],
+            endpoint_id=row["endpoint_id"],
+            backend=row["backend"],
+            state=state,
             kind=kind,
             dollars=_dollars(row["amount"]) if known else None,
-            tags=job.tags,
-            request_id=job.request_id,
+            tags=tuple(json.loads(row["tags"])),
+            request_id=row["request_id"],
         )
 
 

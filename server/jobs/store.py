@@ -238,9 +238,11 @@ class SqliteJobStore:
         backend, account = self._rules.backend, self._house.account
         return await self._journal.read(lambda c: past_runs(c, backend, account, endpoint_id))
 
-    async def entries(self, since: datetime | None) -> Sequence[LedgerEntry]:
+    async def entries(
+        self, since: datetime | None, after: LedgerEntry | None = None, most: int = -1
+    ) -> Sequence[LedgerEntry]:
         return await self._journal.read(
-            lambda c: list(spending.entries(c, self._rules.backend, since))
+            lambda c: list(spending.entries(c, self._rules.backend, since, after, most))
         )
 
     async def events(self, job_id: str) -> Sequence[tuple[int, str, str]]:
