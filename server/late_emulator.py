@@ -2,12 +2,23 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from catalog.card import ModelCard
 from catalog.index import CatalogIndex
 from server.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.websockets import WebSocket
+
+    from server.deploy.local.hosting import Hosting
+    from server.emulator.hosted import House
 
 
 @asynccontextmanager
@@ -70,8 +81,13 @@ class LateEmulator:
         from server.emulator.platform import open_emulator
 
         chosen = self._settings
-        folder, speed = chosen.home / "emulator", chosen.emulator_speed
-        opened = open_emulator(folder, self._catalog, speed=speed, faults=chosen.emulator_faults)
+        opened = open_emulator(
+            chosen.home / "emulator",
+            self._catalog,
+            speed=chosen.emulator_speed,
+            faults=chosen.emulator_faults,
+            hosted=LateHosted(chosen),
+        )
         try:
             async with opened as self._app:
                 self._answered.set()
@@ -81,3 +97,72 @@ class LateEmulator:
         finally:
             self._app = None
             self._answered.set()
+
+
+def hosted_card(home: Path, endpoint_id: str) -> ModelCard | None:
+    """Return the card of an app that runs on this machine, None where there is none of that id."""
+    if not _apps(home).exists():
+        return None
+    from server.deploy.local.cards import find_card
+
+    return find_card(home, endpoint_id)
+
+
+class LateHosted:
+    """Fills `Hosted`, and costs nothing until an app is deployed on this machine.
+
+    With *keeps* this process runs the apps for as long as it lives, not only while it is called.
+    """
+
+    def __init__(self, settings: Settings, *, keeps: bool = False) -> None:
+        self._settings = settings
+        self._keeps = keeps
+        self._wanted = anyio.Event()
+        self._made: Hosting | None = None
+
+    def _hosting(self) -> "Hosting | None":
+        """Return the host, made when there is an app to be run."""
+        if self._made is None and _apps(self._settings.home).exists():
+            from server.deploy.local.hosting import Hosting
+
+            home, tools = self._settings.home, self._settings.deploy_tools
+            self._made = Hosting(home, tools, keeps=self._keeps)
+            self._wanted.set()
+        return self._made
+
+    def knows(self, name: str) -> bool:
+        """Return whether *name* is an app of ours, or a path of one."""
+        hosting = self._hosting() if name.startswith("local/") else None
+        return hosting is not None and hosting.knows(name)
+
+    def is_public(self, name: str) -> bool:
+        """Return whether whoever comes may call the app of *name* without a key."""
+        hosting = self._hosting() if name.startswith("local/") else None
+        return hosting is not None and hosting.is_public(name)
+
+    def look(self) -> None:
+        """Look for work now: something was changed."""
+        self._hosting()
+
+    async def work(self, house: "House") -> None:
+        """Run apps until cancelled, from the moment on when there are any."""
+        self._hosting()
+        await self._wanted.wait()
+        if self._made is not None:
+            await self._made.work(house)
+
+    async def run(self, request: "Request", name: str) -> "Response":
+        """Return the answer of an app; only asked for what is known."""
+        hosting = self._hosting()
+        assert hosting is not None  # noqa: S101  # it knows the name
+        return await hosting.run(request, name)
+
+    async def talk(self, socket: "WebSocket", name: str) -> None:
+        """Connect a socket with an app; only asked for what is known."""
+        hosting = self._hosting()
+        assert hosting is not None  # noqa: S101  # it knows the name
+        await hosting.talk(socket, name)
+
+
+def _apps(home: Path) -> Path:
+    return home / "deploy" / "local.db"

@@ -20,7 +20,7 @@ from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from prompts.guides import GUIDES
 from server.asking import Approve
-from server.late_emulator import late_emulator
+from server.late_emulator import hosted_card, late_emulator
 from server.lent import LateDeployer, LateJobs, LateMedia, Opened
 from server.settings import Settings
 from tools.errors import NotConfiguredError
@@ -92,7 +92,7 @@ def open_catalog(settings: Settings) -> tuple[CatalogIndex, int | None]:
     A running server keeps what it began with. The emulator answers from the shipped snapshot.
     """
     if settings.backend == "emulator":
-        return CatalogIndex.open(), None
+        return CatalogIndex.open(beside=partial(hosted_card, settings.home)), None
     folder = current_snapshot(settings.home / "catalog")
     return CatalogIndex.open(folder), hold(folder)
 

@@ -139,6 +139,7 @@ async def _emulate(settings: Settings, options: EmulateOptions) -> None:
     from server.emulator.certificates import certificate_of
     from server.emulator.platform import open_emulator
     from server.emulator.serve import exports, serve
+    from server.late_emulator import LateHosted, hosted_card
     from server.listening import heed_signals
 
     folder = settings.home / "emulator"
@@ -146,11 +147,12 @@ async def _emulate(settings: Settings, options: EmulateOptions) -> None:
     async with (
         open_emulator(
             folder,
-            CatalogIndex.open(),
+            CatalogIndex.open(beside=partial(hosted_card, settings.home)),
             speed=options.speed,
             loopback_webhooks=options.loopback_webhooks,
             origins=options.origins,
             faults=settings.emulator_faults,
+            hosted=LateHosted(settings, keeps=True),
         ) as platform,
         anyio.create_task_group() as tasks,
     ):

@@ -7,8 +7,10 @@ from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 from starlette.websockets import WebSocket
 
+from server.emulator.answers import json_answer
 from server.emulator.changes import Changes
 from server.emulator.engine import Engine
 from server.emulator.hosted_rows import PREFIX, HostedRows
@@ -46,6 +48,10 @@ class Hosted(Protocol):
         """Return whether whoever comes may call the application of *name* without a key."""
         ...
 
+    def look(self) -> None:
+        """Look for work now: something was changed."""
+        ...
+
     async def work(self, house: House) -> None:
         """Run them until cancelled; the requests in the queue are rows of the house."""
         ...
@@ -61,6 +67,26 @@ class Hosted(Protocol):
     async def talk(self, socket: WebSocket, name: str) -> None:
         """Connect a socket, which is not accepted yet, with the application."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """Where whoever changes applications tells their host so."""
+
+    hosted: Hosted
+    house: House
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the one route."""
+        return [Route("/_emulator/hosted", self.on_bell, methods=["GET", "POST"])]
+
+    async def on_bell(self, request: Request) -> Response:
+        """POST has the host look for work; either says how many requests wait, by application."""
+        if request.method == "POST":
+            self.hosted.look()
+            self.house.engine.kick()
+        waiting = await self.house.store.do(self.house.rows.unfinished)
+        return json_answer({"waiting": waiting})
 
 
 def is_hosted(name: str) -> bool:

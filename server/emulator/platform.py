@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from catalog.index import CatalogIndex
@@ -31,7 +32,7 @@ from server.emulator.direct import Direct
 from server.emulator.drawing import Drawers
 from server.emulator.engine import Engine
 from server.emulator.faults import FaultRows, StandingFaults
-from server.emulator.hosted import Hosted, House
+from server.emulator.hosted import Bell, Hosted, House
 from server.emulator.hosted_rows import HostedRows
 from server.emulator.hosts import AtRoot
 from server.emulator.intake import Intake
@@ -109,10 +110,12 @@ async def open_emulator(
             engine = Engine(store, rows, runs, changes, webhooks.kick)
             tasks.start_soon(engine.work)
             tasks.start_soon(webhooks.work)
+            bells: list[BaseRoute] = []
             if hosted is not None:
                 own = HostedRows(store, lease_seconds=lease_seconds, concurrency=concurrency)
                 house = House(folder, store, own, shelf, changes, engine, pace, webhooks.kick)
                 tasks.start_soon(hosted.work, house)
+                bells = Bell(hosted, house).routes()
             intake = Intake(catalog)
             direct = Direct(intake, store, rows, changes, engine, hosted)
             storage = Storage(store, shelf)
@@ -125,6 +128,7 @@ async def open_emulator(
                 *webhooks.routes(),
                 *platform_routes(folder, catalog, store, shelf, pace),
                 *Controls(store, asked, pace).routes(),
+                *bells,
             ]
             hosts = Starlette(routes=routes, exception_handlers=ANSWERS)
             app = Striking(VoidKeys(Stamp(hosts), store), store, asked, standing)

@@ -85,9 +85,14 @@ async def open_files(house: House) -> AsyncGenerator[Files]:
     depot = _Depot(house, base, {})
     folder = Path(tempfile.mkdtemp(prefix="fk"))
     try:
-        async with AsyncExitStack() as stack, anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as tasks, AsyncExitStack() as stack:
             config = uvicorn.Config(
-                reading, lifespan="off", log_config=None, access_log=False, loop="none"
+                reading,
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                loop="none",
             )
             server = await tasks.start(serve_until_ended, config, listening)
             uploads = read = None

@@ -65,6 +65,9 @@ class Hosting:
         found = find_app(self._home, split_id(name)[0]) if is_hosted(name) else None
         return found is not None and json.loads(found["settings"]).get("auth") == "public"
 
+    def look(self) -> None:
+        """The engines are kicked by whoever calls this; nothing else needs to be done."""
+
     async def run(self, request: Request, name: str) -> Response:
         """Return the answer of an app to a call of the run host.
 
