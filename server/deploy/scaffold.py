@@ -159,7 +159,12 @@ def _machine(given: str) -> str:
 
 
 def _choices(chosen: Template, machine: str) -> tuple[str, ...]:
-    return tuple(line.replace("@MACHINE@", machine) for line in chosen.choices)
+    lines = [line.replace("@MACHINE@", machine) for line in chosen.choices]
+    if machines()[machine].is_gpu:
+        lines.append(
+            "model, pins and machine are a beginning that falkit never ran on a GPU: try one call"
+        )
+    return tuple(lines)
 
 
 def _request(chosen: Template) -> Mapping[str, Any]:
