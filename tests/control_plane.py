@@ -1,10 +1,10 @@
 """A double of fal's control plane on loopback, started with a Python that has `fal`.
 
 It speaks gRPC as `isolate_proto` publishes it, keeps apps in memory, and tells every call it gets
-as one JSON line on standard output. Lines on standard input change how it behaves:
-``{"fail": {"SetAlias": ["NOT_FOUND", "words"]}}`` refuses a call, ``{"hang": ["SetAlias"]}`` does
-what is asked and never answers, ``{"mute": ["RegisterApplication"]}`` ends the stream without a
-result, ``{"nameless": true}`` leaves out the addresses, ``{"logs": [...]}`` is what a build says,
+as one JSON line on standard output. Lines on standard input change how it behaves: ``{"fail": {"SetAlias": ["NOT_FOUND", "words"]}}``
+refuses a call, ``{"hang": ["SetAlias"]}`` does what is asked and never answers, ``{"lose": […]}``
+does it and breaks off, ``{"mute": ["RegisterApplication"]}`` ends the stream without a result,
+``{"nameless": true}`` leaves out the addresses, ``{"logs": […]}`` is what a build says, and
 ``{"calm": true}`` undoes them all. It ends with its standard input.
 """
 
@@ -70,8 +70,10 @@ class Control(service.IsolateControllerServicer):
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "Invalid key credentials")
         return name
 
-    def leave(self, name: str) -> None:
-        """Never answer, where that is asked for."""
+    def leave(self, name: str, context: Any) -> None:
+        """Never answer, or break off, where that is asked for."""
+        if name in self.behaviour.get("lose", ()):
+            context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
         if name in self.behaviour.get("hang", ()):
             self.tell(hanging=name)
             self.over.wait()
@@ -85,7 +87,7 @@ class Control(service.IsolateControllerServicer):
         name = self.arrive(request, context)
         for line in self.behaviour.get("logs", ["Building environment..."]):
             yield wire.BuildEnvironmentResult(env_id="env", logs=[_log(line)])
-        self.leave(name)
+        self.leave(name, context)
         state = wire.HostedRunStatus.INTERNAL_FAILURE
         if name not in self.behaviour.get("mute", ()):
             state = wire.HostedRunStatus.SUCCESS
@@ -121,7 +123,7 @@ class Control(service.IsolateControllerServicer):
             "annotations": meta.get("annotations"),
         }
         self.tell(registered=told, revision=revision)
-        self.leave(name)
+        self.leave(name, context)
         base = f"https://fal.run/me/{request.application_name}"
         addresses = wire.ServiceURLs(playground=base, run=base, queue=base, ws=base, log=base)
         yield wire.RegisterApplicationResult(
@@ -135,7 +137,7 @@ class Control(service.IsolateControllerServicer):
         for key in USUAL:
             if request.HasField(key):
                 app["scale"][key] = getattr(request, key)
-        self.leave(name)
+        self.leave(name, context)
         return wire.UpdateApplicationResult(alias_info=self._alias(request.application_name))
 
     def SetAlias(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -144,20 +146,20 @@ class Control(service.IsolateControllerServicer):
         if request.revision not in self.revisions:
             context.abort(grpc.StatusCode.NOT_FOUND, "Revision not found")
         app["revision"] = request.revision
-        self.leave(name)
+        self.leave(name, context)
         return wire.SetAliasResult(alias_info=self._alias(request.alias))
 
     def RolloutApplication(self, request: Any, context: Any) -> Any:  # noqa: N802
         name = self.arrive(request, context)
         self.find(request.application_name, context)
-        self.leave(name)
+        self.leave(name, context)
         return wire.RolloutApplicationResult()
 
     def DeleteAlias(self, request: Any, context: Any) -> Any:  # noqa: N802
         name = self.arrive(request, context)
         self.find(request.alias, context)
         revision = self.apps.pop(request.alias)["revision"]
-        self.leave(name)
+        self.leave(name, context)
         return wire.DeleteAliasResult(revision=revision)
 
     def SetSecret(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -166,7 +168,7 @@ class Control(service.IsolateControllerServicer):
             self.secrets[request.name] = request.value
         else:
             self.secrets.pop(request.name, None)
-        self.leave(name)
+        self.leave(name, context)
         return wire.SetSecretResponse()
 
     def ListSecrets(self, request: Any, context: Any) -> Any:  # noqa: N802
