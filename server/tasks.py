@@ -12,6 +12,7 @@ from mcp.server.extension import Extension, MethodBinding
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     INVALID_PARAMS,
+    MISSING_REQUIRED_CLIENT_CAPABILITY,
     CallToolRequestParams,
     CallToolResult,
     ElicitResult,
@@ -148,8 +149,15 @@ class Tasks(Extension):
         """Return the job of a task.
 
         Raises:
-            MCPError: there is no such task, or a header names another.
+            MCPError: the client did not declare tasks, there is no such one, or a header names
+                another.
         """
+        if not declared(ctx):
+            raise MCPError(
+                code=MISSING_REQUIRED_CLIENT_CAPABILITY,
+                message=f"{IDENTIFIER} is not among the extensions that this request declares",
+                data={"requiredCapabilities": {"extensions": {IDENTIFIER: {}}}},
+            )
         named = _header(ctx)
         if named is not None and named != task_id:
             raise MCPError(

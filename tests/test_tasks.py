@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from server.asking import ONCE
-from tests.asker import asking
+from tests.asker import TASKS, asking
 
 FLUX = "fal-ai/flux/schnell"
 FILM = {
@@ -101,3 +101,8 @@ async def test_who_does_not_declare_tasks_gets_none_and_wrong_ids_are_errors(
         assert (await ask.task("nothing"))["code"] == -32602
         crossed = await ask("tasks/get", "another", taskId=plain["structuredContent"]["job_id"])
         assert crossed["code"] == -32020
+        job_id = plain["structuredContent"]["job_id"]
+        for verb in ("tasks/get", "tasks/update", "tasks/cancel"):
+            undeclared = await ask(verb, job_id, tasks=False, taskId=job_id)
+            assert undeclared["code"] == -32021
+            assert TASKS in undeclared["data"]["requiredCapabilities"]["extensions"]

@@ -7,6 +7,7 @@ import argparse
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,18 +34,28 @@ from mcp.types import (
 from pydantic import AnyUrl
 from starlette.applications import Starlette
 
+import server.tasks
 from server.app import StrictServer
-from server.asking import Approve
+from server.asking import Approve, Verdict
 from server.away import rooms_away
 from server.rooms import open_rooms
 from server.settings import Settings
 from server.web import WebOptions, serve_http, web_app
 from tests.conformance.fixtures import PROMPTS, furnish
+from tests.conformance.task_fixtures import FixtureJobs, as_jobs, greet, task_tools, text
 from tests.house import environment
 from tools.inventory import TOOLS
-from tools.ports import Rooms
+from tools.ports import Call, Rooms
 from tools.tool import AnyTool
 
+# Which calls may be tasks is falkit's to say; here its fixtures may as well.
+server.tasks.SPENDING = (
+    *server.tasks.SPENDING,
+    "slow_compute",
+    "failing_job",
+    "confirm_delete",
+    "test_tool_with_task",
+)
 # Verbs of the older era that falkit does not offer, and the suite's older set asks for.
 OLD_VERBS: dict[str, Any] = {
     "logging/setLevel": SetLevelRequestParams,
@@ -57,14 +68,25 @@ class Furnished(StrictServer):
     """Our server, whose lists go on with what the SDK holds."""
 
     def __init__(self, rooms: Rooms, tools: Sequence[AnyTool], approve: Approve | None) -> None:
-        super().__init__(rooms, tools, approve)
+        self._fixtures = FixtureJobs(rooms.jobs)
+        super().__init__(replace(rooms, jobs=as_jobs(self._fixtures)), tools, approve)
         furnish(self)
+        for name, tool in {**task_tools(self._fixtures), "greet": greet}.items():
+            self.add_tool(tool, name=name, description=f"Fixture {name} of the suite.")
 
         async def heard(_ctx: object, _params: object) -> EmptyResult:
             return EmptyResult()
 
         for verb, params in OLD_VERBS.items():
             self._lowlevel_server.add_request_handler(verb, params, heard)
+
+    async def _heed(
+        self, job_id: str, verdict: Verdict, seconds: float, call: Call
+    ) -> CallToolResult:
+        """Take any answer to the question of a fixture for a yes."""
+        if self._fixtures.settle(job_id, **text("confirmed")):
+            return CallToolResult(content=[])
+        return await super()._heed(job_id, verdict, seconds, call)
 
     def streamable_http_app(self, **options: Any) -> Starlette:
         """Return the SDK's application, where a stream that broke can be taken up again."""
