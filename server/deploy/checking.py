@@ -1,6 +1,6 @@
 """Reading an app: its source against the rules, and the app itself where it may be looked into."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,11 @@ from server.deploy.advice import advise, parse_load
 from server.deploy.environments import ready_tool_environment
 from server.deploy.inspecting import Inspection, inspect
 from server.deploy.isolation import rung_of
-from server.deploy.lint.linter import LintResult, lint, patch_of
+from server.deploy.lint import LintResult, apply_edits, lint, patch_of
 from server.deploy.plans import Plans
-from server.deploy.source import Source, read_source
+from server.deploy.source import Source, SourceError, read_source
 from server.settings import Settings
-from tools.deploy_records import AppSettings, Checked
-
-PATCH_FILES = 20
+from tools.deploy_records import AppSettings, Checked, Edit
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +47,16 @@ async def check_source(
     seen, why_not = await _looked_into(source, found, settings, plans)
     said = found.settings if seen is None else _completed(seen.settings, found.settings)
     checked = Checked(
-        app=found.app_name or (seen.app_name if seen is not None else ""),
+        app=found.app or (seen.app_name if seen is not None else ""),
         class_name=found.class_name or (seen.class_name if seen is not None else ""),
-        findings=tuple(found.findings),
+        findings=found.findings,
         settings=said,
-        routes=seen.routes if seen is not None else tuple(found.routes),
+        routes=seen.routes if seen is not None else found.routes,
         inspected=seen is not None,
         not_inspected=why_not,
         patch=patch_of(texts, found.edits),
         machine=advise(said, wanted),
-        edits=tuple(found.edits),
+        edits=found.edits,
     )
     return CheckedSource(path, source, checked, seen.openapi if seen is not None else {})
 
@@ -92,3 +90,32 @@ def _completed(seen: AppSettings, read: AppSettings) -> AppSettings:
         requirements=seen.requirements or read.requirements,
         python_version=read.python_version or seen.python_version,
     )
+
+
+async def fixed(path: Path, edits: Sequence[Edit]) -> tuple[str, ...]:
+    """Write *edits* into the files of the app at *path*, and return which were changed.
+
+    They must come from a check of the same files; a file that changed since is left alone, and so
+    is one that is not UTF-8.
+
+    Raises:
+        SourceError: a file cannot be written.
+    """
+    return await run_sync(_fixed, path, edits)
+
+
+def _fixed(path: Path, edits: Sequence[Edit]) -> tuple[str, ...]:
+    source = read_source(path)
+    texts = source.texts()
+    changed: list[str] = []
+    for relative, text in apply_edits(texts, edits).items():
+        place = source.root / relative
+        try:
+            if place.read_bytes() != texts[relative].encode():
+                continue
+            place.write_text(text, encoding="utf-8", newline="")
+            changed.append(relative)
+        except OSError as problem:
+            reason = (problem.strerror or type(problem).__name__).lower()
+            raise SourceError(f"{relative!r} cannot be written: {reason}") from problem
+    return tuple(sorted(changed))

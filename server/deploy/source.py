@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from catalog.errors import ActionableError
+from server.deploy.lint import read_text
 
 MOST_FILES = 2_000
 MOST_BYTES = 50 * 1024 * 1024
@@ -215,7 +216,7 @@ def _text(path: Path) -> str:
     try:
         if path.stat().st_size > MOST_PYTHON_BYTES:
             raise SourceError(f"{path.name!r} is larger than 2 MB", hint="no module needs to be")
-        return path.read_text(encoding="utf-8-sig", errors="replace")
+        return read_text(path.read_bytes())
     except OSError as problem:
         reason = (problem.strerror or type(problem).__name__).lower()
         raise SourceError(f"{path.name!r} cannot be read: {reason}") from problem
