@@ -51,13 +51,19 @@ class Unit:
 
 
 class Module:
-    """A parsed file. *name* is what it is imported as, dotted."""
+    """A parsed file. *name* is what it is imported as, dotted.
+
+    *borrowed* and *borrowed_classes* are what other modules of the folder lend: constants and
+    classes by the names that they have here.
+    """
 
     def __init__(self, text: Text, name: str) -> None:
         self.text = text
         self.name = name
         self.tree = _parse(text)
         self.top: list[ast.stmt] = list(_flat(self.tree.body))
+        self.borrowed: dict[str, tuple[Module, ast.expr]] = {}
+        self.borrowed_classes: dict[str, tuple[Module, ast.ClassDef]] = {}
 
     @cached_property
     def functions(self) -> list[FunctionNode]:

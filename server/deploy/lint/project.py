@@ -39,6 +39,7 @@ class Project:
         self.modules: list[Module] = []
         self.at_import: set[str] = set()
         self._read_imports()
+        self._lend()
 
     def _chosen_toml(self, entry: str, class_name: str) -> TomlApp | None:
         """Return the app of ``pyproject.toml`` that is meant, or None."""
@@ -89,6 +90,19 @@ class Project:
                     self.modules.append(found)
                     if is_early and module.name in self.at_import:
                         self.at_import.add(found.name)
+
+    def _lend(self) -> None:
+        """Tell each module what the constants and classes are that it imports from the others."""
+        by_name = {module.name: module for module in self.modules}
+        for module in self.modules if len(self.modules) > 1 else ():
+            for node in module.at_import.of(ast.ImportFrom):
+                lender = by_name.get(absolute(module, node))
+                for alias in node.names if lender else ():
+                    name = alias.asname or alias.name
+                    if lender and alias.name in lender.constants:
+                        module.borrowed[name] = lender, lender.constants[alias.name]
+                    elif lender and alias.name in lender.classes:
+                        module.borrowed_classes[name] = lender, lender.classes[alias.name]
 
     def _imported(self, module: Module) -> dict[str, bool]:
         """Return the local files that *module* imports, each with whether it does so at once."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeGuard
 
-from server.deploy.lint.module import MOST_DEPTH, Module
+from server.deploy.lint.module import MOST_DEPTH, Module, assigned
 from server.deploy.lint.text import Place
 
 
@@ -85,8 +85,8 @@ class _Reader:
         match node:
             case ast.Constant():
                 return node.value
-            case ast.Name():
-                return self._named(node.id, depth)
+            case ast.Name() | ast.Attribute():
+                return self._named(node, depth)
             case ast.List() | ast.Tuple() | ast.Set():
                 items: list[Item] = []
                 self.items(node, depth, items)
@@ -122,22 +122,39 @@ class _Reader:
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             self.items(node.left, depth + 1, found)
             self.items(node.right, depth + 1, found)
-        elif isinstance(node, ast.Name) and (entry := self._entry(node.id)):
+        elif isinstance(node, ast.Name | ast.Attribute) and (entry := self._entry(node)):
             self.module, kept = entry[0], self.module
             self.items(entry[1], depth + 1, found)
             self.module = kept
         elif not isinstance(node, ast.Constant):
             found.append(Item(UNKNOWN, self.module.place(node)))
 
-    def _entry(self, name: str) -> tuple[Module, ast.expr] | None:
+    def _entry(self, node: ast.Name | ast.Attribute) -> tuple[Module, ast.expr] | None:
+        """Return the expression that a name or a class's attribute stands for, where it stands."""
+        if isinstance(node, ast.Attribute):
+            return self._attribute(node)
+        name = node.id
         if name in self.names:
             return self.names[name]
         if name in self.module.constants:
             return self.module, self.module.constants[name]
+        return self.module.borrowed.get(name)
+
+    def _attribute(self, node: ast.Attribute) -> tuple[Module, ast.expr] | None:
+        if not isinstance(node.value, ast.Name):
+            return None
+        owner = node.value.id
+        found = self.module.borrowed_classes.get(owner)
+        if owner in self.module.classes:
+            found = self.module, self.module.classes[owner]
+        for statement in found[1].body if found else ():
+            for name, value in assigned(statement):
+                if found and name == node.attr:
+                    return found[0], value
         return None
 
-    def _named(self, name: str, depth: int) -> object:
-        entry = self._entry(name)
+    def _named(self, node: ast.Name | ast.Attribute, depth: int) -> object:
+        entry = self._entry(node)
         if entry is None:
             return UNKNOWN
         self.module, kept = entry[0], self.module
