@@ -82,10 +82,14 @@ def _first_scores(
     understood: Understood, tables: SearchTables, allowed: int | None
 ) -> dict[int, float]:
     """Return what words, tasks, categories and names give to every card they reach."""
-    scores: dict[int, float] = {}
-    get = scores.get
     lists = _weighted_lists(understood, tables)
-    for key, weight in lists:
+    scores: dict[int, float] = {}
+    if lists:
+        cards, worths = tables.weighted(lists[0][0])
+        first = lists[0][1]
+        scores = {card: worth * first for card, worth in zip(cards, worths, strict=True)}
+    get = scores.get
+    for key, weight in lists[1:]:
         for card, worth in zip(*tables.weighted(key), strict=True):
             scores[card] = get(card, 0.0) + worth * weight
     for key, gain in _flat_lists(understood):

@@ -449,18 +449,23 @@ class Lexicon:
         best, where = 0.0, frozenset[int]()
         for start in first[:4]:
             chosen = [start]
+            last = start[0]
             for need in needs[1:]:
                 spans = reading.senses[need]
                 if ordered:
-                    spans = [s for s in spans if s[0] > chosen[-1][0]]
+                    spans = [s for s in spans if s[0] > last]
                 if not spans:
                     break
-                chosen.append(min(spans, key=lambda s: (abs(s[0] - chosen[-1][0]), s)))
+                near = spans[0]
+                if len(spans) > 1:
+                    near = min([(abs(s[0] - last), s) for s in spans])[1]
+                last = near[0]
+                chosen.append(near)
             else:
                 covered = {unit for span in chosen for unit in range(*span)}
                 between = set(range(min(covered), max(covered))) - covered - reading.quiet
                 worth = 1 / (1 + _GAP * len(between))
-                if any(b < a for a, b in pairwise(chosen)):
+                if chosen != sorted(chosen):
                     worth *= _REVERSED
                 if worth > best:
                     best, where = worth, frozenset(covered)
