@@ -49,8 +49,6 @@ class Kitchen(fal.App, name="kitchen"):
 
     def setup(self) -> None:
         print("setup: loading")
-        self.cancelled: list[str] = []
-        self.fell = 0
 
     def teardown(self) -> None:
         print("teardown: bye")
@@ -72,12 +70,16 @@ class Kitchen(fal.App, name="kitchen"):
 
     @fal.endpoint("/waiting/cancel")
     async def waiting_cancel(self, x_fal_request_id: str = Header("")) -> dict[str, bool]:
-        self.cancelled.append(x_fal_request_id)
+        with open(os.path.expanduser("~/cancelled"), "a") as file:
+            file.write(x_fal_request_id + "\n")
         return {"found": True}
 
     @fal.endpoint("/cancelled")
     async def cancelled_ids(self) -> dict[str, list[str]]:
-        return {"ids": self.cancelled}
+        try:
+            return {"ids": open(os.path.expanduser("~/cancelled")).read().split()}
+        except OSError:
+            return {"ids": []}
 
     @fal.endpoint("/picture")
     def picture(self, asked: PictureAsked) -> PictureMade:

@@ -124,6 +124,12 @@ class DirectCalls:
             self.tasks.start_soon(oldest.aclose)
         return found
 
+    async def aclose(self) -> None:
+        """Close every client."""
+        for client in self.clients.values():
+            await client.aclose()
+        self.clients.clear()
+
     async def condemn(self, door: Door, how: str) -> None:
         """Ask for the end of a runner."""
         await self.database.do(self.calls.condemn, door.runner, how)

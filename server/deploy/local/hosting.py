@@ -143,5 +143,6 @@ class Hosting:
             house.engine.beside.remove(engine)
             working.cancel()
             await crew.end_all(ENDING_SECONDS)
+            await direct.aclose()
             await supervisor.give_up_role()
             await database.do(calls.leave_all, supervisor.owner)
