@@ -1,5 +1,6 @@
 """Every answer comes before a host ends the call, whatever hangs, and carries the handle."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,39 @@ async def test_a_file_that_never_comes_is_told(
             told = await client.call_tool("view_media", {"media": url})
     assert told.is_error
     assert "did not arrive" in words(told)
+
+
+async def test_a_file_that_would_hang_whoever_reads_it_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    call = {"operation": "instruct", "media": "pipe.png", "instruction": "make it blue"}
+    with fail_after(10):
+        async with connected(tmp_path) as client:
+            told = await client.call_tool("edit", call)
+    assert told.is_error
+    assert "pipe.png" in words(told)
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    ("hangs", "said"),
+    [
+        pytest.param("upload", "nothing was started", id="an upload"),
+        pytest.param("submit", "planned", id="a submit"),
+        pytest.param("any", "nothing was started", id="everything"),
+    ],
+)
+async def test_whatever_hangs_is_told_before_a_host_gives_up_by_the_real_clock(
+    tmp_path: Path, hangs: str, said: str
+) -> None:
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "a.png")
+    call = {"operation": "instruct", "media": "a.png", "instruction": "blue", "wait_seconds": 45}
+    begun = time.monotonic()
+    async with connected(tmp_path, FALKIT_EMULATOR_FAULTS=f"latency=300/{hangs}") as client:
+        told = await client.call_tool("edit", call)
+        took = time.monotonic() - begun
+        priced = await client.call_tool("estimate_cost", {"endpoint_id": FLUX["endpoint_id"]})
+        left = time.monotonic() - begun - took
+    assert took < 52
+    assert left < 2
+    assert not priced.is_error
+    assert said in words(told)
