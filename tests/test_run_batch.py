@@ -89,7 +89,8 @@ async def test_every_item_that_does_not_fit_is_named_and_nothing_runs(tmp_path: 
     assert told.startswith("3 of 4 items do not fit: item 2 (fal-ai/flux/schnell): ")
     assert "num_images" in told
     assert "item 3 (fal-ai/flux/dve): no model" in told
-    assert told.endswith("(correct them or leave them out; nothing was sent)")
+    assert "(correct them or leave them out; " in told
+    assert told.endswith("; nothing was sent)")
     assert listed["jobs"] == []
 
 
@@ -156,3 +157,35 @@ async def test_a_large_batch_stays_a_small_answer(tmp_path: Path) -> None:
     assert len(job["items"]) == 25
     assert "15 more parts; the table has all" in words(answer)
     assert len(words(answer).encode()) < 10_000
+
+
+async def test_models_side_by_side_take_arguments_of_their_own_under_their_ids(
+    tmp_path: Path,
+) -> None:
+    ids = [SCHNELL, "fal-ai/nano-banana", "fal-ai/ideogram/v3", "fal-ai/flux-pro/v1.1-ultra"]
+    call = {"endpoint_ids": ids, "arguments": {"prompt": "a fox", "image_size": "square"}}
+    square = {"aspect_ratio": "1:1"}
+    own = {
+        "prompt": "a fox",
+        SCHNELL: {"image_size": {"width": 64, "height": 64}},
+        ids[1]: square,
+        ids[2]: {"image_size": "square"},
+        ids[3]: {**square, "seed": 7},
+    }
+    async with connected(tmp_path) as client:
+        refused = await client.call_tool("run_batch", call)
+        wrong = await client.call_tool(
+            "run_batch", {**call, "arguments": {**own, ids[3]: "square", "fal-ai/other": square}}
+        )
+        job = record(
+            await client.call_tool("run_batch", {**call, "arguments": own, "wait_seconds": 45})
+        )
+    assert refused.is_error
+    assert "item 2 (fal-ai/nano-banana)" in words(refused)
+    assert f'goes under its id, "arguments":{{"{ids[3]}":{{…}}}}' in words(refused)
+    assert wrong.is_error
+    assert "fal-ai/other: is not" in words(wrong)
+    assert "'square' is no set of arguments" in words(wrong)
+    assert [item["endpoint_id"] for item in job["items"]] == ids
+    assert {item["state"] for item in job["items"]} == {"done"}
+    assert job["items"][3]["seed"] == 7

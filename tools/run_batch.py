@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from pydantic import Field, FiniteFloat
 
@@ -183,7 +183,7 @@ async def _prepared(
             continue
         try:
             card = usable(call.rooms.catalog, endpoint_id)
-            order = _order(card, given, arguments.arguments)
+            order = _order(card, given, _common(card, arguments))
             prepared[number] = await prepare(call.rooms, order)
         except ActionableError as problem:
             problems.append(f"item {number} ({endpoint_id[:60]}): {str(problem)[:PROBLEM_SHOWN]}")
@@ -193,9 +193,35 @@ async def _prepared(
         raise ActionableError(
             f"{len(problems)} of {len(runs)} items do not fit: {told}"
             + (f"; and {more} more" if more > 0 else ""),
-            hint="correct them or leave them out; nothing was sent",
+            hint=_way(arguments),
         )
     return prepared
+
+
+def _common(card: ModelCard, arguments: BatchArguments) -> dict[str, Any]:
+    """Return what all runs of one model have in common: what stands under its id is its alone."""
+    ids = {*arguments.endpoint_ids, card.endpoint_id}
+    common = {name: value for name, value in arguments.arguments.items() if name not in ids}
+    for endpoint_id in arguments.endpoint_ids:
+        own = arguments.arguments.get(endpoint_id)
+        if endpoint_id.lower() != card.endpoint_id.lower() or own is None:
+            continue
+        if not isinstance(own, dict):
+            raise ActionableError(
+                f"arguments.{endpoint_id}: {str(own)[:80]!r} is no set of arguments",
+                hint='write {"name":value}; nothing was sent',
+            )
+        common |= cast("dict[str, Any]", own)
+    return common
+
+
+def _way(arguments: BatchArguments) -> str:
+    """Return what to do about runs that do not fit."""
+    own = ""
+    if len(arguments.endpoint_ids) > 1:
+        example = f'"arguments":{{"{arguments.endpoint_ids[-1][:60]}":{{…}}}}'
+        own = f"what one model alone takes goes under its id, {example}; "
+    return f"correct them or leave them out; {own}nothing was sent"
 
 
 def _order(card: ModelCard, given: Mapping[str, Any] | str, common: Mapping[str, Any]) -> Order:
