@@ -1,13 +1,14 @@
 """Apps that mean harm, or have bad luck, are held by what is promised of their isolation."""
 
 import errno
-import os
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import anyio
+import httpx
 import pytest
 
 from server.deploy.isolation import is_cut_off
@@ -162,16 +163,15 @@ except OSError:
 
     assert 50 < count < 260
     assert len(inside) > 50
-    assert not [pid for pid in inside if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in inside if is_alive(pid)]
 
 
 def descendants(pid: int) -> list[int]:
     """Return the processes below *pid*."""
-    below = [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
-    ]
+    below: list[int] = []
+    with suppress(OSError):  # it may end meanwhile
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            below += [int(child) for child in (task / "children").read_text().split()]
     return [*below, *(one for child in below for one in descendants(child))]
 
 
@@ -271,7 +271,36 @@ anyio.run(main)
 
 def is_alive(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
         return False
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("rung", ["namespaces", "limits"])
+async def test_a_machine_that_can_do_less_says_so_and_still_ends_what_takes_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rung: str
+) -> None:
+    monkeypatch.setattr("server.deploy.isolation.rung_of", lambda python: (rung, ()))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    monkeypatch.setattr("server.deploy.isolation.made_group", lambda memory, processes: None)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    bomb = "import signal\nwhile True:\n    if not os.fork(): signal.pause()\n"
+    with anyio.fail_after(30):
+        async with hosted(tmp_path, PROBE, change=lambda spec: replace(spec, processes=60)) as app:
+            await app.runner.ready()
+            assert (await app.call(text="found = 'soup'")).json() == {"found": "soup"}
+            inside = [0]
+            async with anyio.create_task_group() as tasks:
+
+                async def call() -> None:
+                    with suppress(httpx.HTTPError):
+                        await app.call(text=bomb)
+
+                tasks.start_soon(call)
+                while len(inside) < 60:
+                    await anyio.sleep(0.001)
+                    inside = descendants(app.runner.pid)
+                await app.runner.ended()
+
+    assert app.runner.reason == "it had more than 60 processes"
+    assert any("memory and processes in all" in words for words in app.runner.not_applied)
+    assert any("network" in words for words in app.runner.not_applied) == (rung == "limits")
+    assert not [pid for pid in inside if is_alive(pid)]

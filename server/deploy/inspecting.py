@@ -117,7 +117,7 @@ def _own(made: str) -> Path:
 
 async def _heard(kept: Confined, own: Path, seconds: float) -> "tuple[_Heard | None, int]":
     """Run a child and return what came of it and its status; None where it took too long."""
-    child = started(kept.command, child_environment(own, own, {}), own)
+    child = started(kept.command, child_environment(own, own, {}), own, waits=kept.nested)
     heard, status = _Heard(child), 0
     with anyio.move_on_after(seconds) as bound:
         status = await read_all(child, heard.told, heard.raw)

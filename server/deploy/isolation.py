@@ -74,6 +74,7 @@ class Confined:
     applied: tuple[str, ...]
     not_applied: tuple[str, ...]
     group: Group | None = None
+    nested: bool = False  # the command stands before namespaces in which the other runs
 
 
 _OWN = "its own environment, home and process group; no input; no key"
@@ -117,6 +118,7 @@ async def confined(
         (str(python), "-I", "-S", str(CONFINE), json.dumps(asked)),
         *_words(wanted, rung, lacks, group),
         group,
+        nested=rung != "limits",
     )
 
 

@@ -17,6 +17,7 @@ import anyio.to_thread
 
 # What a process may still say after its end, from pipes that its own children hold open.
 _LAST_WORDS_SECONDS = 0.2
+_ENDS_SECONDS = 2.0
 LONGEST_LINE = 8 << 20
 _SIGNALLED = 128
 
@@ -26,11 +27,15 @@ _BURST_BYTES, _PACE_BYTES = 8 << 20, 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running process: *told* is its own protocol, *raw* whatever else came out of it."""
+    """A running process: *told* is its own protocol, *raw* whatever else came out of it.
+
+    One that *waits* only stands before namespaces: it ends by itself, once all in them are gone.
+    """
 
     process: subprocess.Popen[bytes]
     told: IO[bytes]
     raw: IO[bytes]
+    waits: bool = False
 
     @property
     def pid(self) -> int:
@@ -45,14 +50,32 @@ class Child:
         """End the process and its group at once, unless it has been collected already."""
         if self.process.returncode is not None:
             return  # the numbers may be another's by now
+        if self.waits and (first := self._below()):
+            for pid in first:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return
         if sys.platform != "win32":
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
         with suppress(ProcessLookupError, PermissionError):
             self.process.kill()
 
+    def _below(self) -> list[int]:
+        try:
+            found = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii")
+        except OSError:
+            return []
+        return [int(pid) for pid in found.split()]
 
-def started(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Child:
+
+def started(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    waits: bool = False,
+) -> Child:
     """Start *command* in a group of its own, with nothing but that environment.
 
     It is started by the calling thread: Linux ends a child that asked for it when the thread ends
@@ -73,7 +96,7 @@ def started(command: Sequence[str], environment: Mapping[str, str], folder: Path
     )
     assert process.stdout is not None  # noqa: S101  # asked for
     assert process.stderr is not None  # noqa: S101
-    return Child(process, process.stdout, process.stderr)
+    return Child(process, process.stdout, process.stderr, waits)
 
 
 async def exited(child: Child) -> int:
@@ -167,7 +190,11 @@ async def read_all(
             over.set()
     finally:
         child.kill()
-        child.process.wait()
+        try:
+            child.process.wait(_ENDS_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            child.process.wait()
         child.told.close()
         child.raw.close()
     return status if status <= _SIGNALLED else _SIGNALLED - status

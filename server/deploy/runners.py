@@ -24,7 +24,7 @@ from anyio.abc import TaskGroup
 from pydantic import SecretStr
 
 from server.deploy.environments import ToolEnvironment
-from server.deploy.groups import Group
+from server.deploy.groups import Group, excess, used_up
 from server.deploy.isolation import (
     Confinement,
     FilesHost,
@@ -53,6 +53,7 @@ _LEVELS: Mapping[object, Level] = {
 }
 _LAST_LINES = 5
 _SHORTEST_SECRET = 4
+_LOOK_SECONDS = 0.5
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
@@ -80,6 +81,7 @@ class RunnerSpec:
     files: FilesHost | None = None
     uploads: Path | None = None
     memory_bytes: int = 4 << 30
+    processes: int = 256
     startup_seconds: float = 600.0
 
 
@@ -211,6 +213,8 @@ class Runner:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._bound_start)
+                if group is None and sys.platform == "linux":
+                    tasks.start_soon(self._watch)
                 self.status = await read_all(child, self._told, self._raw)
                 tasks.cancel_scope.cancel()
         finally:
@@ -218,9 +222,9 @@ class Runner:
                 self.reason = self._why(group)
                 if self.reason:
                     self._say("error", f"the runner ended: {self.reason}")
-            self._become("TERMINATED")
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(_leave, own, group)
+            self._become("TERMINATED")
 
     async def _bound_start(self) -> None:
         with anyio.move_on_after(self.spec.startup_seconds) as bound:
@@ -231,6 +235,19 @@ class Runner:
                 f"it was not ready within {self.spec.startup_seconds:g} seconds (startup_timeout)"
             )
             self._child.kill()
+
+    async def _watch(self) -> None:
+        """End it when it takes more than it may, where the kernel does not."""
+        words = ""
+        while not words:
+            await anyio.sleep(_LOOK_SECONDS)
+            words = await anyio.to_thread.run_sync(self._excess)
+        self._failed = words
+        if self._child is not None:
+            self._child.kill()
+
+    def _excess(self) -> str:
+        return excess(self.pid, self.spec.memory_bytes, self.spec.processes)
 
     def _become(self, state: RunnerState) -> None:
         now = time.monotonic()
@@ -304,7 +321,7 @@ class Runner:
             return self._failed
         status = self.status if self.status is not None else 0
         if group is not None and group.killed_for_memory():
-            return f"it used more than its {self.spec.memory_bytes >> 20} MB of memory"
+            return used_up(self.spec.memory_bytes)
         last = f"; the last it said: {self._last[-1]}" if self._last else ""
         return ending(status) + last
 
@@ -345,12 +362,13 @@ async def start_runner(spec: RunnerSpec, hear: Hear, tasks: TaskGroup) -> Runner
         network=spec.network,
         files=spec.files,
         memory_bytes=spec.memory_bytes,
+        processes=spec.processes,
     )
     command = (str(spec.python), "-I", str(PROGRAM), json.dumps(asked))
     kept = await confined(spec.tool.python, wanted, command)
     runner.applied, runner.not_applied = kept.applied, kept.not_applied
     try:
-        child = started(kept.command, _environment(spec, own), spec.home)
+        child = started(kept.command, _environment(spec, own), spec.home, waits=kept.nested)
     except OSError as problem:
         _leave(own, kept.group)
         raise BackendError(
