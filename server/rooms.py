@@ -298,7 +298,7 @@ async def _furnished(stack: AsyncExitStack, settings: Settings, catalog: Catalog
     client = FalClient(http, settings.hosts, key)
     uploading = await stack.enter_async_context(open_uploading(client))
     desk_of = partial(MediaDesk, settings, Roots(settings), uploading)
-    deploying = await stack.enter_async_context(open_deploying(settings))
+    deploying = await stack.enter_async_context(open_deploying(settings, catalog, app))
     carry_out = deploying.carry_out
     opened = open_jobs(settings, client, catalog, desk_of=desk_of, carry_out=carry_out)
     jobs = deploying.jobs = await stack.enter_async_context(opened)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from anyio.to_thread import run_sync
 from pydantic import SecretStr
@@ -132,8 +132,9 @@ class Applier:
                 f"the copy of the source that plan {plan_id} keeps was changed",
                 hint="plan the change again",
             )
+        network = (kept.settings or {}).get("network") is True
         if kept.target == "local":
-            await run_sync(self.plans.trust, kept.source)
+            await run_sync(lambda: self.plans.trust(kept.source, network=network))
         said = str((kept.settings or {}).get("message") or "")
         revision = await target.release(
             Release(
@@ -145,6 +146,7 @@ class Applier:
                 source_hash=kept.source,
                 openapi=kept.openapi or {},
                 message=f"{said} [{plan_id}]".strip(),
+                network=network,
             ),
             tell,
         )
@@ -205,7 +207,7 @@ def _settings(given: Mapping[str, Any] | None) -> AppSettings:
         if field.name not in given:
             continue
         value = given[field.name]
-        values[field.name] = tuple(value) if isinstance(value, list) else value
+        values[field.name] = tuple(cast("list[str]", value)) if isinstance(value, list) else value
     return AppSettings(**values)
 
 
@@ -215,5 +217,6 @@ def _plain(settings: AppSettings) -> dict[str, Any]:
 
 def _listed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in values.items()
+        name: list(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else value
+        for name, value in values.items()
     }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, cast
 
 from anyio.to_thread import run_sync
 
@@ -103,7 +103,10 @@ async def draw(change: Change, ground: Ground, settings: Settings, plans: Plans)
     sketch = _SKETCHES[change.action](change, ground, settings)
     caps = await run_sync(read_caps, settings.deploy_caps)
     checked = ground.checked
-    trusted = checked is not None and await run_sync(plans.is_trusted, checked.source.sha256)
+    network = change.settings.get("network") is True
+    trusted = checked is not None and await run_sync(
+        lambda: plans.is_trusted(checked.source.sha256, network=network)
+    )
     proposal = Proposal(
         action=change.action,
         target=change.target,
@@ -246,7 +249,7 @@ def differences(before: AppSettings | None, after: AppSettings) -> list[str]:
 def _said(value: Any) -> str:  # noqa: ANN401  # any setting
     if value in (None, (), ""):
         return "not set"
-    return ", ".join(value) if isinstance(value, tuple) else str(value)
+    return ", ".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else str(value)
 
 
 def _needs(checked: Checked, secrets: Sequence[str], settings: Settings) -> list[str]:
@@ -276,6 +279,8 @@ def _risks(change: Change, checked: Checked, after: AppSettings) -> list[str]:
         risks.append("public: anybody can spend your money")
     if change.target == "cloud" and after.max_concurrency is None:
         risks.append("no max_concurrency: fal's default is the only cap on runners")
+    if change.target == "local" and change.settings.get("network") is True:
+        risks.append("its code may reach the network from this machine")
     if change.target == "local" and any(name.startswith("GPU") for name in after.machine_types):
         risks.append("it asks for a GPU; on this machine it runs with what there is")
     return risks

@@ -114,18 +114,19 @@ class Plans:
             )
         )
 
-    def trust(self, sha256: str) -> None:
-        """Note that a person let this source run on this machine."""
+    def trust(self, sha256: str, *, network: bool = False) -> None:
+        """Note that a person let this source run on this machine, with *network* or without."""
         self._do(
             lambda db: db.execute(
-                "INSERT OR IGNORE INTO trusted VALUES (?, ?)", (sha256, time.time())
+                "INSERT OR IGNORE INTO trusted VALUES (?, ?)", (_key(sha256, network), time.time())
             )
         )
 
-    def is_trusted(self, sha256: str) -> bool:
-        """Return whether a person let exactly this source run here before."""
+    def is_trusted(self, sha256: str, *, network: bool = False) -> bool:
+        """Return whether a person let exactly this source run here before, so or more freely."""
+        keys = (_key(sha256, network), _key(sha256, True))
         found = self._do(
-            lambda db: db.execute("SELECT 1 FROM trusted WHERE sha256 = ?", (sha256,)).fetchone()
+            lambda db: db.execute("SELECT 1 FROM trusted WHERE sha256 IN (?, ?)", keys).fetchone()
         )
         return found is not None
 
@@ -149,6 +150,10 @@ class Plans:
             ) from problem
         finally:
             db.close()
+
+
+def _key(sha256: str, network: bool) -> str:
+    return f"{sha256}+network" if network else sha256
 
 
 def _digest(plan_id: str, body: str) -> str:

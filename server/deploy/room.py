@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
+from starlette.types import ASGIApp
 
 from catalog.errors import ActionableError
+from catalog.index import CatalogIndex
 from server.settings import Settings
 from tools.deploy_records import Target
 from tools.ports import Job
@@ -19,9 +22,14 @@ Tell = Callable[[float, str], Awaitable[None]]
 
 
 @asynccontextmanager
-async def open_deploying(settings: Settings) -> AsyncGenerator["Deploying"]:
-    """Yield what deploys; targets are opened at their first use, and closed in reverse."""
-    deploying = Deploying(settings)
+async def open_deploying(
+    settings: Settings, catalog: CatalogIndex, app: ASGIApp | None = None
+) -> AsyncGenerator["Deploying"]:
+    """Yield what deploys; targets are opened at their first use, and closed in reverse.
+
+    *app* is this process's emulator, where it has one: apps of this machine run behind it.
+    """
+    deploying = Deploying(settings, Opener(settings, catalog, app))
     failure: Exception | None = None  # a task group would wrap what its body raises
     async with anyio.create_task_group() as group:
         for door in deploying.doors.values():
@@ -44,8 +52,8 @@ async def open_deploying(settings: Settings) -> AsyncGenerator["Deploying"]:
 class Door:
     """One target, opened and closed by one task, since task groups must end where they began."""
 
-    def __init__(self, settings: Settings, target: Target) -> None:
-        self._settings = settings
+    def __init__(self, opener: "Opener", target: Target) -> None:
+        self._opener = opener
         self._target: Target = target
         self.closed = anyio.Event()
         self._wanted = anyio.Event()
@@ -84,7 +92,7 @@ class Door:
                     return
                 try:
                     async with AsyncExitStack() as stack:
-                        self._opened = await _opened(stack, self._settings, self._target)
+                        self._opened = await self._opener.open(stack, self._target)
                         self._answered.set()
                         await self._closing.wait()
                 except Exception as problem:
@@ -99,26 +107,36 @@ class Door:
             self.closed.set()
 
 
-async def _opened(stack: AsyncExitStack, settings: Settings, target: Target) -> "DeployTarget":
-    if target == "cloud":
-        from server.deploy.cloud.target import open_cloud
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """Opens targets, each with what it needs."""
 
-        return await stack.enter_async_context(open_cloud(settings))
-    from server.deploy.local.target import open_local
+    settings: Settings
+    catalog: CatalogIndex
+    app: ASGIApp | None
 
-    return await stack.enter_async_context(open_local(settings))
+    async def open(self, stack: AsyncExitStack, target: Target) -> "DeployTarget":
+        """Return the target, which *stack* will close."""
+        if target == "cloud":
+            from server.deploy.cloud.target import open_cloud
+
+            return await stack.enter_async_context(open_cloud(self.settings))
+        from server.deploy.local.target import open_local
+
+        opened = open_local(self.settings, self.catalog, app=self.app)
+        return await stack.enter_async_context(opened)
 
 
 class Deploying:
     """Makes the deployer when it is first needed. *jobs* is set once the journal is open."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, opener: Opener) -> None:
         self._settings = settings
         self._deployer: AppDeployer | None = None
         self.jobs: DeployJobs | None = None
         self.doors: dict[Target, Door] = {
-            "local": Door(settings, "local"),
-            "cloud": Door(settings, "cloud"),
+            "local": Door(opener, "local"),
+            "cloud": Door(opener, "cloud"),
         }
 
     async def deployer(self) -> "AppDeployer":
