@@ -149,16 +149,20 @@ def _mark_words(
         if part in seen or not size:
             continue
         seen.add(part)
-        mark = Mark(part, _rarity(size, tables), tables.bits.flags(key))
+        worth = _rarity(size, tables)
         if is_name[at]:
-            named.parts.append(mark)
+            place = named.parts
         elif _VERSION.fullmatch(part) and not _SIZE.fullmatch(part):
-            if any(is_name[max(0, at - 3) : at]) or "." in part:
-                named.versions.append(mark)
+            if not any(is_name[max(0, at - 3) : at]) and "." not in part:
+                continue
+            place = named.versions
         elif part in tables.kinds:
-            named.kinds.append(mark)
+            place = named.kinds
         elif size < tables.count // 6 and not lexicon.is_plain(part):
-            named.others.append(mark._replace(worth=_OTHER_HIT))
+            place, worth = named.others, _OTHER_HIT
+        else:
+            continue
+        place.append(Mark(part, worth, tables.bits.flags(key)))
 
 
 def _rarity(size: int, tables: SearchTables) -> float:
