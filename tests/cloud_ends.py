@@ -60,7 +60,7 @@ class Shelf:
     listed: bool = True
 
     def register(self, told: dict[str, Any], revision: str) -> None:
-        row = {
+        row: dict[str, Any] = {
             "revision_id": revision,
             "created_at": "2026-11-24T12:00:00Z",
             "message": told["message"] or "",

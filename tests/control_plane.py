@@ -1,11 +1,12 @@
 """A double of fal's control plane on loopback, started with a Python that has `fal`.
 
 It speaks gRPC as `isolate_proto` publishes it, keeps apps in memory, and tells every call it gets
-as one JSON line on standard output. Lines on standard input change how it behaves: ``{"fail": {"SetAlias": ["NOT_FOUND", "words"]}}``
-refuses a call, ``{"hang": ["SetAlias"]}`` does what is asked and never answers, ``{"lose": […]}``
-does it and breaks off, ``{"mute": ["RegisterApplication"]}`` ends the stream without a result,
-``{"nameless": true}`` leaves out the addresses, ``{"logs": […]}`` is what a build says, and
-``{"calm": true}`` undoes them all. It ends with its standard input.
+as one JSON line on standard output. Lines on standard input change how it behaves:
+``{"fail": {"SetAlias": ["NOT_FOUND", "words"]}}`` refuses a call, ``{"hang": ["SetAlias"]}`` does
+what is asked and never answers, ``{"lose": […]}`` does it and breaks off,
+``{"mute": ["RegisterApplication"]}`` ends the stream without a result, ``{"nameless": true}``
+leaves out the addresses, ``{"logs": […]}`` is what a build says, and ``{"calm": true}`` undoes them
+all. It ends with its standard input.
 """
 
 import json

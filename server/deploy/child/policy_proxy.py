@@ -154,7 +154,7 @@ class Policy:
             # A build is told little of the machine; a registration must say all that counts.
             is_open = value is None and not whole
             if not is_open and value not in allowed and ANY not in allowed:
-                raise RefusedError(f"{name} {value} instead of {_said(allowed[0])}")
+                raise RefusedError(f"{name} {_said(value)} instead of {_said(allowed[0])}")
 
 
 def _parsed(method: str, raw: bytes) -> Any:  # noqa: ANN401
