@@ -56,6 +56,7 @@ class Deploying:
             LeaseLostError: another process carries it out now.
             JournalError: the journal cannot be read or written.
         """
+        work = replace(work, job=await self._store.find(work.job.job_id))
         again = work.job.state == "running"
         for state in ("queued", "running"):
             now = datetime.now(UTC)
@@ -64,12 +65,14 @@ class Deploying:
                 work = await self._write(work, fields, Step(state, "a falkit carries it out"))
         course = _Course(list(work.job.logs))
         ended: tuple[Fields, Step] | None = None
-        async with anyio.create_task_group() as group:
-            stopped = anyio.Event()
-            group.start_soon(self._heed, work, stopped, group.cancel_scope)
-            group.start_soon(self._note, work, course)
-            ended = await self._outcome(work.job, again, course.tell)
-            group.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._heed, work, group.cancel_scope)
+                group.start_soon(self._note, work, course)
+                ended = await self._outcome(work.job, again, course.tell)
+                group.cancel_scope.cancel()
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None  # one failed, which ended the others
         if ended is None:  # only somebody's cancellation ends the group without an outcome
             words = "cancelled; what the target had already begun it may still finish"
             ended = Fields(note=words), Step("cancelled", "cancelled while it ran")
@@ -94,13 +97,12 @@ class Deploying:
             Step("done", "it was carried out"),
         )
 
-    async def _heed(self, work: Work, stopped: anyio.Event, scope: anyio.CancelScope) -> None:
+    async def _heed(self, work: Work, scope: anyio.CancelScope) -> None:
         """End *scope* when somebody cancels the job."""
         with self._changes.listening(work.job.job_id) as ear:
             while True:
                 ear.clear()
                 if (await self._store.whole(work.job.job_id)).stopping:
-                    stopped.set()
                     scope.cancel()
                     return
                 await ear.event.wait()
