@@ -65,7 +65,8 @@ class Crew:
         self._kick = kick
         self._backoff = backoff
         self._fleets: dict[str, list[Held]] = {}
-        self._rolling: dict[str, int] = {}  # the generation that is being started, by app
+        self._begun: dict[str, int] = {}  # the last rollout that was begun here, by app
+        self._rolling: set[str] = set()
         self._waiters: dict[str, anyio.Event] = {}
         self._files: Files | None = None
         self._files_wanted = anyio.Event()
@@ -152,9 +153,10 @@ class Crew:
 
     def roll(self, app: KnownApp) -> None:
         """See to it that the rolling revision, if there is one, is being started."""
-        if app.rolling is None or self._rolling.get(app.name) == app.generation:
-            return
-        self._rolling[app.name] = app.generation
+        if app.rolling is None or self._begun.get(app.name, 0) >= app.generation:
+            return  # what was read of it may be older than what was done since
+        self._begun[app.name] = app.generation
+        self._rolling.add(app.name)
         held = Held(app.name, app.rolling.revision, app.generation)
         self._fleets.setdefault(app.name, []).append(held)
         self._tasks.start_soon(self._roll, held, app, app.rolling)
@@ -202,8 +204,8 @@ class Crew:
                 await self._database.do(self._registry.give_up, app.name, revision.revision, words)
             self._speech.note(app.name, revision.revision, "error", f"rolled back: {words}")
         finally:
-            if self._rolling.get(app.name) == app.generation:
-                del self._rolling[app.name]
+            if self._begun.get(app.name) == app.generation:
+                self._rolling.discard(app.name)
             self.wrote = True
             self._kick()
 
@@ -217,8 +219,6 @@ class Crew:
         spec = replace(
             await self._starter.spec(app, revision), files=files.host, uploads=files.uploads
         )
-        values = [value.get_secret_value() for value in spec.secrets.values()]
-        self._speech.hide(app.name, values)
         if held.is_stopping:
             raise BackendError("it was not wanted any more")
         runner = held.runner = await start_runner(spec, self._speech.hear, self._tasks)
@@ -263,7 +263,8 @@ class Crew:
 
     def end_app(self, app: str) -> None:
         """End all runners of *app* at once, with the calls in them."""
-        self._rolling.pop(app, None)
+        self._rolling.discard(app)
+        self._begun.pop(app, None)
         for held in self.of(app):
             self._end_soon(held, 1.0)
 
@@ -323,6 +324,7 @@ class Crew:
     async def end_all(self, grace: float) -> None:
         """End every runner, and wait for it."""
         self._rolling.clear()
+        self._begun.clear()
         every = [held for fleet in self._fleets.values() for held in fleet]
         for held in every:
             self._end_soon(held, grace)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,37 +24,25 @@ class _Open:
 
 
 class LogBook:
-    """The logs of all apps in *folder*, one folder each. Only the supervisor writes.
-
-    Values in *secrets* are replaced before anything is written.
-    """
+    """The logs of all apps in *folder*, one folder each. Only the supervisor writes."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open: dict[str, _Open] = {}
-        self.secrets: dict[str, Sequence[str]] = {}
 
-    def write(self, line: LogLine) -> LogLine:
-        """Write *line* at the end of its app's log, and return it as it was written."""
-        message = line.message
-        for value in self.secrets.get(line.app, ()):
-            message = message.replace(value, "***")
-        line = LogLine(
-            line.at, line.level, message[:LONGEST_LINE], line.app, line.revision, line.request_id,
-            line.runner,
+    def write(self, line: LogLine) -> None:
+        """Write *line* at the end of its app's log."""
+        fields = (
+            line.at.timestamp(), line.level, line.message[:LONGEST_LINE], line.revision,
+            line.request_id, line.runner,
         )  # fmt: skip
-        text = json.dumps(
-            [line.at.timestamp(), line.level, line.message, line.revision, line.request_id,
-             line.runner],
-            ensure_ascii=False,
-        ).encode("utf-8", "replace") + b"\n"  # fmt: skip
+        text = json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
         try:
             with self._place(line.app).open("ab") as file:
                 file.write(text)
             self._open[line.app].size += len(text)
         except OSError:  # a full disk must not end the runner
             self._open.pop(line.app, None)
-        return line
 
     def _place(self, app: str) -> Path:
         folder = self._folder / app

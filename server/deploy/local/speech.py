@@ -1,7 +1,6 @@
 """`Speech`: hears what runners say, for the log of their app and for those of its requests."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -13,7 +12,6 @@ from tools.deploy_records import LogLine
 
 REMEMBERED = 2_000
 UPLOADING = "HTTP Request: POST http://localhost/v1/upload"  # httpx says so at level INFO
-LEAST_SECRET = 6  # shorter values are no secrets, and hiding them would garble every line
 
 
 class Speech:
@@ -35,20 +33,16 @@ class Speech:
             del self._ours[oldest]
             self._heard.pop(oldest, None)
 
-    def hide(self, app: str, values: Sequence[str]) -> None:
-        """Write none of *values* down from now on."""
-        self._book.secrets[app] = [value for value in values if len(value) >= LEAST_SECRET]
-
     def hear(self, line: LogLine) -> None:
         """Take in a line that a runner said; of uploads to falkit itself nobody needs to know."""
         if UPLOADING in line.message:
             return
-        written = self._book.write(line)
+        self._book.write(line)
         if line.request_id not in self._ours:
             return
         self._heard[line.request_id] += 1
         level = "WARN" if line.level == "warning" else line.level.upper()
-        self._lines.append((line.request_id, line.at.timestamp(), level, written.message))
+        self._lines.append((line.request_id, line.at.timestamp(), level, line.message))
         self._came.set()
 
     def note(
