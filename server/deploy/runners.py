@@ -403,12 +403,14 @@ def _environment(spec: RunnerSpec, own: Path) -> dict[str, str]:
         extra |= {
             "FAL_USE_LOCAL_UPLOADER": "1",
             "FAL_API_SOCKET": str(spec.uploads),
-            "FAL_KEY": "local:local",  # the toolkit wants one; this one opens nothing
+            "FAL_KEY": extra.get("FAL_KEY", "local:local"),  # it wants one; this opens nothing
         }
     extra["FAL_APP_NAME"] = spec.app
     if spec.network:
         extra |= {name: value for name, value in os.environ.items() if name.lower() in _PROXIES}
-    return child_environment(spec.home, own, extra)
+    shown = child_environment(spec.home, own, extra)
+    shown["PATH"] = os.pathsep.join([str(spec.python.parent), shown["PATH"]])  # what it installed
+    return shown
 
 
 def _moment(told: object) -> datetime:

@@ -1,0 +1,139 @@
+"""What the deploy room costs: looking into an app, starting a runner, a call of it, its end.
+
+``bare`` is Python with fal that imports it and does nothing: what nobody gets below without a
+process that stands ready. The program ends with 1 if a goal was missed.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import anyio
+import httpx
+
+from benchmarks.start import Row, table
+from server.deploy.environments import ToolEnvironment, tool_environment
+from server.deploy.inspecting import inspect
+from server.deploy.runners import Runner, RunnerSpec, start_runner
+
+READY = Path(__file__).parent.parent / ".venv-deploy" / "bin" / "python"
+ROUNDS = 9
+CALLS = 300
+
+APP = """
+import fal
+from pydantic import BaseModel
+
+class Order(BaseModel):
+    dish: str = "soup"
+
+class Kitchen(fal.App):
+    @fal.endpoint("/")
+    async def run(self, order: Order) -> Order:
+        return order
+"""
+
+
+async def _told(share: float, words: str) -> None:
+    """Take progress that nobody reads."""
+
+
+def imported(tool: ToolEnvironment) -> float:
+    """Return the milliseconds in which Python starts and imports fal."""
+    began = time.perf_counter()
+    subprocess.run([tool.python, "-I", "-c", "import fal, uvicorn"], check=True)
+    return (time.perf_counter() - began) * 1e3
+
+
+async def inspected(tool: ToolEnvironment, folder: Path) -> float:
+    began = time.perf_counter()
+    await inspect(folder, "app.py", "", tool)
+    return (time.perf_counter() - began) * 1e3
+
+
+async def lived(spec: RunnerSpec, calls: int = 0) -> tuple[float, float, float, float]:
+    """Start a runner and end it; return milliseconds to ready, of a call, to its end, and MiB."""
+    ready = called = ended = size = 0.0
+    async with anyio.create_task_group() as tasks:
+        began = time.perf_counter()
+        runner = await start_runner(spec, lambda line: None, tasks)
+        await runner.ready()
+        ready = (time.perf_counter() - began) * 1e3
+        called = await called_for(runner, calls) if calls else 0.0
+        size = resident(runner.pid)
+        began = time.perf_counter()
+        await runner.stop()
+        ended = (time.perf_counter() - began) * 1e3
+    return ready, called, ended, size
+
+
+async def called_for(runner: Runner, calls: int) -> float:
+    took: list[float] = []
+    async with httpx.AsyncClient(transport=runner.transport(), base_url=runner.address) as http:
+        for _ in range(calls):
+            began = time.perf_counter()
+            (await http.post("/", json={})).raise_for_status()
+            took.append((time.perf_counter() - began) * 1e3)
+    return median(took)
+
+
+def resident(pid: int) -> float:
+    """Return the MiB of a runner's processes, shared pages in proportion; 0 where unknown."""
+    if sys.platform != "linux":
+        return 0.0
+    total, asked = 0, [pid]
+    while asked:
+        one = asked.pop()
+        asked += [
+            int(child)
+            for task in Path(f"/proc/{one}/task").iterdir()
+            for child in (task / "children").read_text().split()
+        ]
+        for line in Path(f"/proc/{one}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1])
+    return total / 1024
+
+
+async def measured(folder: Path) -> list[Row]:
+    """Return the rows; *folder* is empty."""
+    tool = await tool_environment(folder / "home", _told, given=READY if READY.exists() else None)
+    source = folder / "source"
+    await anyio.Path(source).mkdir()
+    await anyio.Path(source / "app.py").write_text(APP)
+    spec = RunnerSpec(
+        app="kitchen",
+        folder=source,
+        file="app.py",
+        class_name="Kitchen",
+        tool=tool,
+        python=tool.python,
+        home=folder / "app",
+    )
+    await inspected(tool, source)  # look once what the machine can do, and warm the page cache
+    bare = median([imported(tool) for _ in range(ROUNDS)])
+    looked = median([await inspected(tool, source) for _ in range(ROUNDS)])
+    lives = [await lived(spec) for _ in range(ROUNDS)]
+    called = (await lived(spec, CALLS))[1]
+    return [
+        Row("inspect an app, ms", looked, 2.0, bare),
+        Row("start a runner until it answers, ms", median([one[0] for one in lives]), 2.0, bare),
+        Row("a call of it, ms", called, 10.0),
+        Row("end a runner, ms", median([one[2] for one in lives]), 500.0),
+        Row("memory of a runner, MiB", median([one[3] for one in lives]), 110.0),
+    ]
+
+
+def main() -> None:
+    """Measure, print the table, and say by the exit code whether every goal is met."""
+    with tempfile.TemporaryDirectory(prefix="falkit-bench-") as folder:
+        rows = anyio.run(measured, Path(folder))
+    print(table(rows))
+    sys.exit(not all(row.is_met for row in rows))
+
+
+if __name__ == "__main__":
+    main()
