@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from catalog.errors import ActionableError
-from catalog.index import CatalogIndex
+from catalog.index import SNAPSHOT, CatalogIndex
+from catalog.search_english import English
 from catalog.search_filters import (
     category_named,
     checked_dollars,
@@ -20,6 +21,7 @@ from catalog.search_filters import (
     media_named,
     work_named,
 )
+from catalog.search_learned import Learned
 from catalog.search_measure import Measure
 from catalog.search_rank import rank
 from catalog.search_reading import Lexicon
@@ -135,7 +137,8 @@ class _Engine:
 
     def __init__(self, folder: Path) -> None:
         self.tables = SearchTables(folder)
-        self.lexicon = Lexicon(self.tables.lexicon, self.tables.spelling)
+        self.lexicon = Lexicon(self.tables.lexicon, self.tables.spelling, English(SNAPSHOT))
+        self.learned = Learned(SNAPSHOT)
         self.tongues = Tongues(folder, self.lexicon, self.tables.place)
 
 
@@ -229,7 +232,7 @@ def _answered(engine: _Engine, text: str, query: str, filters: _Filters, most: i
     made = ""
     for part in parts:
         whole = query if len(parts) == 1 else _with_object(part, made) if made else part
-        understood = understand(whole, engine.lexicon, engine.tables)
+        understood = understand(whole, engine.lexicon, engine.tables, engine.learned)
         made = understood.product(engine.tables) or made
         ranking = rank(understood, engine.tables, filters.allowed)
         total = len(ranking.scores)

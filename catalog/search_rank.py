@@ -306,7 +306,9 @@ def _is_low(understood: Understood, tables: SearchTables, cards: list[int]) -> b
     is_framed = understood.frame.wanted_sure >= SURE_ROLE
     if does_else or (has_else and not is_framed and understood.frame.given_sure < SURE_ROLE):
         return True
-    if _has_sure_task(understood.reading) or understood.is_told:
+    if understood.is_foreign:
+        return True
+    if _has_sure_task(understood.reading) or understood.is_told or understood.is_meant:
         return False
     if understood.frame.given_sure >= SURE_ROLE and understood.tasks:
         return False

@@ -3,7 +3,7 @@
 import json
 import re
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
@@ -156,7 +156,10 @@ def _keep(parsed: dict[K, R], key: K, rows: R) -> R:
 class Lexicon:
     """The compiled lexicon of a snapshot, ready to read queries with."""
 
-    def __init__(self, compiled: Mapping[str, Any], spelling: Sequence[str]) -> None:
+    def __init__(
+        self, compiled: Mapping[str, Any], spelling: Sequence[str], english: Container[str] = ()
+    ) -> None:
+        self.english = english
         self.senses: list[str] = compiled["senses"]
         self.number: dict[str, int] = {name: at for at, name in enumerate(self.senses)}
         self.words: dict[str, list[int]] = compiled["words"]
@@ -248,10 +251,12 @@ class Lexicon:
         """
         if not most or len(word) < 4 or not word.isalpha() or not word.isascii() or len(word) > 40:
             return [word]
+        if word in self.english:
+            return [word]
         if parts := self._parts(word):
             return parts
         most = min(most, 1 if len(word) < 6 else 2)
-        best: tuple[int, int, int, str] | None = None
+        best: tuple[int, bool, bool, bool, str] | None = None
         bits = letters(word)
         for known, known_bits in self._bucket(word[0]):
             if abs(len(known) - len(word)) > most or (bits ^ known_bits).bit_count() > 2 * most:
@@ -263,10 +268,11 @@ class Lexicon:
                 continue
             if len(word) < 6 and len(known) <= len(word) and not _same_but_vowels(word, known):
                 continue  # short words have too many neighbours
-            rank = (far, known[-1] != word[-1], (known in self.meaningful) == named, known)
+            foreign = known in self.meaningful and known not in self.english
+            rank = (far, foreign, known[-1] != word[-1], (known in self.meaningful) == named, known)
             if best is None or rank < best:
                 best = rank
-        return [best[3]] if best else [word]
+        return [best[-1]] if best else [word]
 
     def _bucket(self, letter: str) -> list[tuple[str, int]]:
         """Return the words a slip that begins with *letter* is compared with."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from catalog.search_direction import Direction, direction_of
 from catalog.search_frame import SURE_ROLE, Frame, frame_of
+from catalog.search_learned import Learned, Likely
 from catalog.search_names import Named, named_in
 from catalog.search_operations import operations_in, outside_in, tasks_of
 from catalog.search_reading import MENDED, Fired, Lexicon, Reading
@@ -29,6 +30,12 @@ SURE_TASK = 0.75
 _SHARE, _NOT_TAKEN, _NOT_RETURNED, _NOTHING_THERE = 0.2, 0.45, 0.5, 0.75
 _STRONGEST, _BOTH = 1.15, 0.25
 _SURE_PHRASE, _TOLD, _TELLING, _BESIDE_SURE = 0.9, 0.9, 0.86, 0.92
+# What a rule's strength counts against the share of what was learned, and how strong they make
+# the best task.
+_BY_RULE, _RULE_TOP, _LIKELY_TOP = 0.8, 0.8, 0.7
+# In so few words a phrase says more than all words together.
+_SHORT = 3
+_NOWHERE = frozenset[int]()
 # Below this the media alone say what is mostly meant, this strongly.
 _WEAK, _USUAL_STRENGTH = 0.65, 0.65
 
@@ -46,7 +53,24 @@ class Understood:
     frame: Frame = field(default_factory=Frame)
     is_told: bool = False
     outside: tuple[bool, bool] = (False, False)
+    likely: Likely = field(default_factory=Likely)
     terms: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether all words together tell that no model does what is asked for."""
+        best = self.likely.tasks[0][1] if self.likely.tasks else 1.0
+        nothing = self.likely.nothing
+        told = any(one.strength >= SURE_TASK for one in self.reading.tasks.values())
+        if self.named or (told and len(self.reading.words) <= _SHORT):
+            return False
+        return (nothing >= 0.5 and best < 0.6) or (nothing >= 0.17 and best < 0.3)
+
+    @property
+    def is_meant(self) -> bool:
+        """Whether all words together tell that a task of models is meant."""
+        likely = self.likely
+        return bool(likely.tasks) and likely.tasks[0][1] >= 0.4 and likely.nothing < 0.08
 
     def product(self, tables: SearchTables) -> str:
         """Return in a word what a step like this makes, empty where that is not known."""
@@ -68,8 +92,10 @@ _TASK_MAKES = {
 }  # fmt: skip
 
 
-def understand(query: str, lexicon: Lexicon, tables: SearchTables) -> Understood:
-    """Return what *query* asks for."""
+def understand(
+    query: str, lexicon: Lexicon, tables: SearchTables, learned: Learned | None = None
+) -> Understood:
+    """Return what *query* asks for; what was *learned* from examples joins in, if given."""
     reading = lexicon.read(query)
     named = named_in(reading, lexicon, tables)
     direction = direction_of(reading, lexicon)
@@ -102,6 +128,9 @@ def understand(query: str, lexicon: Lexicon, tables: SearchTables) -> Understood
         known = {one.task for one in understood.tasks}
         usual = _usual(frame, understood, tables)
         understood.tasks += [one for one in usual if one.task not in known]
+    if learned is not None and not named.is_sure and "/" not in reading.text:
+        understood.likely = learned.likely(reading, frame)
+        understood.tasks = _with_likely(understood.tasks, understood.likely)
     understood.outside = outside_in(reading, lexicon)
     understood.is_told = any(
         one.evidence >= _TOLD and not (one.lone and frame.is_empty) for one in operations[:1]
@@ -155,6 +184,27 @@ def _together(spoken: list[Fired], told: list[Fired], lexicon: Lexicon) -> list[
                 both[general] = Fired(general, strength, one.units)
     made = sorted(both.values(), key=lambda f: (-f.strength, f.task))
     return [one for one in made if one.strength >= _LEAST_KIN * made[0].strength][:8]
+
+
+def _with_likely(fired: list[Fired], likely: Likely) -> list[Fired]:
+    """Return the tasks that *fired*, weighed with how *likely* each is by all words together."""
+    shares = dict(likely.tasks)
+    known = {one.task: one for one in fired}
+    worths = {
+        task: _BY_RULE * (known[task].strength if task in known else 0.0) + shares.get(task, 0.0)
+        for task in {**known, **shares}
+    }
+    if not worths:
+        return fired
+    best = min(worths, key=lambda task: (-worths[task], task))
+    told = known[best].strength if best in known else 0.0
+    top = min(_STRONGEST, _RULE_TOP * told + _LIKELY_TOP * shares.get(best, 0.0))
+    made = [
+        Fired(task, top * worth / worths[best], known[task].units if task in known else _NOWHERE)
+        for task, worth in worths.items()
+    ]
+    made.sort(key=lambda one: (-one.strength, one.task))
+    return [one for one in made if one.strength >= _LEAST_KIN * top][:8]
 
 
 def _media_fit(task: str, frame: Frame, tables: SearchTables) -> float:

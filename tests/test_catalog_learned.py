@@ -1,0 +1,71 @@
+"""What a query most likely means by all its words together, as learned from examples."""
+
+from catalog.index import SNAPSHOT
+from catalog.learn import Example, learned, mark_of, packed, traits
+from catalog.search_direction import direction_of
+from catalog.search_english import English
+from catalog.search_english import packed as packed_words
+from catalog.search_frame import frame_of
+from catalog.search_learned import FILE, HEAD, MAGIC, Learned, Likely
+from catalog.search_reading import Lexicon
+from catalog.search_tables import SearchTables
+
+TABLES = SearchTables(SNAPSHOT)
+ENGLISH = English(SNAPSHOT)
+LEXICON = Lexicon(TABLES.lexicon, TABLES.spelling, ENGLISH)
+LEARNED = Learned(SNAPSHOT)
+
+
+def likely(text: str) -> Likely:
+    reading = LEXICON.read(text)
+    return LEARNED.likely(reading, frame_of(reading, direction_of(reading, LEXICON), LEXICON))
+
+
+def best(text: str) -> str:
+    return TABLES.tasks[likely(text).tasks[0][0]][0]
+
+
+def test_the_table_was_learned_from_the_tasks_of_the_lexicon() -> None:
+    magic, mark, tasks, *_ = HEAD.unpack_from((SNAPSHOT / FILE).read_bytes())
+    assert (magic, mark, tasks) == (MAGIC, mark_of(TABLES), len(TABLES.tasks))
+
+
+def test_words_that_no_rule_has_are_told_by_all_of_them_together() -> None:
+    assert best("watercolour of an otter in a raincoat reading the paper") == "t2i"
+    assert best("jot down everything the professor tells on this tape") == "stt"
+    assert best("the boom operator got into my take, paint him out of the footage") == "v2v.erase"
+
+
+def test_needs_of_everyday_life_are_told_from_needs_of_media() -> None:
+    for need in ("my fridge hums at night, call someone", "which tram goes to the zoo"):
+        assert likely(need).nothing > 0.5
+    for need in ("let my late aunt's portrait smile at us", "score for a nature film"):
+        assert likely(need).nothing < 0.2
+
+
+def test_a_few_examples_teach_what_they_say() -> None:
+    told = [
+        Example({"bark": 1.0, "dog": 1.0}, [0], 1.0),
+        Example({"meow": 1.0, "cat": 1.0}, [1], 1.0),
+        Example({"rain": 1.0}, [], 1.0),
+    ] * 4
+    traits_of = [[(0, 1.0), (2, 0.7)], [(1, 1.0), (2, 0.7)]]
+    weights = learned(told, traits_of)
+    assert weights["bark"][0] > 0 > weights["meow"][0]
+    assert weights["rain"][-1] > 0 > weights["dog"][-1]
+    assert weights == learned(told, traits_of)
+    assert packed(weights, traits_of, 7) == packed(weights, traits_of, 7)
+
+
+def test_every_task_has_its_own_trait_first() -> None:
+    assert [own[0][0] for own in traits(TABLES)] == list(range(len(TABLES.tasks)))
+
+
+def test_english_words_are_known_and_slips_are_not() -> None:
+    for word in ("tripod", "copper", "manuscript", "lighthouse"):
+        assert word in ENGLISH
+        assert LEXICON.mended(word) == [word]
+    assert LEXICON.mended("vidoe") == ["video"]
+    assert LEXICON.mended("efects") == ["effects"]
+    known = packed_words(["heron", "ibis"])
+    assert known == packed_words(["ibis", "heron", "ibis"])
