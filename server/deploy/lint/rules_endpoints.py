@@ -124,35 +124,44 @@ def kind_of(method: Method, parameter: ast.arg) -> tuple[Kind, str]:
     A scalar becomes a query parameter, an open one has no schema, a model is the body.
     """
     note = parameter.annotation
-    names: list[str] = []
-    stack = [note] if note is not None else []
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.BinOp):
-            stack += [node.left, node.right]
-        elif isinstance(node, ast.Subscript):
-            outer = method.module.origin(node.value)
-            last = outer.rpartition(".")[2]
-            if last in ("Optional", "Union", "Literal"):
-                inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-                stack += inner
-            elif last == "Annotated":
-                return "model", ""
-            else:
-                names.append(outer)
-        elif isinstance(node, ast.Constant):
-            value = node.value
-            names.append(value if isinstance(value, str) and value.isidentifier() else "str")
-            if value is None:
-                names.pop()
-        else:
-            names.append(method.module.origin(node))
-    words = method.module.source(note) if note is not None else ""
+    if note is None:
+        return "model", ""
+    names = _type_names(method, note)
+    words = method.module.source(note)
     if names and all(name in _SCALARS for name in names):
         return "scalar", words
     if names and all(name in _OPEN for name in names):
         return "open", words
     return "model", words
+
+
+def _type_names(method: Method, note: ast.expr) -> list[str]:
+    """Return the types that an annotation allows, the outer ones of containers."""
+    names: list[str] = []
+    stack = [note]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.BinOp):
+            stack += [node.left, node.right]
+        elif isinstance(node, ast.Subscript):
+            outer = method.module.origin(node.value).rpartition(".")[2]
+            if outer in ("Optional", "Union"):
+                stack += node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            else:
+                names.append("str" if outer == "Literal" else outer)
+        elif isinstance(node, ast.Constant):
+            stack += _unquoted(node.value) if isinstance(node.value, str) else []
+        else:
+            names.append(method.module.origin(node))
+    return names
+
+
+def _unquoted(words: str) -> list[ast.expr]:
+    """Return the expression of an annotation that is written as a string."""
+    try:
+        return [ast.parse(words[:500], mode="eval").body]
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
 
 
 def _signatures(app: App) -> Iterator[Breach]:

@@ -184,7 +184,7 @@ def _constructor(app: App) -> Iterator[Breach]:
 
 
 def _no_path(app: App) -> Iterator[Breach]:
-    taken = {endpoint.path for endpoint in app.endpoints}
+    taken = {endpoint.path for endpoint in app.endpoints if isinstance(endpoint.path, str)}
     for endpoint in app.endpoints:
         if endpoint.path_node is not None:
             continue
