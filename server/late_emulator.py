@@ -85,6 +85,7 @@ class LateEmulator:
             chosen.home / "emulator",
             self._catalog,
             speed=chosen.emulator_speed,
+            concurrency=chosen.emulator_concurrency,
             faults=chosen.emulator_faults,
             hosted=LateHosted(chosen),
         )

@@ -285,6 +285,9 @@ class Settings:
         1.0,
         "1",
     )
+    emulator_concurrency: int = setting(
+        "FALKIT_EMULATOR_CONCURRENCY", "most requests the emulator works on at once", _count, 2
+    )
     emulator_faults: str = setting(
         "FALKIT_EMULATOR_FAULTS",
         "failures of the emulator, again and again: `latency=0.2, 429@0.1` is a fifth of a second"

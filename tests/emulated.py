@@ -25,6 +25,7 @@ async def emulated(
     folder: Path, *, speed: float = 0.0, **options: Any
 ) -> AsyncGenerator[httpx.AsyncClient]:
     """Yield a client, with a key, of an emulator over *folder*."""
+    options.setdefault("concurrency", 10)
     async with (
         open_emulator(folder, CatalogIndex.open(), speed=speed, **options) as app,
         StreamingASGITransport(app) as transport,
@@ -54,6 +55,7 @@ async def over(client: httpx.AsyncClient, status_url: str) -> dict[str, Any]:
 @asynccontextmanager
 async def on_a_port(folder: Path, *, speed: float = 0.0, **options: Any) -> AsyncGenerator[int]:
     """Yield the loopback port of an emulator over *folder*, for clients that need sockets."""
+    options.setdefault("concurrency", 10)
     async with (
         open_emulator(folder, CatalogIndex.open(), speed=speed, **options) as app,
         anyio.create_task_group() as tasks,

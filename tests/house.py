@@ -27,6 +27,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "FALKIT_MEDIA": str(home / "media"),
         "FALKIT_ROOTS": str(home),
         "FALKIT_EMULATOR_SPEED": "0",
+        "FALKIT_EMULATOR_CONCURRENCY": "10",
         **more,
     }
 

@@ -8,7 +8,10 @@ import anyio
 import httpx
 import pytest
 
-from tests.emulated import BASE, FLUX, SMALL, emulated, left_waiting, over, submitted
+from catalog.index import CatalogIndex
+from server.emulator.platform import open_emulator
+from server.emulator.transport import StreamingASGITransport
+from tests.emulated import BASE, FLUX, KEY, SMALL, emulated, left_waiting, over, submitted
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
 STUCK = {"x-emulator-fault": "stuck"}
@@ -308,3 +311,29 @@ async def test_the_same_seed_makes_the_same_bytes_and_another_does_not(tmp_path:
                 output = (await client.post(f"/run/{FLUX}", json={**SMALL, "seed": seed})).json()
                 made.append((await client.get(output["images"][0]["url"])).content)
     assert made[0] == made[1] != made[2]
+
+
+async def test_a_new_account_has_two_at_once_the_queue_waits_and_a_direct_run_is_refused(
+    tmp_path: Path,
+) -> None:
+    with anyio.fail_after(20):
+        async with (
+            open_emulator(tmp_path, CatalogIndex.open(), speed=0) as app,
+            StreamingASGITransport(app) as transport,
+            httpx.AsyncClient(transport=transport, base_url=BASE, headers=KEY) as client,
+        ):
+            busy = [await submitted(client, **STUCK) for _ in range(2)]
+            for one in busy:
+                while (await client.get(one["status_url"])).json()["status"] == "IN_QUEUE":
+                    await anyio.sleep(0.01)
+            third = await submitted(client)
+            refused = await client.post(f"/run/{FLUX}", json=SMALL)
+            waits = (await client.get(third["status_url"])).json()
+            await client.put(busy[0]["cancel_url"])
+            done = await over(client, third["status_url"])
+
+    assert (waits["status"], waits["queue_position"]) == ("IN_QUEUE", 0)
+    assert refused.status_code == 429
+    assert refused.headers["x-fal-needs-retry"] == "1"
+    assert refused.json()["error_type"] == "concurrent_requests_limit"
+    assert done["status"] == "COMPLETED"

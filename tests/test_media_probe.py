@@ -397,3 +397,48 @@ def test_importing_the_probe_brings_no_picture_or_video_library() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def zip_that_says(path: Path, *, unpacked: int, contents: int = 0) -> Path:
+    """Write a small ZIP whose table claims so many bytes of its one file, or of itself."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.png", b"a" * 100)
+    data = bytearray(path.read_bytes())
+    entry, end = data.rfind(b"PK\1\2"), data.rfind(b"PK\5\6")
+    data[entry + 24 : entry + 28] = unpacked.to_bytes(4, "little")
+    if contents:
+        data[end + 12 : end + 16] = contents.to_bytes(4, "little")
+    path.write_bytes(data)
+    return path
+
+
+def test_an_archive_that_would_fill_a_disk_is_refused_in_words(tmp_path: Path) -> None:
+    bomb = zip_that_says(tmp_path / "bomb.zip", unpacked=4_000_000_000)
+    with pytest.raises(MediaError, match=r"'bomb.zip' has 0.0 MB and would unpack to 4.0 GB"):
+        probe(bomb)
+    with zipfile.ZipFile(tmp_path / "captions.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("captions.txt", "a fox in the snow\n" * 100_000)
+    assert probe(tmp_path / "captions.zip").kind == "archive"
+
+
+def test_an_archive_with_an_endless_table_of_contents_is_not_read(tmp_path: Path) -> None:
+    endless = zip_that_says(tmp_path / "endless.zip", unpacked=100, contents=900_000_000)
+    with pytest.raises(MediaError, match=r"the table of contents of 'endless.zip' alone has 900"):
+        probe(endless)
+
+
+@pytest.mark.proof
+def test_a_real_bomb_of_a_hundred_thousand_names_is_refused_at_once(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "many.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for number in range(150_000):
+            archive.writestr(zipfile.ZipInfo(f"{number:030}.png"), b"")
+    with (
+        zipfile.ZipFile(tmp_path / "deep.zip", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("zeros", "w") as file,
+    ):
+        for _ in range(250):
+            file.write(bytes(1_000_000))
+    with pytest.raises(MediaError, match="the table of contents"):
+        probe(tmp_path / "many.zip")
+    with pytest.raises(MediaError, match=r"would unpack to 0.2 GB|would unpack to 0.3 GB"):
+        probe(tmp_path / "deep.zip")

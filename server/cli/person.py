@@ -149,6 +149,7 @@ async def _emulate(settings: Settings, options: EmulateOptions) -> None:
             folder,
             CatalogIndex.open(beside=partial(hosted_card, settings.home)),
             speed=options.speed,
+            concurrency=settings.emulator_concurrency,
             loopback_webhooks=options.loopback_webhooks,
             origins=options.origins,
             faults=settings.emulator_faults,

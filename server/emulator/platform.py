@@ -71,7 +71,7 @@ async def open_emulator(
     catalog: CatalogIndex,
     *,
     speed: float = 1.0,
-    concurrency: int = 10,
+    concurrency: int = 2,
     lease_seconds: float = 3.0,
     idle_seconds: float = 60.0,
     loopback_webhooks: bool = False,
@@ -83,11 +83,11 @@ async def open_emulator(
 
     Each of fal's hosts is a path: ``/run``, ``/queue``, ``/rest``, ``/api/v1``, ``/cdn``, ``/ws``,
     ``/fal``, ``/proxy``; ``/_emulator`` turns faults and the clock. *speed* is that of the clock
-    (0: without waiting). *concurrency* is how many requests may be under way at once in the folder,
-    *lease_seconds* after what silence another process takes a request over, *idle_seconds* how long
-    a realtime socket without an input stays open. *loopback_webhooks* lets webhooks go to this
-    machine, which fal itself would drop; pages of *origins* may call besides those of this machine.
-    *faults* strike again and again, written as in ``latency=0.2, 429@0.1``. *hosted* runs what is
+    (0: without waiting). *concurrency* is how many requests may be under way at once in the folder
+    (a new account of fal has two: its documents of 2026), those of own apps aside, *lease_seconds*
+    after what silence another process takes a request over, *idle_seconds* how long a realtime
+    socket without an input stays open. *loopback_webhooks* lets webhooks go to this machine, which
+    fal itself would drop; pages of *origins* may call besides those of this machine. *faults* strike again and again, written as in ``latency=0.2, 429@0.1``. *hosted* runs what is
     called as ``local/…``; its cards are those of *catalog*.
 
     Any number of processes may have one folder open. Leaving stops what this one works on and puts

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import cast
 
 from catalog.media import MediaFacts, MediaKind
-from server.media.signs import kind_of, media_type_of
+from server.media.signs import MOST_CONTENTS, contents_bytes, kind_of, media_type_of
 from server.media.whole import missing_bytes
 from tools.errors import MediaError
 
@@ -33,6 +33,9 @@ _EXAMPLES: dict[MediaKind, str] = {
 }
 _WEIGHT_ENDINGS = {".bin", ".pt", ".pth", ".ckpt", ".safetensors", ".gguf"}
 # Kinds that nobody needs to ask for: what models make and take.
+# A ZIP may unpack to so many bytes, and above the lesser number to so many times its own length:
+# media are packed already, captions shrink ten times, and what shrinks more is made to fill a disk.
+MOST_UNPACKED, ANY_UNPACKED, MOST_TIMES = 20_000_000_000, 200_000_000, 100
 MEDIA: frozenset[MediaKind] = frozenset({"image", "video", "audio", "3d", "archive", "weights"})
 
 
@@ -156,12 +159,24 @@ def _check_mesh(path: Path, media_type: str) -> None:
 
 
 def _check_archive(path: Path, media_type: str) -> None:
-    if media_type == "application/zip":
-        try:
-            with zipfile.ZipFile(path) as archive:
-                archive.namelist()
-        except (zipfile.BadZipFile, ValueError, NotImplementedError):  # the last: odd versions
-            raise _cut_off(path, "its table of contents is missing") from None
+    if media_type != "application/zip":
+        return
+    if (length := contents_bytes(path)) > MOST_CONTENTS:
+        raise MediaError(
+            f"the table of contents of {path.name!r} alone has {length / 1e6:.0f} MB",
+            hint="an archive may hold some 100,000 files",
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # the last: odd versions
+        raise _cut_off(path, "its table of contents is missing") from None
+    packed = path.stat().st_size
+    if unpacked > MOST_UNPACKED or (unpacked > ANY_UNPACKED and unpacked > packed * MOST_TIMES):
+        raise MediaError(
+            f"{path.name!r} has {packed / 1e6:.1f} MB and would unpack to {unpacked / 1e9:.1f} GB",
+            hint="an archive of media grows little; pack the files themselves, or name the folder",
+        )
 
 
 def _check_weights(path: Path, media_type: str, size: int) -> None:

@@ -12,6 +12,8 @@ from catalog.media import MediaKind
 HEAD = 4096
 # Text is judged by this much of it.
 TEXT_JUDGED = 2_000_000
+MOST_CONTENTS = 10_000_000  # bytes of a ZIP's table of contents that are read into memory
+_ZIP_TAIL = 66_000  # the longest comment at a ZIP's end, and what comes with it
 
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -264,8 +266,22 @@ def _iso(head: bytes) -> str:
     return "video/mp4"
 
 
+def contents_bytes(path: Path) -> int:
+    """Return how long the table of contents of a ZIP says it is, which is read as a whole; 0 where
+    it says nothing."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _ZIP_TAIL))
+        tail = file.read()
+    end = tail.rfind(b"PK\5\6")
+    wide = tail.rfind(b"PK\6\6", 0, max(end, 0))  # of a ZIP64, whose plain numbers say nothing
+    start, width = (wide + 40, 8) if wide >= 0 else (end + 12, 4)
+    return int.from_bytes(tail[start : start + width], "little") if end >= 0 else 0
+
+
 def _zipped(path: Path) -> str:
     """Return what a ZIP container holds; a damaged one is still ``application/zip``."""
+    if contents_bytes(path) > MOST_CONTENTS:
+        return "application/zip"
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()[:2000]

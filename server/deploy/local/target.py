@@ -367,6 +367,7 @@ async def open_local(
                     settings.home / "emulator",
                     catalog or CatalogIndex.open(beside=partial(find_card, settings.home)),
                     speed=settings.emulator_speed,
+                    concurrency=settings.emulator_concurrency,
                     hosted=Hosting(settings.home, settings.deploy_tools),
                 )
             )
