@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from ctypes import CDLL
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -231,6 +232,21 @@ async def test_a_redeploy_may_send_what_the_running_app_overrules(tmp_path: Path
 
         assert fal.request("RegisterApplication").get("scale", False) is False
         assert fal.names().count("RegisterApplication") == 2
+
+
+@proof
+async def test_a_release_that_resets_the_scale_says_so_and_sends_the_codes_own(
+    tmp_path: Path,
+) -> None:
+    async with fal_at(tmp_path) as fal:
+        await fal.target.release(fal.release(), fal.tell)
+        unlike = fal.release(plan="plan-2222222222", keep_alive=300)
+        with pytest.raises(CloudError, match="keep_alive 60 instead of 300"):
+            await fal.target.release(replace(unlike, reset_scale=True), fal.tell)
+
+        same = fal.release(plan="plan-3333333333")
+        await fal.target.release(replace(same, reset_scale=True), fal.tell)
+        assert fal.request("RegisterApplication")["scale"] is True
 
 
 @proof

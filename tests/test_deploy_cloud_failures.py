@@ -105,7 +105,7 @@ WEBSOCKET = SOURCE.replace(
     [
         pytest.param("import torch\n" + SOURCE, "user_import_error", "No module named 'torch'",
                      id="a module that is not here"),
-        pytest.param("value = 1 / 0\n" + SOURCE, "user_import_error", "at app.py:1", id="a failure"),
+        pytest.param("value = 1 / 0\n" + SOURCE, "user_import_error", "at app.py:1", id="fails"),
         pytest.param("def broken(:\n", "user_import_error", "app.py:1", id="syntax"),
         pytest.param("import sys\nsys.exit(3)\n" + SOURCE, "user_import_error", "SystemExit: 3",
                      id="an end"),

@@ -104,6 +104,11 @@ fal.sdk.FalServerlessConnection.register = _twisted
             id="scale",
         ),
         pytest.param(
+            with_head(TWISTED.format(twist='named["attach_to_deployment"] = False')),
+            "attached False instead of True",
+            id="detached",
+        ),
+        pytest.param(
             with_head(TWISTED.format(twist='named["metadata"] = {}')),
             "does not carry the plan's id",
             id="mark",

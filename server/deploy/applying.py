@@ -147,6 +147,7 @@ class Applier:
                 openapi=kept.openapi or {},
                 message=f"{said} [{plan_id}]".strip(),
                 network=network,
+                reset_scale=(kept.settings or {}).get("reset_scale") is True,
             ),
             tell,
         )

@@ -55,6 +55,7 @@ class Worker:
             self._client,
             (str(path), self._args["class_name"] or None),
             strategy="rolling",
+            attach_to_deployment=True,  # detached, a failed rollout would not be taken back
             **{name: self._args[name] for name in options},
         )
         _check_sendable(prepared.loaded.function.options, path)

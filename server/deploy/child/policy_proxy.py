@@ -99,6 +99,7 @@ class Policy:
         _same("auth", wire.ApplicationAuthMode.Name(request.auth_mode).lower(), plan["auth"])
         strategy = wire.DeploymentStrategy.Name(request.deployment_strategy).lower()
         _same("strategy", strategy, "rolling")
+        _same("attached", request.attach_to_deployment, True)
         _same("reset_scale", request.scale, plan["reset_scale"])
         said = hashlib.sha256(request.source_code.encode()).hexdigest()
         if said != plan["source_sha256"]:

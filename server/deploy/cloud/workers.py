@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from server.deploy.cloud.orders import Order
 from server.deploy.environments import ToolEnvironment
 from server.deploy.isolation import (
+    Confined,
     Confinement,
     FilesHost,
     child_environment,
@@ -172,6 +173,8 @@ async def _proxied(
         "plan": order.plan(),
     }
     passed = {name: os.environ[name] for name in _PASSED if name in os.environ}
+    if upstream.is_local:
+        passed["NO_PROXY"] = passed["no_proxy"] = "*"
     await run_sync(_make_parent, upstream.audit)
     child = _start(
         (str(tool.python), "-I", str(CHILDREN / "policy_proxy.py")),
@@ -237,6 +240,8 @@ async def _worked(
     command = (str(tool.python), "-I", str(CHILDREN / "cloud_worker.py"))
     kept = await confined(tool.python, wanted, command)
     outcome.applied, outcome.not_applied = kept.applied, kept.not_applied
+    if order.op == "deploy" and kept.not_applied:
+        await tell(0.05, f"this machine does not keep the app apart by: {_words(kept)}")
     host = f"127.0.0.1:{proxy.port}"
     environment = child_environment(
         own,
@@ -270,6 +275,10 @@ async def _worked(
                     with anyio.CancelScope(shield=True):
                         await run_sync(kept.group.remove)
         outcome.expired = bound.cancelled_caught
+
+
+def _words(kept: Confined) -> str:
+    return "; ".join(kept.not_applied)[:300]
 
 
 async def _tell_all(told: MemoryObjectReceiveStream[tuple[float, str]], tell: Tell) -> None:
