@@ -79,8 +79,10 @@ async def test_a_yes_is_good_once_and_not_for_the_next_call(tmp_path: Path) -> N
         with pytest.raises(ActionableError, match="is done, not held"):
             await jobs.approve(held.job_id)
         next_one = await jobs.start(intent("dear", "3", again=True))
-    assert (done.state, next_one.state) == ("done", "held")
-    assert len(platform.requests) == 1
+        changed = await jobs.start(intent("dear, and other", "3"))
+    assert (done.state, next_one.state, changed.state) == ("done", "held", "held")
+    assert len({done.job_id, next_one.job_id, changed.job_id}) == 3
+    assert [request["arguments"] for request in platform.requests] == [done.arguments]
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import pytest
 
 from catalog.index import CatalogIndex
 from catalog.media import MediaFacts, MediaKind
+from server.asking import price_of
 from server.jobs.service import JournalJobs, open_jobs
 from tests.jobs_platform import FAST, FolderPlatform, intent, settings_in
 from tools.errors import OverBudgetError
@@ -89,6 +90,7 @@ async def test_a_step_of_unknown_price_waits_for_a_person_and_goes_on_after_a_ye
     assert "cut on bria/video/background-removal waits" in whole.note
     assert "its price is not known" in whole.note
     assert f"falkit approve {cut.job_id}" in whole.note
+    assert (price_of(whole), price_of(cut)) == ("an unknown price", "an unknown price")
     assert cut.arguments == {"video_url": "https://files.test/made.mp4"}
     assert (done.state, len(done.outputs)) == ("done", 1)
     assert states[:3] == ["planned", "held", "approved"]
@@ -100,12 +102,14 @@ async def test_a_step_whose_media_is_longer_than_was_priced_waits_at_its_real_pr
 ) -> None:
     async with jobs_with(tmp_path, platform, 1000) as jobs:
         whole = await held(jobs)
+        waiting = whole
         spent = await jobs.store.counted_since("cloud", whole.created)
         await jobs.approve(whole.job_id)
         while not whole.is_over:
             whole = await jobs.wait(whole.job_id, 5)
         _, cut = await jobs.parts(whole.job_id)
 
+    assert price_of(waiting) == "$4.25"
     assert spent == Decimal("0.025") + Decimal("4.2")  # reserved while a person thinks
     assert cut.estimate_high == Decimal("4.2")
     assert whole.state == "done"

@@ -66,10 +66,10 @@ def _allow(connection: sqlite3.Connection, whole: sqlite3.Row, now: int) -> None
     rows = connection.execute(
         "SELECT high FROM jobs WHERE whole = ? AND state != 'cancelled'", (whole["job_id"],)
     ).fetchall()
-    high = None
-    if whole["high"] is not None:
-        total = sum((Decimal(row["high"] or 0) for row in rows), Decimal(0))
-        high = str(max(total, Decimal(whole["high"])))
+    total = sum((Decimal(row["high"] or 0) for row in rows), Decimal(0))
+    high = str(max(total, Decimal(whole["high"] or 0)))
+    if whole["high"] is None and whole["started"] is None:
+        high = None  # a yes to a whole of unknown price is one to each of its parts
     connection.execute(
         "UPDATE jobs SET approved = ?, high = ?, rev = rev + 1 WHERE job_id = ?",
         (now, high, whole["job_id"]),

@@ -186,7 +186,9 @@ class Conductor:
             waits = part.is_waiting and not all(one.is_ended for one in _needed(part, whole))
             if not part.is_ended and not waits and part.job.state != "held":
                 return False
-        await self._write(run, Fields(note=note), Step("held", note[:200], durable=True))
+        low, high = report.estimate_of(whole)
+        fields = Fields(note=note, low=low, high=high)
+        await self._write(run, fields, Step("held", note[:200], durable=True))
         await self._store.release(run.work.claim)
         return True
 

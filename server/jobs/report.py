@@ -86,6 +86,17 @@ def _part_charged(part: Part) -> bool | None:
     return job.error.charged if job.error is not None else None
 
 
+def estimate_of(whole: Whole) -> tuple[str | None, str | None]:
+    """Return what all parts may cost together as they are now, in dollars; None where one that is
+    still to be sent has no known price."""
+    jobs = [part.job for part in whole.parts if part.job.state not in ("failed", "cancelled")]
+    if any(job.estimate_high is None for job in jobs if not job.is_over):
+        return None, None
+    highs = [job.estimate_high or Decimal(0) for job in jobs]
+    lows = [job.estimate_low or Decimal(0) for job in jobs]
+    return str(sum(lows, Decimal(0))), str(sum(highs, Decimal(0)))
+
+
 def cost_of(whole: Whole) -> Cost:
     """Return what the parts cost together: billed only where each is, None where one is unknown."""
     total = Decimal(0)

@@ -22,6 +22,8 @@ class Fields(TypedDict, total=False):
     started: datetime | None
     ended: datetime | None
     queue_position: int | None
+    low: str | None  # dollars
+    high: str | None
     amount: Decimal
     cost: Cost | None
     outputs: tuple[Output, ...]
