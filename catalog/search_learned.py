@@ -3,7 +3,8 @@
 import math
 import struct
 import zlib
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -49,13 +50,16 @@ def features(reading: Reading, frame: Frame) -> Mapping[str, float]:
 
 
 class _Record(NamedTuple):
-    own: bytes
-    shared: bytes
+    """What a key tells of tasks, of groups of tasks (number and weight each), and of none."""
+
+    own: Sequence[tuple[int, int]]
+    shared: Sequence[tuple[int, int]]
     nothing: int
 
 
 _TWO, _RECORD = struct.Struct("<II"), struct.Struct("<IBBb")
-_SIGNED = [*range(128), *range(-128, 0)]
+# Records that stay at hand; most queries are made of the same words.
+_MOST_RECORDS = 512
 # Tasks less likely than the likeliest by more than this power of e do not count.
 _FAR = 7.0
 
@@ -78,10 +82,27 @@ class _Table:
             self.groups.append(data[at + 1 : at + 1 + data[at]])
             at += 1 + data[at]
         self._places = at
-        self.always = self.record(ALWAYS)
+        self._at_hand: dict[str, _Record | None] = {}
+        self.kinds = list(dict.fromkeys(self.groups))
+        numbers = {kind: number for number, kind in enumerate(self.kinds)}
+        self.kind = [numbers[groups] for groups in self.groups]
+        self.worths, self.shares, self.nothing = [0.0] * tasks, [0.0] * self.group_count, 0
+        if always := self._read(ALWAYS):
+            self.nothing = always.nothing
+            for task, weight in always.own:
+                self.worths[task] += weight
+            for group, weight in always.shared:
+                self.shares[group] += weight
 
     def record(self, key: str) -> _Record | None:
         """Return what *key* tells, None if it is not known."""
+        if key not in self._at_hand:
+            if len(self._at_hand) >= _MOST_RECORDS:
+                del self._at_hand[next(iter(self._at_hand))]
+            self._at_hand[key] = self._read(key)
+        return self._at_hand[key]
+
+    def _read(self, key: str) -> _Record | None:
         data = self._data
         mark = zlib.crc32(key.encode())
         start, end = _TWO.unpack_from(data, self._places + 4 * (mark % self._buckets))
@@ -91,9 +112,14 @@ class _Table:
             middle = start + 2 * own
             after = middle + 2 * shared
             if known == mark:
-                return _Record(data[start:middle], data[middle:after], nothing)
+                return _Record(_pairs(data[start:middle]), _pairs(data[middle:after]), nothing)
             start = after
         return None
+
+
+def _pairs(data: bytes) -> list[tuple[int, int]]:
+    """Return the numbers in *data* with the weight behind each."""
+    return list(zip(data[::2], array("b", data[1::2]), strict=True))
 
 
 class Learned:
@@ -113,32 +139,26 @@ class Learned:
     def likely(self, reading: Reading, frame: Frame) -> Likely:
         """Return the tasks that a query read as *reading* and *frame* most likely means."""
         table = self._table
-        worths = [0.0] * len(table.groups)
-        groups = [0.0] * table.group_count
-        nothing = 0.0
-        for key, share in ((ALWAYS, 1.0), *features(reading, frame).items()):
-            record = table.always if key == ALWAYS else table.record(key)
-            if record is None:
+        worths, groups, nothing = [*table.worths], [*table.shares], float(table.nothing)
+        for key, share in features(reading, frame).items():
+            if (record := table.record(key)) is None:
                 continue
             nothing += share * record.nothing
-            for at in range(0, len(record.own), 2):
-                worths[record.own[at]] += share * _SIGNED[record.own[at + 1]]
-            for at in range(0, len(record.shared), 2):
-                groups[record.shared[at]] += share * _SIGNED[record.shared[at + 1]]
-        groups = [table.shared * worth for worth in groups]
-        for task, own in enumerate(table.groups):
-            for group in own:
-                worths[task] += groups[group]
+            for task, weight in record.own:
+                worths[task] += share * weight
+            for group, weight in record.shared:
+                groups[group] += share * weight
+        spoken = groups.__getitem__
+        of_kind = [table.shared * sum(map(spoken, kind)) for kind in table.kinds]
+        worths = [own + of_kind[kind] for own, kind in zip(worths, table.kind, strict=True)]
         top = max(worths)
         least = top - _FAR / table.unit
-        powers = {
-            task: math.exp(table.unit * (worth - top))
-            for task, worth in enumerate(worths)
-            if worth > least
-        }
-        whole = sum(powers.values())
-        best = sorted(powers.items(), key=lambda one: (-one[1], one[0]))[:_MOST_LIKELY]
+        near = [(task, worth) for task, worth in enumerate(worths) if worth > least]
+        powers = [(-math.exp(table.unit * (worth - top)), task) for task, worth in near]
+        whole = -sum([power for power, _ in powers])
+        powers.sort()
+        best = [(task, -power / whole) for power, task in powers[:_MOST_LIKELY]]
         return Likely(
-            tuple((task, power / whole) for task, power in best if power >= _LEAST_LIKELY * whole),
+            tuple([one for one in best if one[1] >= _LEAST_LIKELY]),
             1 / (1 + math.exp(-max(-30.0, min(30.0, table.unit * nothing)))),
         )
