@@ -1,0 +1,104 @@
+"""From a template to fal: scaffolded, checked, planned and carried out, each as a person would."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from server.deploy.applying import Applier
+from server.deploy.cloud.target import CloudTarget
+from server.deploy.deployer import AppDeployer, DeployJobs, plans_of
+from server.deploy.scaffold import scaffold, templates
+from server.deploy.targets import DeployTarget
+from server.media.roots import Roots
+from server.settings import Settings
+from tests.cloud_ends import Fal, fal_at, settings_for
+from tools.deploy_records import Change, Plan, Target
+from tools.job_records import Job
+
+pytestmark = pytest.mark.proof
+
+
+def deployer(fal: Fal) -> AppDeployer:
+    settings = replace(settings_for(fal.folder, fal.port), roots=(fal.folder,))
+
+    async def target_of(target: Target) -> DeployTarget:
+        assert target == "cloud"
+        return fal.target
+
+    async def jobs() -> DeployJobs:
+        raise AssertionError("the journal is not asked")
+
+    return AppDeployer(settings, Roots(settings), plans_of(settings.home), target_of, jobs)
+
+
+async def applied(room: AppDeployer, plan: Plan, fal: Fal) -> str:
+    assert plan.blocked == (), plan.blocked
+    job = Job(
+        job_id="01",
+        state="running",
+        endpoint_id="deploy",
+        backend="cloud",
+        account="",
+        origin="",
+        arguments={"plan_id": plan.plan_id},
+        created=datetime.now(UTC),
+    )
+    applier = Applier(room.settings, room.plans, room.target_of)
+    kept, _ = room.plans.find(plan.plan_id)
+    await applier.check_current(plan.plan_id, kept)
+    return await applier.carry_out(job, False, fal.tell)
+
+
+@pytest.mark.parametrize("template", sorted(templates()))
+async def test_every_template_is_planned_and_deployed_as_it_was_confirmed(
+    tmp_path: Path, template: str
+) -> None:
+    async with fal_at(tmp_path) as fal:
+        room = deployer(fal)
+        made = scaffold(template, tmp_path / "made", name="my-app")
+        plan = await room.plan(Change("deploy", "cloud", path=str(made.folder)))
+        assert plan.app == "my-app"
+        assert plan.asks
+
+        said = await applied(room, plan, fal)
+
+        assert "my-app answers as me/my-app" in said
+        assert fal.names()[-1] == "RegisterApplication"
+        assert plan.plan_id in str(fal.request("RegisterApplication")["metadata"])
+
+
+async def test_a_redeploy_a_scale_a_roll_back_and_a_delete_are_planned_and_done(
+    tmp_path: Path,
+) -> None:
+    async with fal_at(tmp_path) as fal:
+        room = deployer(fal)
+        assert isinstance(fal.target, CloudTarget)
+        made = scaffold("cpu", tmp_path / "made", name="my-app")
+        change = Change("deploy", "cloud", path=str(made.folder))
+        await applied(room, await room.plan(change), fal)
+        first = (await fal.target.apps("my-app"))[0].revision
+        fal.shelf.records["my-app"]["keep_alive"] = 900  # somebody scaled it meanwhile
+        with (made.folder / "app.py").open("a", encoding="utf-8") as file:
+            file.write("\n# changed\n")
+
+        plan = await room.plan(change)
+        assert any(line.startswith("keep_alive: stays 900") for line in plan.changes)
+        await applied(room, plan, fal)
+        second = (await fal.target.apps("my-app"))[0].revision
+        assert first != second
+
+        scale = Change("scale", "cloud", app="my-app", settings={"max_concurrency": 3})
+        assert "max_concurrency 3" in await applied(room, await room.plan(scale), fal)
+        back = Change("roll_back", "cloud", app="my-app", settings={"revision": first})
+        assert first in await applied(room, await room.plan(back), fal)
+        assert (await fal.target.apps("my-app"))[0].revision == first
+        gone = Change("delete", "cloud", app="my-app")
+        assert "is gone" in await applied(room, await room.plan(gone), fal)
+        assert await fal.target.apps("my-app") == []
+
+
+def test_settings_of_these_proofs_lead_to_the_double_alone(tmp_path: Path) -> None:
+    settings: Settings = settings_for(tmp_path, 5)
+    assert settings.grpc_url == "http://127.0.0.1:5"
