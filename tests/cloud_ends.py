@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +22,7 @@ from server.deploy.targets import Release
 from server.fal.platform import PlatformClient
 from server.fal.sender import Sender
 from server.settings import Settings
-from tests.deployed import READY, missing
+from tests.deployed import READY, missing, told
 from tests.fal_ends import HOSTS, Clock
 from tests.platform_ends import refusal
 from tools.deploy_records import AppSettings
@@ -145,18 +146,8 @@ class Fal:
         self, source: str = SOURCE, *, plan: str = PLAN, class_name: str = "", **changes: Any
     ) -> Release:
         """Return a release of *source*, written into a folder of its own; changes to settings."""
-        folder = self.folder / f"source-{abs(hash(source))}"
-        folder.mkdir(exist_ok=True)
-        (folder / "app.py").write_text(source, "utf-8")
-        return Release(
-            name="hello",
-            folder=folder,
-            file="app.py",
-            class_name=class_name,
-            settings=replace(SETTINGS, **changes),
-            source_hash="a" * 64,
-            message=f"first [{plan}]",
-        )
+        made = release_in(self.folder, source, plan)
+        return replace(made, class_name=class_name, settings=replace(SETTINGS, **changes))
 
     def _take(self, record: dict[str, Any]) -> None:
         self.calls.append(record)
@@ -172,6 +163,22 @@ class Fal:
         pipe = _pipe(self.process.stdout)
         while line := await anyio.to_thread.run_sync(pipe.readline, abandon_on_cancel=True):
             self._take(json.loads(line))
+
+
+def release_in(folder: Path, source: str = SOURCE, plan: str = PLAN) -> Release:
+    """Return a release of *source*, written below *folder*."""
+    place = folder / f"source-{sha256(source.encode()).hexdigest()[:12]}"
+    place.mkdir(exist_ok=True)
+    (place / "app.py").write_text(source, "utf-8")
+    return Release(
+        name="hello",
+        folder=place,
+        file="app.py",
+        class_name="",
+        settings=SETTINGS,
+        source_hash="a" * 64,
+        message=f"first [{plan}]",
+    )
 
 
 def settings_for(folder: Path, port: int, key: str = KEY, **more: str) -> Settings:
@@ -218,6 +225,14 @@ async def fal_at(folder: Path, *, key: str = KEY) -> AsyncGenerator[Fal]:
         process.wait()
         for pipe in (process.stdin, process.stdout):
             _pipe(pipe).close()
+
+
+async def released_to(folder: Path, port: int) -> None:
+    """Release the app to a double that somebody else has started; for a process of its own."""
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(Shelf())) as http:
+        sender = Sender(http, HOSTS, SecretStr(KEY), Clock().policy())
+        async with open_cloud(settings_for(folder, port), PlatformClient(sender)) as target:
+            await target.release(release_in(folder), told)
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

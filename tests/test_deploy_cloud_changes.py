@@ -1,6 +1,7 @@
 """Changes on fal: sent once, by a process without the key, and told as they ended."""
 
 import os
+import signal
 import subprocess
 import sys
 from ctypes import CDLL
@@ -281,6 +282,60 @@ async def test_a_cancelled_deploy_leaves_no_process(tmp_path: Path) -> None:
         ).stdout.decode()
         assert "policy_proxy" not in children
         assert "cloud_worker" not in children
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import anyio
+from tests.cloud_ends import released_to
+anyio.run(released_to, Path(sys.argv[1]), int(sys.argv[2]))
+"""
+
+
+@proof
+async def test_a_falkit_that_is_killed_leaves_nothing_behind_and_the_next_deploys_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    async with fal_at(tmp_path) as fal:
+        await fal.behave(hang=["RegisterApplication"])
+        other = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(tmp_path), str(fal.port)],
+            cwd=Path(__file__).parent.parent,
+        )
+        await fal.hear("hanging")
+        children = descendants(other.pid)
+        assert any("policy_proxy.py" in args for args in children.values())
+        assert any("cloud_worker.py" in args for args in children.values())
+        os.kill(other.pid, signal.SIGKILL)
+        other.wait(10)
+        with anyio.fail_after(20):
+            while children.keys() & {int(pid) for pid in listed()}:
+                await anyio.sleep(0.1)
+
+        revision = await fal.target.release(fal.release(), fal.tell)
+
+        assert [row["revision_id"] for row in fal.shelf.apps["hello"]] == [revision.revision]
+        assert fal.names().count("RegisterApplication") == 1
+
+
+def listed() -> dict[str, tuple[str, str]]:
+    """Return parent and arguments of every living process."""
+    said = subprocess.run(["ps", "axww", "-o", "pid=,ppid=,stat=,args="], capture_output=True)
+    rows = [line.split(None, 3) for line in said.stdout.decode(errors="replace").splitlines()]
+    return {row[0]: (row[1], row[3]) for row in rows if len(row) == 4 and row[2][0] != "Z"}
+
+
+def descendants(parent: int) -> dict[int, str]:
+    rows = listed()
+    found: dict[int, str] = {}
+    waiting = [str(parent)]
+    while waiting:
+        one = waiting.pop()
+        children = [pid for pid, (above, _) in rows.items() if above == one]
+        found |= {int(pid): rows[pid][1] for pid in children}
+        waiting += children
+    return found
 
 
 async def test_nothing_goes_to_fal_without_a_key_or_where_the_emulator_is_chosen(
