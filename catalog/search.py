@@ -236,12 +236,13 @@ def _answered(engine: _Engine, text: str, query: str, filters: _Filters, most: i
         made = understood.product(engine.tables) or made
         ranking = rank(understood, engine.tables, filters.allowed)
         total = len(ranking.scores)
-        cards = ranking.cards
         if filters.dollars is not None:
             cards = [card for card in ranking.all_cards() if _may(engine, filters, card)]
             total = len(cards)
-        elif most > len(cards) or len(parts) > 1:
+        elif len(parts) > 1:
             cards = ranking.all_cards()
+        else:
+            cards = ranking.cards(most)
         label = part if len(parts) > 1 else ""
         steps.append(_Step(label, understood, cards, total, ranking.is_low))
     return steps

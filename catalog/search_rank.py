@@ -28,6 +28,8 @@ _CHEAP, _GOOD = 2.2, 5.0
 _VARIANT_KINDS = frozenset(
     {"lora", "distilled", "distill", "base", "preview", "draft", "stream", "byok", "long"}
 )
+# Scores count to so many digits; scores that far apart may be the same.
+_DIGITS, _SAME = 4, 1e-4
 # Cards that are looked at closely.
 _CLOSE = 96
 
@@ -36,30 +38,49 @@ _KNOWN_SHARE = 0.55
 
 
 class Ranking(NamedTuple):
-    """The best cards in order, the first scores of all that match, and whether none fits well."""
+    """The best cards, scored closely, the first scores of all that match, and whether none fits."""
 
-    cards: list[int]
+    final: dict[int, float]
     scores: dict[int, float]
     is_low: bool
+    tables: SearchTables
+
+    def cards(self, most: int) -> list[int]:
+        """Return the cards that match, best first, at least *most* of them where so many do."""
+        if most <= len(self.final):
+            return _ordered(self.final, self.tables, most)
+        rest = [(-score, card) for card, score in self.scores.items() if card not in self.final]
+        rest.sort()
+        return _ordered(self.final, self.tables) + [card for _, card in rest]
 
     def all_cards(self) -> list[int]:
         """Return every card that matches, best first."""
-        best = set(self.cards)
-        rest = sorted((-score, card) for card, score in self.scores.items() if card not in best)
-        return self.cards + [card for _, card in rest]
+        return self.cards(len(self.scores) + 1)
 
 
 def rank(understood: Understood, tables: SearchTables, allowed: int | None = None) -> Ranking:
     """Return the cards that answer *understood*; only those among the bits *allowed*, if given."""
     scores = _first_scores(understood, tables, allowed)
-    prior, status = tables.prior, tables.status
-    final = _Look(understood, tables).closely(_best(scores, prior))
+    final = _Look(understood, tables).closely(_best(scores, tables.prior))
     if understood.wishes.cheap:
         _add_cheapness(final, understood, tables)
-    order = [(-round(score, 4), status[card], -prior[card], card) for card, score in final.items()]
+    is_low = _is_low(understood, tables, _ordered(final, tables, 1))
+    return Ranking(final, scores, is_low, tables)
+
+
+def _ordered(final: dict[int, float], tables: SearchTables, most: int = _CLOSE) -> list[int]:
+    """Return the *most* best cards, best first: in use before retired, then the more used."""
+    least = -math.inf
+    if 0 < most < len(final):
+        least = sorted(final.values())[-most] - _SAME
+    status, prior = tables.status, tables.prior
+    order = [
+        (-round(score, _DIGITS), status[card], -prior[card], card)
+        for card, score in final.items()
+        if score >= least
+    ]
     order.sort()
-    cards = [place[3] for place in order]
-    return Ranking(cards, scores, _is_low(understood, tables, cards))
+    return [card for *_, card in order[:most]]
 
 
 def _best(scores: dict[int, float], prior: "array[float]") -> list[tuple[float, int]]:
