@@ -25,6 +25,7 @@ from benchmarks.start import FALKIT, Row, table
 from catalog.index import CatalogIndex
 from catalog.pricing import estimate
 from catalog.schema import check
+from server.fal.options import PLAIN, CallOptions
 from server.fal.wire import Downloaded, PastRequest, Result, Status, Submission
 from server.jobs.journal import open_journal
 from server.jobs.service import JournalJobs, open_jobs
@@ -50,7 +51,12 @@ class Platform:
         self.requests = 0
 
     async def submit(
-        self, endpoint_id: str, arguments: Mapping[str, Any], *, webhook_url: str = ""
+        self,
+        endpoint_id: str,
+        arguments: Mapping[str, Any],
+        *,
+        webhook_url: str = "",
+        options: CallOptions = PLAIN,
     ) -> Submission:
         self.requests += 1
         return Submission(f"{endpoint_id}-{self.requests}", 0)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import anyio
 
 from catalog.index import CatalogIndex
+from server.fal.options import PLAIN, CallOptions
 from server.fal.problems import (
     BadInputError,
     CancelledOnPlatformError,
@@ -63,7 +64,12 @@ class FolderPlatform:
         return sorted(found, key=lambda request: request["at"])
 
     async def submit(
-        self, endpoint_id: str, arguments: Mapping[str, Any], *, webhook_url: str = ""
+        self,
+        endpoint_id: str,
+        arguments: Mapping[str, Any],
+        *,
+        webhook_url: str = "",
+        options: CallOptions = PLAIN,
     ) -> Submission:
         self.looks.append(("submit", time.monotonic()))
         await anyio.sleep(self.answers_after)
@@ -75,6 +81,7 @@ class FolderPlatform:
             "endpoint_id": endpoint_id,
             "arguments": dict(arguments),
             "webhook_url": webhook_url,
+            "tags": dict(options.tags),
             "at": time.time(),
         }
         (self.folder / f"{request_id}.request").write_text(json.dumps(request), "utf-8")

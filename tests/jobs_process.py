@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 
 from catalog.index import CatalogIndex
+from server.fal.options import PLAIN, CallOptions
 from server.fal.wire import Downloaded, Submission
 from server.jobs.journal import PATIENCE, Act, Journal, T
 from server.jobs.pace import Pace
@@ -39,9 +40,14 @@ class DyingPlatform(FolderPlatform):
     """A platform whose caller dies at the worst moment: the request is in, its answer is not."""
 
     async def submit(
-        self, endpoint_id: str, arguments: Mapping[str, Any], *, webhook_url: str = ""
+        self,
+        endpoint_id: str,
+        arguments: Mapping[str, Any],
+        *,
+        webhook_url: str = "",
+        options: CallOptions = PLAIN,
     ) -> Submission:
-        await super().submit(endpoint_id, arguments, webhook_url=webhook_url)
+        await super().submit(endpoint_id, arguments, webhook_url=webhook_url, options=options)
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 

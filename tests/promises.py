@@ -122,7 +122,8 @@ def _home(home: Path) -> list[str]:
 def _whole(home: Path) -> list[str]:
     """Return what is wrong with the databases themselves."""
     told: list[str] = []
-    for database in (journal_of(home), home / "house" / "emulator" / "emulator.db"):
+    databases = (journal_of(home), home / "house" / "emulator" / "emulator.db")
+    for database in [one for one in databases if one.exists()]:
         with contextlib.closing(sqlite3.connect(database)) as connection:
             (said,) = connection.execute("PRAGMA integrity_check").fetchone()
         told += [f"{database.name}: {said}"] if said != "ok" else []

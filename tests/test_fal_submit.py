@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from server.fal.client import FalClient
-from server.fal.options import CallOptions
+from server.fal.options import PLAIN, CallOptions, tagged
 from server.fal.problems import (
     BadInputError,
     ConcurrencyError,
@@ -305,3 +305,12 @@ async def test_a_cancelled_submit_is_not_repeated() -> None:
             group.cancel_scope.cancel()
 
         assert len(server.requests) == 1
+
+
+def test_of_many_tags_as_many_go_as_fal_takes() -> None:
+    several = tagged([*(f"k{number}={number}" for number in range(12)), "k3=again", "word"])
+    assert list(several.tags) == [f"k{number}" for number in range(10)]
+    assert several.tags["k3"] == "again"
+    long = tagged([f"k{number}={'x' * 250}" for number in range(10)])
+    assert len(long.headers(queued=True)["X-Fal-Tags"]) <= 1024
+    assert tagged(["word"]) == PLAIN

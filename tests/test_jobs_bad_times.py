@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from server.fal.options import PLAIN, CallOptions
 from server.fal.problems import LostAnswerError, NetworkError, NotSentError
 from server.fal.wire import Downloaded, PastRequest, Result, Status, Submission
 from server.jobs.pace import Pace
@@ -37,12 +38,19 @@ class Unreachable(FolderPlatform):
             raise NetworkError("connection refused")
 
     async def submit(
-        self, endpoint_id: str, arguments: Mapping[str, Any], *, webhook_url: str = ""
+        self,
+        endpoint_id: str,
+        arguments: Mapping[str, Any],
+        *,
+        webhook_url: str = "",
+        options: CallOptions = PLAIN,
     ) -> Submission:
         if self.away:
             self.refused += 1
             raise NotSentError("connection refused")
-        return await super().submit(endpoint_id, arguments, webhook_url=webhook_url)
+        return await super().submit(
+            endpoint_id, arguments, webhook_url=webhook_url, options=options
+        )
 
     async def status(self, endpoint_id: str, request_id: str, *, logs: bool = True) -> Status:
         self._reach()

@@ -1,7 +1,9 @@
 """The whole way on the embedded platform: real client, real wire, real media."""
 
+import json
+import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import anyio
@@ -16,6 +18,7 @@ from server.fal.client import FalClient
 from server.fal.problems import NoBalanceError
 from server.jobs.backend import Backend
 from server.jobs.service import JournalJobs, open_jobs
+from tests.house import connected, record
 from tests.jobs_platform import intent, settings_in
 
 
@@ -104,3 +107,19 @@ async def test_what_goes_wrong_after_the_submit_is_mended_or_told(
         assert (job.state, job.error.type) == ("failed", "content_policy_violation")
     else:
         assert (job.state, job.saved) == ("done", True)
+
+
+async def test_tags_that_fal_takes_go_to_its_bill_and_all_stay_with_the_job(tmp_path: Path) -> None:
+    tags = ["project=fox", "winter", "Client=A", "fal.team=x", "team=a,b", "run=7"]
+    call = {
+        "endpoint_id": "fal-ai/flux/schnell",
+        "prompt": "a fox",
+        "arguments": {"image_size": {"width": 64, "height": 64}},
+    }
+    async with connected(tmp_path) as client:
+        made = record(await client.call_tool("generate", {**call, "tags": tags}))
+        found = record(await client.call_tool("list_jobs", {"tag": "team=a,b"}))
+    with closing(sqlite3.connect(tmp_path / "house" / "emulator" / "emulator.db")) as emulator:
+        ((options,),) = emulator.execute("SELECT options FROM requests").fetchall()
+    assert json.loads(options)["tags"] == {"project": "fox", "run": "7"}
+    assert [job["job_id"] for job in found["jobs"]] == [made["job_id"]]

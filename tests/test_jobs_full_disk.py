@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
+from server.fal.options import PLAIN, CallOptions
 from server.fal.wire import Submission
 from server.jobs.journal import JournalError
 from server.jobs.pace import Pace
@@ -64,9 +65,16 @@ class FillingPlatform(FolderPlatform):
     log: Path
 
     async def submit(
-        self, endpoint_id: str, arguments: Mapping[str, Any], *, webhook_url: str = ""
+        self,
+        endpoint_id: str,
+        arguments: Mapping[str, Any],
+        *,
+        webhook_url: str = "",
+        options: CallOptions = PLAIN,
     ) -> Submission:
-        taken = await super().submit(endpoint_id, arguments, webhook_url=webhook_url)
+        taken = await super().submit(
+            endpoint_id, arguments, webhook_url=webhook_url, options=options
+        )
         self.limit = full_beyond(self.log.stat().st_size)
         self.limit.__enter__()
         return taken

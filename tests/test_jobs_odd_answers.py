@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from server.fal.options import PLAIN, CallOptions
 from server.fal.wire import Result, Status, Submission
 from tests.jobs_platform import FolderPlatform, intent, jobs_in
 from tools.ports import Job
@@ -23,9 +24,16 @@ class OddPlatform(FolderPlatform):
     place = 0
 
     async def submit(
-        self, endpoint_id: str, arguments: Mapping[str, Any], *, webhook_url: str = ""
+        self,
+        endpoint_id: str,
+        arguments: Mapping[str, Any],
+        *,
+        webhook_url: str = "",
+        options: CallOptions = PLAIN,
     ) -> Submission:
-        sent = await super().submit(endpoint_id, arguments, webhook_url=webhook_url)
+        sent = await super().submit(
+            endpoint_id, arguments, webhook_url=webhook_url, options=options
+        )
         return Submission(sent.request_id, self.place)
 
     async def status(self, endpoint_id: str, request_id: str, *, logs: bool = True) -> Status:

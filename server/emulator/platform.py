@@ -87,8 +87,9 @@ async def open_emulator(
     (a new account of fal has two: its documents of 2026), those of own apps aside, *lease_seconds*
     after what silence another process takes a request over, *idle_seconds* how long a realtime
     socket without an input stays open. *loopback_webhooks* lets webhooks go to this machine, which
-    fal itself would drop; pages of *origins* may call besides those of this machine. *faults* strike again and again, written as in ``latency=0.2, 429@0.1``. *hosted* runs what is
-    called as ``local/…``; its cards are those of *catalog*.
+    fal itself would drop; pages of *origins* may call besides those of this machine. *faults*
+    strike again and again, written as in ``latency=0.2, 429@0.1``. *hosted* runs what is called as
+    ``local/…``; its cards are those of *catalog*.
 
     Any number of processes may have one folder open. Leaving stops what this one works on and puts
     it back into the queue at once.

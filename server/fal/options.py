@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -125,6 +125,26 @@ class CallOptions:
 PLAIN = CallOptions()
 
 
+def tagged(words: Iterable[str]) -> CallOptions:
+    """Return options that attribute a request to those of *words* that fal takes as tags
+    (``project=fox``), the first ones where they are too many."""
+    tags: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        more = {**tags, key: value}
+        if equals and _is_tag(key, value) and len(more) <= MOST_TAGS:
+            tags = more if len(_joined(more)) <= MOST_TAG_BYTES else tags
+    return CallOptions(tags=tags) if tags else PLAIN
+
+
+def _is_tag(key: str, value: str) -> bool:
+    return bool(_TAG.match(key) and _TAG_VALUE.match(value) and value.isascii())
+
+
+def _joined(tags: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in tags.items())
+
+
 def _tags(tags: Mapping[str, str]) -> str:
     if len(tags) > MOST_TAGS:
         raise _wrong("tags", len(tags), f"at most {MOST_TAGS} tags")
@@ -134,7 +154,7 @@ def _tags(tags: Mapping[str, str]) -> str:
             raise _wrong("tags", key, rule)
         if not _TAG_VALUE.match(value) or not value.isascii():
             raise _wrong(f"tags.{key}", value, "1 to 256 ASCII characters, no comma or equals sign")
-    text = ",".join(f"{key}={value}" for key, value in tags.items())
+    text = _joined(tags)
     if len(text) > MOST_TAG_BYTES:
         raise _wrong("tags", f"{len(text)} bytes", f"at most {MOST_TAG_BYTES} bytes in all")
     return text

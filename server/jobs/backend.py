@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from server.fal.options import PLAIN, CallOptions
 from server.fal.wire import Downloaded, PastRequest, Result, Status, Submission
 
 
@@ -13,7 +14,12 @@ class Backend(Protocol):
     """Where jobs run. Everything but `submit` may be repeated at will."""
 
     async def submit(
-        self, endpoint_id: str, arguments: Mapping[str, Any], *, webhook_url: str = ""
+        self,
+        endpoint_id: str,
+        arguments: Mapping[str, Any],
+        *,
+        webhook_url: str = "",
+        options: CallOptions = PLAIN,
     ) -> Submission:
         """Put a request into the queue. It is paid for, and sent at most once.
 

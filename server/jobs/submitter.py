@@ -11,6 +11,7 @@ import anyio
 from anyio.to_thread import run_sync
 
 from catalog.errors import ActionableError
+from server.fal.options import tagged
 from server.fal.problems import ConcurrencyError, LostAnswerError, NetworkError, NotSentError
 from server.fal.wire import Submission
 from server.jobs.backend import Backend
@@ -68,7 +69,10 @@ class Submitter:
         answer: Submission | BaseException
         try:
             answer = await self._backend.submit(
-                work.job.endpoint_id, work.job.arguments, webhook_url=self._webhook(work)
+                work.job.endpoint_id,
+                work.job.arguments,
+                webhook_url=self._webhook(work),
+                options=tagged(work.job.tags),
             )
         except BaseException as problem:
             answer = problem
