@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import anyio
+
 from catalog.history import PastRun
 from catalog.media import MediaKind
 from server.asking import Approve
@@ -110,6 +112,14 @@ class LateJobs:
 
     def __init__(self, annexe: Annexe) -> None:
         self._annexe = annexe
+        self._waits: set[anyio.CancelScope] = set()
+        self._leaving = False
+
+    def end_waits(self) -> None:
+        """Let whoever waits be answered now, with the job as it stands: the server is leaving."""
+        self._leaving = True
+        for scope in self._waits:
+            scope.cancel()
 
     async def start(self, intent: Intent) -> Job:
         return await (await self._annexe.opened()).jobs.start(intent)
@@ -124,7 +134,14 @@ class LateJobs:
         return await (await self._annexe.opened()).jobs.attempts(job_id)
 
     async def wait(self, job_id: str, seconds: float, progress: Progress | None = None) -> Job:
-        return await (await self._annexe.opened()).jobs.wait(job_id, seconds, progress)
+        jobs = (await self._annexe.opened()).jobs
+        with anyio.CancelScope() as scope:
+            self._waits.add(scope)
+            try:
+                return await jobs.wait(job_id, 0 if self._leaving else seconds, progress)
+            finally:
+                self._waits.discard(scope)
+        return await jobs.find(job_id)
 
     async def find(self, job_id: str) -> Job:
         return await (await self._annexe.opened()).jobs.find(job_id)

@@ -43,9 +43,13 @@ FRESH_AFTER, FRESH_EVERY = 60.0, 3600.0
 
 @dataclass(frozen=True, slots=True)
 class OpenRooms(Rooms):
-    """What a running server has: *approve* is for what a person says, and lent to no tool."""
+    """What a running server has: *approve* is for what a person says, and lent to no tool.
+
+    *end_waits* answers whoever waits for a job, when the server is to end.
+    """
 
     approve: Approve | None = None
+    end_waits: Callable[[], None] = lambda: None
 
 
 @asynccontextmanager
@@ -62,15 +66,17 @@ async def open_rooms(settings: Settings) -> AsyncGenerator[OpenRooms]:
         group.start_soon(annexe.watch_for_work)
         group.start_soon(keep_fresh, settings)
         try:
+            jobs = LateJobs(annexe)
             yield OpenRooms(
                 catalog=catalog,
-                jobs=LateJobs(annexe),
+                jobs=jobs,
                 media=LateMedia(annexe),
                 backend=settings.backend,
                 previews=settings.previews,
                 guides=GUIDES,
                 deployer=None if settings.deploy == "off" else LateDeployer(annexe),
                 approve=annexe.approve,
+                end_waits=jobs.end_waits,
                 bill=annexe.bill if settings.backend == "cloud" else None,
             )
         except Exception as problem:

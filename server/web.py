@@ -170,9 +170,15 @@ def web_app(
 
 
 async def serve_http(
-    app: ASGIApp, options: WebOptions, *, task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED
+    app: ASGIApp,
+    options: WebOptions,
+    *,
+    end_waits: Callable[[], None] = lambda: None,
+    task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve *app* until SIGINT or SIGTERM; running calls then get `GRACE_SECONDS`.
+
+    *end_waits* is called at once then, so that calls that only wait are answered.
 
     Started with ``await tasks.start(serve_http, app, options)`` it returns the port once it
     listens.
@@ -213,6 +219,7 @@ async def serve_http(
             # The second signal does not wait for running calls.
             server.force_exit = server.should_exit
             server.should_exit = True
+            end_waits()
 
         await tasks.start(heed_signals, end)
         task_status.started(port)

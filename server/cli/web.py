@@ -60,7 +60,8 @@ async def _serve(settings: Settings, tools: Sequence[AnyTool], options: WebOptio
         webhooks = Webhooks(http, settings.hosts) if settings.public_url else None
         build = partial(build_server, approve=rooms.approve, home=settings.home)
         app = web_app(rooms, tools, options, build=build, webhooks=webhooks)
-        port = await tasks.start(serve_http, app, options)
+        serve = partial(serve_http, end_waits=opened.end_waits)
+        port = await tasks.start(serve, app, options)
         protected = "with the bearer token" if options.token else "for this machine only"
         print(
             f"falkit serves MCP on http://{options.host}:{port}/mcp ({protected}, "
