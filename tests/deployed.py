@@ -13,6 +13,7 @@ import pytest
 
 from server.deploy.environments import ToolEnvironment, tool_environment
 from server.deploy.isolation import rung_of
+from server.deploy.nurseries import Nursery, open_nursery
 from server.deploy.runners import Runner, RunnerSpec, start_runner
 from tools.deploy_records import LogLine
 
@@ -81,10 +82,30 @@ class Hosted:
 
 
 @asynccontextmanager
+async def standing(fal: ToolEnvironment, *, wanted: bool = True) -> AsyncGenerator[Nursery | None]:
+    """Yield a nursery that stands ready, or none."""
+    if not wanted:
+        yield None
+        return
+    async with open_nursery(fal) as nursery:
+        with anyio.fail_after(20):
+            while not nursery.is_ready:
+                await anyio.sleep(0.01)
+        yield nursery
+
+
+@asynccontextmanager
 async def hosted(
-    folder: Path, source: str, *, change: Callable[[RunnerSpec], RunnerSpec] = lambda spec: spec
+    folder: Path,
+    source: str,
+    *,
+    change: Callable[[RunnerSpec], RunnerSpec] = lambda spec: spec,
+    born: bool = False,
 ) -> AsyncGenerator[Hosted]:
-    """Start a runner for an app written into *folder*/source, and stop it at the end."""
+    """Start a runner for an app written into *folder*/source, and stop it at the end.
+
+    It is started anew, or *born* in a nursery.
+    """
     fal = await tool(folder / "falkit-home")
     spec = RunnerSpec(
         app="kitchen",
@@ -96,8 +117,8 @@ async def hosted(
         home=folder / "home-of-app",
     )
     lines: list[LogLine] = []
-    async with anyio.create_task_group() as tasks:
-        runner = await start_runner(change(spec), lines.append, tasks)
+    async with standing(fal, wanted=born) as nursery, anyio.create_task_group() as tasks:
+        runner = await start_runner(change(spec), lines.append, tasks, nursery)
         async with httpx.AsyncClient(
             transport=runner.transport(), base_url=runner.address, timeout=10
         ) as http:

@@ -16,6 +16,7 @@ from server.deploy.runners import RunnerSpec
 from tests.deployed import HEAD, READY, hosted, needs_namespaces
 
 pytestmark = pytest.mark.proof
+both = pytest.mark.parametrize("born", [False, True], ids=["started", "born"])
 
 PROBE = """
 import socket, subprocess
@@ -34,26 +35,30 @@ def namespaces() -> None:
     needs_namespaces()
 
 
-async def found(folder: Path, code: str, *, network: bool = False) -> object:
+async def found(folder: Path, code: str, born: bool, *, network: bool = False) -> object:
     """Return what *code* finds, run by an app in a runner."""
-    async with hosted(folder, PROBE, change=lambda spec: replace(spec, network=network)) as app:
+    async with hosted(
+        folder, PROBE, change=lambda spec: replace(spec, network=network), born=born
+    ) as app:
         await app.runner.ready()
         answer = await app.call(text=code)
         return answer.json().get("found", answer.text)
 
 
+@both
 async def test_an_app_sees_nothing_of_the_environment_but_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, born: bool
 ) -> None:
     monkeypatch.setenv("FAL_KEY", "real:secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real")
 
     with anyio.fail_after(20):
-        seen = await found(tmp_path, "found = sorted(os.environ)")
+        seen = await found(tmp_path, "found = sorted(os.environ)", born)
         of_others = await found(
             tmp_path,
             "found = [open(f'/proc/{p}/environ').read() for p in os.listdir('/proc')"
             " if p.isdigit() and p != str(os.getpid())]",
+            born,
         )
 
     assert seen == snapshot_of_environment()
@@ -71,8 +76,9 @@ def snapshot_of_environment() -> list[str]:
     )
 
 
+@both
 async def test_an_app_reads_neither_the_person_nor_falkit_and_writes_its_own_folders_only(
-    tmp_path: Path,
+    tmp_path: Path, born: bool
 ) -> None:
     (tmp_path / "falkit-home").mkdir()
     (tmp_path / "falkit-home" / "journal.db").write_text("secret")
@@ -99,7 +105,7 @@ found = list(tries(
 ))
 """
     with anyio.fail_after(20):
-        answers = await found(tmp_path, code)
+        answers = await found(tmp_path, code, born)
 
     assert answers == [
         *["FileNotFoundError"] * 4,
@@ -113,7 +119,10 @@ found = list(tries(
     assert not Path("/tmp/scratch").exists()  # noqa: S108  # the app had one of its own
 
 
-async def test_an_app_without_network_reaches_nobody_and_with_it_the_world(tmp_path: Path) -> None:
+@both
+async def test_an_app_without_network_reaches_nobody_and_with_it_the_world(
+    tmp_path: Path, born: bool
+) -> None:
     async def answer(stream: anyio.abc.SocketStream) -> None:
         await stream.aclose()
 
@@ -132,8 +141,8 @@ found = [reach(socket.AF_INET, ("127.0.0.1", {port})), reach(socket.AF_INET, ("1
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(listener.serve, answer)
-            alone = await found(tmp_path, code)
-            with_network = await found(tmp_path, code, network=True)
+            alone = await found(tmp_path, code, born)
+            with_network = await found(tmp_path, code, born, network=True)
             tasks.cancel_scope.cancel()
         await listener.aclose()
 
@@ -142,7 +151,10 @@ found = [reach(socket.AF_INET, ("127.0.0.1", {port})), reach(socket.AF_INET, ("1
     assert await is_cut_off(READY)
 
 
-async def test_a_fork_bomb_stays_within_its_bounds_and_goes_with_its_runner(tmp_path: Path) -> None:
+@both
+async def test_a_fork_bomb_stays_within_its_bounds_and_goes_with_its_runner(
+    tmp_path: Path, born: bool
+) -> None:
     code = """
 import signal
 found = 0
@@ -155,7 +167,7 @@ except OSError:
     pass
 """
     with anyio.fail_after(20):
-        async with hosted(tmp_path, PROBE) as app:
+        async with hosted(tmp_path, PROBE, born=born) as app:
             await app.runner.ready()
             count = (await app.call(text=code)).json()["found"]
             inside = descendants(app.runner.pid)
@@ -212,7 +224,8 @@ def _briefly(spec: RunnerSpec) -> RunnerSpec:
     return replace(spec, startup_seconds=5.0)
 
 
-async def test_an_app_cannot_gain_rights_nor_undo_its_view(tmp_path: Path) -> None:
+@both
+async def test_an_app_cannot_gain_rights_nor_undo_its_view(tmp_path: Path, born: bool) -> None:
     code = """
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
@@ -227,7 +240,7 @@ found = {
 }
 """
     with anyio.fail_after(20):
-        seen = await found(tmp_path, code)
+        seen = await found(tmp_path, code, born)
 
     assert seen == {
         "remount": -1,
@@ -239,7 +252,10 @@ found = {
     }
 
 
-async def test_falkit_s_own_death_takes_every_process_of_an_app_along(tmp_path: Path) -> None:
+@both
+async def test_falkit_s_own_death_takes_every_process_of_an_app_along(
+    tmp_path: Path, born: bool
+) -> None:
     program = f"""
 import anyio, sys
 from pathlib import Path
@@ -247,7 +263,7 @@ from typing import cast
 from tests.deployed import hosted
 from tests.test_deploy_child_hostile import PROBE
 async def main():
-    async with hosted(Path({str(tmp_path)!r}), PROBE) as app:
+    async with hosted(Path({str(tmp_path)!r}), PROBE, born={born}) as app:
         await app.runner.ready()
         await app.call(text="found = subprocess.Popen(['sleep', '1000'], start_new_session=True)")
         print(app.runner.pid, flush=True)

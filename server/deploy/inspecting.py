@@ -19,6 +19,7 @@ from server.deploy.isolation import (
     confined,
     interpreter_folders,
 )
+from server.deploy.nurseries import Nursery
 from server.deploy.processes import Child, ending, read_all, record_of, started
 from tools.deploy_records import AppSettings, Route, RouteKind
 from tools.errors import BackendError
@@ -60,11 +61,13 @@ async def inspect(
     environment: AppEnvironment | None = None,
     *,
     seconds: float = SECONDS,
+    nursery: Nursery | None = None,
 ) -> Inspection:
     """Import *file* of *folder* in a child and return what the `fal.App` *class_name* in it is.
 
     An empty *class_name* stands for the only one. Without *environment* the app is imported with
-    `fal` and what it brings alone: heavy imports belong into methods.
+    `fal` and what it brings alone: heavy imports belong into methods. Where a *nursery* stands
+    ready and fits, the child is born there, some five times as fast.
 
     Raises:
         BackendError: it cannot be imported, is no app, or takes too long; the words hold the
@@ -89,7 +92,8 @@ async def inspect(
         )
         command = (str(python), "-I", str(PROGRAM), json.dumps(asked))
         kept = await confined(tool.python, wanted, command)
-        heard, status = await _heard(kept, own, seconds)
+        fits = nursery if python == tool.python else None
+        heard, status = await _heard(kept, own, seconds, fits)
     if heard is None:
         raise BackendError(
             f"importing '{file}' did not end within {seconds:.0f} seconds",
@@ -115,9 +119,14 @@ def _own(made: str) -> Path:
     return own
 
 
-async def _heard(kept: Confined, own: Path, seconds: float) -> "tuple[_Heard | None, int]":
+async def _heard(
+    kept: Confined, own: Path, seconds: float, nursery: Nursery | None
+) -> "tuple[_Heard | None, int]":
     """Run a child and return what came of it and its status; None where it took too long."""
-    child = started(kept.command, child_environment(own, own, {}), own, waits=kept.nested)
+    environment = child_environment(own, own, {})
+    child = await nursery.born(kept, environment, own) if nursery is not None else None
+    if child is None:
+        child = started(kept.command, environment, own, waits=kept.nested)
     heard, status = _Heard(child), 0
     with anyio.move_on_after(seconds) as bound:
         status = await read_all(child, heard.told, heard.raw)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -75,6 +75,7 @@ class Confined:
     not_applied: tuple[str, ...]
     group: Group | None = None
     nested: bool = False  # the command stands before namespaces in which the other runs
+    asked: Mapping[str, Any] = field(default_factory=dict[str, Any])  # of `confine.py`
 
 
 _OWN = "its own environment, home and process group; no input; no key"
@@ -119,6 +120,7 @@ async def confined(
         *_words(wanted, rung, lacks, group),
         group,
         nested=rung != "limits",
+        asked=asked,
     )
 
 

@@ -8,9 +8,9 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Protocol, cast
 
 import anyio
 import anyio.to_thread
@@ -25,6 +25,24 @@ _SIGNALLED = 128
 _BURST_BYTES, _PACE_BYTES = 8 << 20, 1 << 20
 
 
+class Started(Protocol):
+    """A process, as `subprocess.Popen` has it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Child:
     """A running process: *told* is its own protocol, *raw* whatever else came out of it.
@@ -32,10 +50,12 @@ class Child:
     One that *waits* only stands before namespaces: it ends by itself, once all in them are gone.
     """
 
-    process: subprocess.Popen[bytes]
+    process: Started
     told: IO[bytes]
     raw: IO[bytes]
     waits: bool = False
+    handle: int | None = None  # of a process that is not our child: it is readable at its end
+    status: list[int] = field(default_factory=list[int])  # what such a one tells of its end
 
     @property
     def pid(self) -> int:
@@ -105,7 +125,7 @@ async def exited(child: Child) -> int:
     asyncio's own wait goes on until every pipe is closed, and a grandchild may hold one for ever.
     """
     if hasattr(os, "pidfd_open"):
-        handle = os.pidfd_open(child.pid)
+        handle = os.pidfd_open(child.pid) if child.handle is None else os.dup(child.handle)
         try:
             await anyio.wait_readable(handle)
         finally:
@@ -180,7 +200,10 @@ async def read_all(
 
     async def hear(pipe: IO[bytes], take: Callable[[bytes], None]) -> None:
         async for line in lines(pipe, over):
-            take(line)
+            if child.handle is not None and line.startswith(b'{"status"'):
+                child.status[:] = [_status_in(line)]
+            else:
+                take(line)
 
     try:
         async with anyio.create_task_group() as tasks:
@@ -188,6 +211,7 @@ async def read_all(
             tasks.start_soon(hear, child.raw, raw)
             status = await exited(child)
             over.set()
+        status = child.status[-1] if child.status else status
     finally:
         child.kill()
         try:
@@ -198,6 +222,11 @@ async def read_all(
         child.told.close()
         child.raw.close()
     return status if status <= _SIGNALLED else _SIGNALLED - status
+
+
+def _status_in(line: bytes) -> int:
+    status = (record_of(line) or {}).get("status")
+    return status if isinstance(status, int) else 1
 
 
 def record_of(line: bytes) -> dict[str, Any] | None:

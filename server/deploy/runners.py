@@ -32,6 +32,7 @@ from server.deploy.isolation import (
     confined,
     interpreter_folders,
 )
+from server.deploy.nurseries import Nursery
 from server.deploy.processes import Child, ending, read_all, record_of, started
 from tools.deploy_records import LogLine
 from tools.errors import BackendError
@@ -326,10 +327,13 @@ class Runner:
         return ending(status) + last
 
 
-async def start_runner(spec: RunnerSpec, hear: Hear, tasks: TaskGroup) -> Runner:
+async def start_runner(
+    spec: RunnerSpec, hear: Hear, tasks: TaskGroup, nursery: Nursery | None = None
+) -> Runner:
     """Start a process for *spec* and return at once; it lives in *tasks* and ends with them.
 
-    *hear* is called with each line that the app, or the runner about it, says.
+    *hear* is called with each line that the app, or the runner about it, says. Where a *nursery*
+    stands ready and fits, the process is born there, some five times as fast.
 
     Raises:
         BackendError: no process can be started here.
@@ -367,8 +371,13 @@ async def start_runner(spec: RunnerSpec, hear: Hear, tasks: TaskGroup) -> Runner
     command = (str(spec.python), "-I", str(PROGRAM), json.dumps(asked))
     kept = await confined(spec.tool.python, wanted, command)
     runner.applied, runner.not_applied = kept.applied, kept.not_applied
+    environment = _environment(spec, own)
     try:
-        child = started(kept.command, _environment(spec, own), spec.home, waits=kept.nested)
+        child = None
+        if nursery is not None and _may_be_born(spec):
+            child = await nursery.born(kept, environment, spec.home)
+        if child is None:
+            child = started(kept.command, environment, spec.home, waits=kept.nested)
     except OSError as problem:
         _leave(own, kept.group)
         raise BackendError(
@@ -376,6 +385,13 @@ async def start_runner(spec: RunnerSpec, hear: Hear, tasks: TaskGroup) -> Runner
         ) from problem
     tasks.start_soon(runner.run, child, own, kept.group)
     return runner
+
+
+def _may_be_born(spec: RunnerSpec) -> bool:
+    """Return whether a process that has fal imported will do."""
+    return spec.python == spec.tool.python and not any(
+        name.startswith(("FAL_", "ISOLATE_", "PYTHON")) for name in spec.secrets
+    )
 
 
 def _folders(spec: RunnerSpec) -> Path:

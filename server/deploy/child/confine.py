@@ -42,6 +42,8 @@ SETTINGS = (
 )
 DEVICES = ("null", "zero", "full", "random", "urandom")
 
+Become = Callable[[dict[str, Any]], NoReturn]
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -267,13 +269,20 @@ def heeded(process: int) -> None:
     signal.signal(signal.SIGINT, on)
 
 
-def outlived(process: int) -> NoReturn:
-    """Collect every child until *process* has ended, and end as it did (a signal is 128 more)."""
+def outlived(process: int, *, telling: bool = False) -> NoReturn:
+    """Collect every child until *process* has ended, and end as it did (a signal is 128 more).
+
+    With *telling* the status is said too, for a falkit that is not our parent.
+    """
     while True:
         gone, status = os.waitpid(-1, 0)
         if gone == process:
             code = os.waitstatus_to_exitcode(status)
-            os._exit(code if code >= 0 else 128 - code)
+            code = code if code >= 0 else 128 - code
+            if telling:
+                with suppress(OSError):
+                    said(status=code)
+            os._exit(code)
 
 
 def forked(run: Callable[[], NoReturn]) -> int:
@@ -294,7 +303,7 @@ def said(**record: Any) -> None:  # noqa: ANN401
     os.write(1, json.dumps(record).encode() + b"\n")
 
 
-def first(asked: dict[str, Any]) -> NoReturn:
+def first(asked: dict[str, Any], become: Become) -> NoReturn:
     """Be the first process of the namespaces: arrange them, start the app, and outlive it."""
     end_with(0)
     checked("sethostname", _libc.sethostname(b"app", 3))
@@ -321,7 +330,7 @@ def first(asked: dict[str, Any]) -> NoReturn:
     outlived(app)
 
 
-def become(asked: dict[str, Any]) -> NoReturn:
+def run(asked: dict[str, Any]) -> NoReturn:
     """Run the command in this process, under its limits."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     limit(asked["limits"])
@@ -329,9 +338,8 @@ def become(asked: dict[str, Any]) -> NoReturn:
     os.execv(asked["command"][0], asked["command"])  # noqa: S606
 
 
-def main() -> NoReturn:
-    """Arrange what was asked and run the command."""
-    asked: dict[str, Any] = json.loads(sys.argv[1])
+def confine(asked: dict[str, Any], become: Become, *, telling: bool = False) -> NoReturn:
+    """Arrange what is asked and let *become* be the app in it."""
     end_with(asked["parent"])
     for group in asked["groups"]:
         Path(group, "cgroup.procs").write_text("0", "ascii")
@@ -342,10 +350,10 @@ def main() -> NoReturn:
     except OSError as problem:
         said(failed=f"the app could not be set apart: {problem}", state="FAILED")
         os._exit(70)
-    process = forked(lambda: first(asked))
+    process = forked(lambda: first(asked, become))
     heeded(process)
-    outlived(process)
+    outlived(process, telling=telling)
 
 
 if __name__ == "__main__":
-    main()
+    confine(json.loads(sys.argv[1]), run)
