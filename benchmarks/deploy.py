@@ -1,4 +1,4 @@
-"""What the deploy room costs: looking into an app, starting a runner, a call of it, its end.
+"""What the deploy room costs: reading an app, looking into it, a runner, a call of it, its end.
 
 ``bare`` is Python with fal that imports it and does nothing: what nobody gets below without a
 process that stands ready. The program ends with 1 if a goal was missed.
@@ -17,7 +17,9 @@ import httpx
 from benchmarks.start import Row, table
 from server.deploy.environments import ToolEnvironment, tool_environment
 from server.deploy.inspecting import inspect
+from server.deploy.lint import lint
 from server.deploy.runners import Runner, RunnerSpec, start_runner
+from server.deploy.scaffold import scaffold, templates
 
 READY = Path(__file__).parent.parent / ".venv-deploy" / "bin" / "python"
 ROUNDS = 9
@@ -35,6 +37,35 @@ class Kitchen(fal.App):
     async def run(self, order: Order) -> Order:
         return order
 """
+
+
+# What an app of ours never has, so that the rules have something to say and to mend.
+WRONG = """
+import torch
+
+class SDXL2(fal.App):
+    machine_type = "GPU-T4"
+    volumes = {"/data": fal.Volume("x")}
+    requirements = ["numpy", "numpy"]
+
+    @fal.endpoint("other")
+    def other(self, prompt: str):
+        return torch.zeros(1)
+"""
+
+
+def linted(folder: Path) -> float:
+    """Return the median CPU milliseconds of a lint: every template, each also with faults."""
+    took: list[float] = []
+    for name in templates():
+        made = scaffold(name, folder / name)
+        clean = (made.folder / "app.py").read_text("utf-8")
+        for text in (clean, clean + WRONG):
+            for _ in range(ROUNDS):
+                began = time.process_time()
+                lint({"app.py": text}, entry="app.py")
+                took.append((time.process_time() - began) * 1e3)
+    return median(took)
 
 
 async def _told(share: float, words: str) -> None:
@@ -119,6 +150,7 @@ async def measured(folder: Path) -> list[Row]:
     lives = [await lived(spec) for _ in range(ROUNDS)]
     called = (await lived(spec, CALLS))[1]
     return [
+        Row("lint an app, CPU ms", linted(folder / "templates"), 5.0),
         Row("inspect an app, ms", looked, 2.0, bare),
         Row("start a runner until it answers, ms", median([one[0] for one in lives]), 2.0, bare),
         Row("a call of it, ms", called, 10.0),

@@ -100,7 +100,7 @@ LOG = {
 
 
 def is_valid(log: dict[str, Any]) -> bool:
-    return Draft202012Validator(LOG).is_valid(log)
+    return Draft202012Validator(LOG).is_valid(log)  # pyright: ignore[reportUnknownMemberType]  # an overload
 
 
 def test_the_report_for_code_hosts_has_the_shape_of_its_standard() -> None:
