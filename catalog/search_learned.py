@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
+from operator import add
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,7 +151,7 @@ class Learned:
                 groups[group] += share * weight
         spoken = groups.__getitem__
         of_kind = [table.shared * sum(map(spoken, kind)) for kind in table.kinds]
-        worths = [own + of_kind[kind] for own, kind in zip(worths, table.kind, strict=True)]
+        worths = list(map(add, worths, map(of_kind.__getitem__, table.kind)))
         top = max(worths)
         least = top - _FAR / table.unit
         near = [(task, worth) for task, worth in enumerate(worths) if worth > least]

@@ -64,8 +64,7 @@ def rank(understood: Understood, tables: SearchTables, allowed: int | None = Non
     final = _Look(understood, tables).closely(_best(scores, tables.prior))
     if understood.wishes.cheap:
         _add_cheapness(final, understood, tables)
-    is_low = _is_low(understood, tables, _ordered(final, tables, 1))
-    return Ranking(final, scores, is_low, tables)
+    return Ranking(final, scores, _is_low(understood, tables, final), tables)
 
 
 def _ordered(final: dict[int, float], tables: SearchTables, most: int = _CLOSE) -> list[int]:
@@ -93,7 +92,7 @@ def _best(scores: dict[int, float], prior: "array[float]") -> list[tuple[float, 
         return list(zip(worths, scores, strict=True))
     part = sorted(worths[: 2 * _CLOSE])[-_CLOSE]
     least = sorted([worth for worth in worths if worth >= part])[-_CLOSE]
-    best = [pair for pair in zip(worths, scores, strict=True) if pair[0] >= least]
+    best = [(worth, card) for worth, card in zip(worths, scores, strict=True) if worth >= least]
     if len(best) > _CLOSE:
         best = sorted(best, key=lambda pair: (-pair[0], pair[1]))[:_CLOSE]
     return best
@@ -319,7 +318,7 @@ def _add_cheapness(final: dict[int, float], understood: Understood, tables: Sear
         final[card] += _CHEAP * (1 - place / len(priced))
 
 
-def _is_low(understood: Understood, tables: SearchTables, cards: list[int]) -> bool:
+def _is_low(understood: Understood, tables: SearchTables, final: dict[int, float]) -> bool:
     """Whether nothing shows that the catalog has what was asked for."""
     if understood.named.is_sure:
         return False
@@ -337,7 +336,7 @@ def _is_low(understood: Understood, tables: SearchTables, cards: list[int]) -> b
         return False
     if understood.wishes.is_telling and understood.direction.media:
         return False
-    return _known_share(understood, tables, cards) < _KNOWN_SHARE
+    return _known_share(understood, tables, _ordered(final, tables, 1)) < _KNOWN_SHARE
 
 
 def _has_sure_task(reading: Reading) -> bool:

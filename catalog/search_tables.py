@@ -52,6 +52,7 @@ class SearchTables:
         self.count: int = head["count"]
         self.lexicon: dict[str, Any] = head["lexicon"]
         self.tasks: list[list[str]] = head["tasks"]
+        self.task_numbers = {name: at for at, (name, _) in enumerate(self.tasks)}
         self.categories: list[str] = head["categories"]
         self.sources = [category.split("-to-")[0] for category in self.categories]
         self.kinds: list[str] = head["kinds"]

@@ -112,7 +112,7 @@ def understand(
         fit = _media_fit(tables.tasks[one.task][0], frame, tables)
         if one.units & name_units:
             fit *= _DAMPED
-        spoken.append(one._replace(strength=one.strength * fit))
+        spoken.append(one if fit == 1 else one._replace(strength=one.strength * fit))
     understood = Understood(
         reading,
         direction,
@@ -234,8 +234,7 @@ def _usual(frame: Frame, understood: Understood, tables: SearchTables) -> list[F
     wanted = frame.wanted if frame.wanted_sure >= SURE_ROLE else frozenset({""})
     names = [task for (one, other), task in _USUAL.items() if one in given and other in wanted]
     units = frozenset(word.unit for word in understood.reading.words)
-    numbers = {name: at for at, (name, _) in enumerate(tables.tasks)}
-    return [Fired(numbers[name], _USUAL_STRENGTH, units) for name in names[:2]]
+    return [Fired(tables.task_numbers[name], _USUAL_STRENGTH, units) for name in names[:2]]
 
 
 _TAKES_ALL = ("train", "llm", "stt", "dub", "prompter", "subtitles", "voice.clone", "avatar.st")
@@ -270,7 +269,7 @@ def _weighed(fired: list[Fired], lexicon: Lexicon) -> list[Fired]:
             if other in sure and task in lexicon.damps.get(str(other), ()):
                 damped -= {task, other}
     fired = [
-        one._replace(strength=one.strength * (_DAMPED if one.task in damped else 1.0))
+        one._replace(strength=one.strength * _DAMPED) if one.task in damped else one
         for one in fired
     ]
     kept: list[Fired] = []
@@ -280,7 +279,7 @@ def _weighed(fired: list[Fired], lexicon: Lexicon) -> list[Fired]:
             factor = _INSIDE
         elif any(o.strength > 1.15 * one.strength and one.units & o.units for o in fired):
             factor = _RIVAL
-        kept.append(one._replace(strength=one.strength * factor))
+        kept.append(one if factor == 1 else one._replace(strength=one.strength * factor))
     kept.sort(key=lambda f: (-f.strength, f.task))
     least = _LEAST_TASK * kept[0].strength if kept else 0.0
     return [one for one in kept if one.strength >= least][:8]
