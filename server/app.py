@@ -141,9 +141,10 @@ class StrictServer(MCPServer[None]):
         self._made: dict[str, SDKTool] = {}
         self._guard_questions(ring, Introductions(home))
         self.completion()(self.complete)
+        self.notices = JobNotices(rooms)
         # The SDK takes a bus, but would not say who listens to what.
         self._lowlevel_server.add_request_handler(
-            "subscriptions/listen", SubscriptionsListenRequestParams, JobNotices(rooms)
+            "subscriptions/listen", SubscriptionsListenRequestParams, self.notices
         )
 
     def _guard_questions(self, ring: Ring, introductions: Introductions) -> None:

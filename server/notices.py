@@ -25,7 +25,7 @@ from tools.ports import Rooms
 JOBS = "falkit://jobs/"
 MOST_LISTENING = 256
 MOST_JOBS = 20  # that one listener hears of: each is followed like a job that somebody waits for
-DAY = 24 * 3600.0
+LONGEST_JOB = 7 * 24 * 3600.0  # seconds
 
 
 class JobNotices(ListenHandler):
@@ -61,7 +61,7 @@ class JobNotices(ListenHandler):
 
 
 async def followed(rooms: Rooms, uri: str, tell: Callable[[], Awaitable[None]]) -> None:
-    """*tell* of every change of the job at *uri* until it is settled."""
+    """*tell* of every change of the job at *uri* until it is settled, or the server leaves."""
     last = ""
 
     async def changed(_fraction: float, words: str) -> None:
@@ -72,8 +72,8 @@ async def followed(rooms: Rooms, uri: str, tell: Callable[[], Awaitable[None]]) 
 
     job_id = uri.removeprefix(JOBS)
     try:
-        while not (await rooms.jobs.find(job_id)).is_settled:
-            await rooms.jobs.wait(job_id, DAY, changed)
+        if not (await rooms.jobs.find(job_id)).is_settled:
+            await rooms.jobs.wait(job_id, LONGEST_JOB, changed)
     except ActionableError:
         return  # listening to what there is not is allowed, and never tells anything
     await tell()

@@ -24,11 +24,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from catalog.errors import ActionableError
-from server.app import build_server
+from server.app import StrictServer, build_server
 from server.fal.problems import NetworkError
 from server.fal.webhooks import UnprovenWebhookError, Webhooks
 from server.listening import Server, heed_signals, listener, serve_until_ended
-from server.notices import Subscriptions
+from server.notices import JobNotices, Subscriptions
 from tools.errors import NotConfiguredError
 from tools.inventory import chosen_tools
 from tools.ports import JobQuery, Rooms
@@ -137,11 +137,10 @@ def web_app(
 ) -> Starlette:
     """Return the application that serves *tools* under ``/mcp``.
 
-    With *webhooks*, which prove that a delivery is fal's, ``POST /webhooks/fal`` moves the job that
-    it tells of.
-
+    With *webhooks*, which prove that a delivery is fal's, ``POST /webhooks/fal`` moves its job.
     ``/mcp?toolsets=discover,follow&read_only=true`` offers fewer of them. ``/healthz`` says that
-    the process lives, ``/readyz`` whether its journal can be used; both need no token.
+    the process lives, ``/readyz`` whether its journal can be used; both need no token. Its state
+    has ``end_listening``, for when the server is to end.
     """
     endpoint = Endpoint(partial(_narrowed, rooms, tools, build, options.sessions), options)
 
@@ -166,19 +165,21 @@ def web_app(
     if webhooks is not None:
         hear = partial(_few, anyio.CapacityLimiter(MOST_DELIVERIES), rooms, webhooks)
         routes.append(Route("/webhooks/fal", hear, methods=["POST"]))
-    return Starlette(routes=routes, lifespan=lifespan)
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.end_listening = endpoint.end_listening
+    return app
 
 
 async def serve_http(
     app: ASGIApp,
     options: WebOptions,
     *,
-    end_waits: Callable[[], None] = lambda: None,
+    leave: Callable[[], None] = lambda: None,
     task_status: TaskStatus[int] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve *app* until SIGINT or SIGTERM; running calls then get `GRACE_SECONDS`.
 
-    *end_waits* is called at once then, so that calls that only wait are answered.
+    *leave* is called at once then, so that calls that only wait are answered.
 
     Started with ``await tasks.start(serve_http, app, options)`` it returns the port once it
     listens.
@@ -219,7 +220,7 @@ async def serve_http(
             # The second signal does not wait for running calls.
             server.force_exit = server.should_exit
             server.should_exit = True
-            end_waits()
+            leave()
 
         await tasks.start(heed_signals, end)
         task_status.started(port)
@@ -280,6 +281,12 @@ class Endpoint:
         self._calls = 0
         self._opening = anyio.Lock()
         self._group: TaskGroup | None = None
+        self._listened: list[JobNotices] = []
+
+    def end_listening(self) -> None:
+        """End the streams of those who listen for changes, as an ordinary end."""
+        for notices in self._listened:
+            notices.close()
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
@@ -332,6 +339,8 @@ class Endpoint:
 
     async def _hold(self, narrowing: Narrowing, *, task_status: TaskStatus[ASGIApp]) -> None:
         server = self._server_of(narrowing)
+        if isinstance(server, StrictServer):
+            self._listened.append(server.notices)
         server.streamable_http_app(
             stateless_http=not self._options.sessions,
             max_request_body_size=LARGEST_BODY,

@@ -60,8 +60,12 @@ async def _serve(settings: Settings, tools: Sequence[AnyTool], options: WebOptio
         webhooks = Webhooks(http, settings.hosts) if settings.public_url else None
         build = partial(build_server, approve=rooms.approve, home=settings.home)
         app = web_app(rooms, tools, options, build=build, webhooks=webhooks)
-        serve = partial(serve_http, end_waits=opened.end_waits)
-        port = await tasks.start(serve, app, options)
+
+        def leave() -> None:
+            opened.end_waits()
+            app.state.end_listening()
+
+        port = await tasks.start(partial(serve_http, leave=leave), app, options)
         protected = "with the bearer token" if options.token else "for this machine only"
         print(
             f"falkit serves MCP on http://{options.host}:{port}/mcp ({protected}, "
