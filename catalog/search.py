@@ -29,7 +29,14 @@ from catalog.search_tables import SearchTables
 from catalog.search_text import LONGEST_QUERY, plain
 from catalog.search_tongues import Tongues
 from catalog.search_understand import Understood, understand
-from catalog.search_words import guides_for, price_words, understood_words, why_words
+from catalog.search_words import (
+    Deeds,
+    deeds_of,
+    guides_for,
+    price_words,
+    understood_words,
+    why_words,
+)
 
 MOST_HITS = 50
 _ONE = Measure()
@@ -158,6 +165,7 @@ class _Step(NamedTuple):
     cards: list[int]
     total: int
     is_low: bool
+    deeds: Deeds
 
 
 def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
@@ -244,7 +252,8 @@ def _answered(engine: _Engine, text: str, query: str, filters: _Filters, most: i
         else:
             cards = ranking.cards(most)
         label = part if len(parts) > 1 else ""
-        steps.append(_Step(label, understood, cards, total, ranking.is_low))
+        deeds = deeds_of(understood, engine.tables)
+        steps.append(_Step(label, understood, cards, total, ranking.is_low, deeds))
     return steps
 
 
@@ -307,7 +316,7 @@ def _hit(
     title, summary, usual = tables.texts(card)
     endpoint_id = index.ids[card]
     understood = step.understood if step else None
-    why = why_words(card, understood, tables)
+    why = why_words(card, understood, step.deeds if step else (), tables)
     if tables.status[card]:
         why = "; ".join(word for word in (_retired(index, endpoint_id), why) if word)
     measure = filters.measure

@@ -21,19 +21,28 @@ _MOST_USED = 0.6
 _LONGEST_WHY = 110
 
 
-def why_words(card: int, understood: Understood | None, tables: SearchTables) -> str:
+# What is asked for in words, and the cards that do it as flags.
+Deeds = Sequence[tuple[str, bytes]]
+
+
+def deeds_of(understood: Understood, tables: SearchTables) -> Deeds:
+    """Return the tasks of *understood*, as `why_words` looks for them."""
+    named = [tables.tasks[fired.task] for fired in understood.tasks]
+    return [(name, tables.bits.flags(f"c{task}")) for task, name in named]
+
+
+def why_words(card: int, understood: Understood | None, deeds: Deeds, tables: SearchTables) -> str:
     """Return what made *card* score, shortest and most telling first."""
     if understood is None:
         return "by use on fal"
     said: list[str] = []
     at, bit = card >> 3, 1 << (card & 7)
-    for fired in understood.tasks:
-        task, name = tables.tasks[fired.task]
-        if tables.bits.flags(f"c{task}")[at] & bit and name not in said:
+    for name, flags in deeds:
+        if flags[at] & bit and name not in said:
             said.append(name)
             if len(said) == 2:
                 break
-    if name := understood.named.borne_by(card):
+    if understood.named and (name := understood.named.borne_by(card)):
         said.insert(0, f"name: {' '.join(name)}")
     category = tables.categories[tables.category[card]]
     if category in understood.direction.categories and not said:
@@ -122,4 +131,12 @@ def guides_for(steps: Sequence[Understood], lexicon: Lexicon) -> tuple[str, ...]
     return tuple(dict.fromkeys(guide for *_, guide in sorted(named)))
 
 
-__all__ = ["REQUEST", "guides_for", "price_words", "understood_words", "why_words"]
+__all__ = [
+    "REQUEST",
+    "Deeds",
+    "deeds_of",
+    "guides_for",
+    "price_words",
+    "understood_words",
+    "why_words",
+]
