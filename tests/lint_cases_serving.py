@@ -18,7 +18,7 @@ from tests.lint_made import (
 )
 
 CASES = (
-    Case("FAL070", "none", app(methods="def setup(self):\n    pass"), app(), "route"),
+    Case("FAL070", "none", app(methods="def setup(self):\n    pass"), app(), "OpenAPI"),
     Case(
         "FAL070",
         "wma",

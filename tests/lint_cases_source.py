@@ -244,6 +244,14 @@ CASES = (
         mends=True,
     ),
     Case(
+        "FAL024",
+        "health",
+        app(methods=ENDPOINT.replace("def run", "def health")),
+        app(methods="@fal.endpoint('/x')\ndef health(self) -> Output: ..."),
+        "GET /health",
+        mends=True,
+    ),
+    Case(
         "FAL025",
         "files",
         app("image = fal.ContainerImage.from_dockerfile_str('FROM x')\napp_files = ['a']"),

@@ -155,6 +155,7 @@ def test_settings_come_from_base_classes_constants_and_class_keywords() -> None:
     assert (result.settings.keep_alive, result.settings.max_concurrency) == (30, 3)
     assert result.settings.requirements == ("numpy==2.2.0", "einops==0.8.1")
     assert result.settings.python_version == "3.11"
+    assert lint({"app.py": app(keywords=', name="shop"')}, entry="app.py").app == "shop"
     assert {route.path for route in result.routes} == {"/", "/old"}
     assert result.class_names[0] == "Mine"
     bounds = [item for item in result.findings if item.code == "FAL090"]

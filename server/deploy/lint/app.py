@@ -145,16 +145,12 @@ class App:
         """What counts in the end, by name; what a class says counts before ``pyproject.toml``."""
         found = {name: setting for name, setting in self.toml.items() if name != "name"}
         for setting in self.written:
-            name = (
-                "app_name" if (setting.how, setting.name) == ("keyword", "name") else setting.name
-            )
-            is_known = name in KEYWORDS or setting.how == "attribute"
-            if (
-                is_known
-                and name in SETTINGS | WMA_SETTINGS | KEYWORDS
-                and setting.value is not None
-            ):
-                found[name] = setting
+            if setting.value is None:
+                continue
+            if setting.how == "keyword" and setting.name in KEYWORDS:
+                found["app_name" if setting.name == "name" else setting.name] = setting
+            elif setting.how == "attribute" and setting.name in SETTINGS | WMA_SETTINGS:
+                found[setting.name] = setting
         return found
 
     def value(self, name: str, default: object = None) -> object:

@@ -32,7 +32,7 @@ Kind = Literal["scalar", "open", "model"]
 def _none(app: App) -> Iterator[Breach]:
     if not app.lineage or app.endpoints or app.is_wma or _has_foreign_base(app):
         return
-    message = f"{app.class_name} has no endpoint: a deploy ends in 'must have at least one route'"
+    message = f"{app.class_name} has no endpoint: 'Failed to generate OpenAPI metadata'"
     yield Breach(app.place(), message, '@fal.endpoint("/")')
 
 
@@ -343,8 +343,9 @@ RULES = (
         "run", _none,
     ),
     Rule(
-        "FAL071", "error", "path without a slash", "The app does not start.", "Core Concepts",
-        "source", _paths, mends=True,
+        "FAL071", "error", "path without a slash",
+        "The deploy goes through, and every call of the endpoint is answered 404.", "Core Concepts",
+        "run", _paths, mends=True,
     ),
     Rule(
         "FAL072", "error", "two endpoints at one path", "Only one of them is ever called.",

@@ -206,10 +206,13 @@ def _no_path(app: App) -> Iterator[Breach]:
 def _shadowing(app: App) -> Iterator[Breach]:
     served = {endpoint.method.name for endpoint in app.endpoints}
     for name, method in app.methods.items():
-        is_hook = name in HOOKS and name not in served
-        if name not in RESERVED or is_hook or name == "handle_exit":
+        is_hook = (name in HOOKS and name not in served) or name == "handle_exit"
+        if is_hook or (app.is_wma and name not in served):
             continue
-        if app.is_wma and name not in served:
+        message = f"the method {name!r} takes the place of what fal.App keeps under that name"
+        if name == "health" and method.parameters:  # run: GET /health then ends in 500
+            message = "the method 'health' takes an input, and GET /health calls it without one"
+        elif name not in RESERVED:
             continue
         source = method.module.source(method.node)
         header = re.search(rf"\bdef\s+({re.escape(name)})\b", source)
@@ -218,7 +221,6 @@ def _shadowing(app: App) -> Iterator[Breach]:
         if name in served and header and name not in app.own_uses and new not in app.methods:
             start = method.place().start + header.start(1)
             patches = ((start, start + len(name), new),)
-        message = f"the method {name!r} takes the place of what fal.App keeps under that name"
         yield Breach(method.place(), message, f"call it {new!r}; its path stays", patches)
 
 
