@@ -415,7 +415,7 @@ class JournalJobs:
                         self._hands.take(work)
                     for job_id in orphans.ended:
                         self.changes.changed(job_id)
-                    if orphans.more:
+                    if orphans.more or orphans.ended:  # what was lost is looked for at once
                         self._look_now.set()
                 version, warned = now, False
             except Exception as problem:
