@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import anyio
@@ -141,7 +142,7 @@ async def said_yes(job: Job) -> bool:
     """Show what would run and cost, and return whether a person at this terminal says yes."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return False
-    print(described(job))
+    print(described(replace(job, note=job.note.partition(":")[0])))  # the yes is said here
     asked = f"Run {job.endpoint_id} now for {price_of(job)}? Type yes to approve: "
     answer = await anyio.to_thread.run_sync(input, asked)
     return answer.strip().lower() == "yes"
