@@ -1,15 +1,17 @@
 """A program run at a terminal of its own, as a person would see it."""
 
 import os
-import pty
 import select
 import struct
 import sys
-import termios
 import time
 from collections.abc import Mapping, Sequence
-from fcntl import ioctl
 from pathlib import Path
+
+if sys.platform != "win32":
+    import pty
+    import termios
+    from fcntl import ioctl
 
 WITHIN = 60.0
 
