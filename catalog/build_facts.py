@@ -55,6 +55,18 @@ _FIELD_FEATURES: Mapping[str, tuple[str, ...]] = {
     "prompt expansion": ("enable_prompt_expansion", "expand_prompt", "prompt_optimizer"),
     "web search": ("enable_web_search", "enable_google_search"),
     "loop": ("loop",),
+    "palette": ("colors", "color_palette"),
+    "fixed camera": ("camera_fixed",),
+    "pronunciation": ("pronunciation_dict", "pronunciation_dictionary_locators"),
+    "polygon count": ("target_polycount", "face_limit", "face_count"),
+    "quads": ("topology", "quad", "polygon_type"),
+    "pbr": ("enable_pbr", "pbr"),
+    "rigging": ("enable_rigging",),
+    "speakers": ("diarize", "num_speakers"),
+    "lyrics": ("lyrics", "lyrics_prompt"),
+    "strength": ("strength", "image_strength", "image_prompt_strength", "prompt_strength"),
+    "safety switch": ("enable_safety_checker", "safety_tolerance", "enable_safety_checks"),
+    "speed": ("speed", "voice_speed"),
 }  # fmt: skip
 _LIST_REFERENCES = (
     "image_urls", "reference_image_urls", "input_image_urls", "ref_image_urls", "images",

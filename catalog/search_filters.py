@@ -6,6 +6,7 @@ from decimal import Decimal
 from catalog.errors import ActionableError
 from catalog.search_measure import Measure, measure_of
 from catalog.search_reading import Lexicon
+from catalog.search_spelled import spelled
 from catalog.search_tables import MEDIA, SearchTables
 from catalog.search_text import distance, plain
 
@@ -105,7 +106,7 @@ def work_named(text: str) -> Measure:
     """
     if not text.strip():
         return Measure()
-    measure = measure_of(plain(text))
+    measure = measure_of(spelled(plain(text)))
     if measure is None:
         raise ActionableError(
             f"for_work is {text[:60]!r}",

@@ -52,6 +52,8 @@ _MONEY_SIGNS = (
     "달",
     "дол",
 )
+# Digits of a number of seconds that is written with a mere s.
+_LONGEST_IN_S = 3
 _DIGIT = re.compile(r"\d")
 _TIME_SIGNS = ("s", "min", "秒", "分", "초", "분", "сек", "мин")
 
@@ -63,7 +65,7 @@ _TIME_SIGNS = ("s", "min", "秒", "分", "초", "분", "сек", "мин")
 def _money() -> re.Pattern[str]:
     return re.compile(
         rf"(?:(?P<sign>[$€])\s*(?P<amount>\d+(?:[.,]\d+)?)\s*(?P<c1>{_CENTS})?"
-        rf"|{_AMOUNT.replace('(', '(?P<number>', 1)}\s*"
+        rf"|(?<!\w){_AMOUNT.replace('(', '(?P<number>', 1)}\s*"
         rf"(?:(?P<cents>{_CENTS})|(?P<dollars>{_DOLLARS})))(?!\w)"
     )
 
@@ -108,7 +110,7 @@ def at_least() -> re.Pattern[str]:
     return re.compile(
         r"at least|minimum|more than|longer than|over \d|lasting|up to|min\.|mindestens|al menos"
         r"|au moins|pelo menos|almeno|至少|以上|최소|не менее|or more|or longer|long|up"
-        r"|video|clip|song|track|music|film|动画|動画|视频"
+        r"|video|clip|song|track|music|film|take|footage|scene|动画|動画|视频"
     )
 
 
@@ -163,7 +165,10 @@ def length_in(text: str) -> re.Match[str] | None:
         return None
     if text.isascii() and not _DIGIT.search(text) and _ONES.keys().isdisjoint(text.split()):
         return None
-    return _length().search(text)
+    found = _length().search(text)
+    if found and found["unit"] == "s" and len(found[1]) > _LONGEST_IN_S:
+        return None  # "a film of the 1940s"
+    return found
 
 
 def limit_in(text: str) -> tuple[float | None, Measure]:

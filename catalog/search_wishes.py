@@ -14,13 +14,18 @@ from catalog.search_measure import (
     unit_words,
 )
 from catalog.search_reading import Lexicon, Reading
+from catalog.search_spelled import spelled
 from catalog.search_tables import HEIGHTS, SIZES, SearchTables, media_bits
 
 # One of whatever a card is priced in.
 _ONE = Measure()
 _KEPT, _BROKEN = 2.6, -2.6
 _FAST, _BEST, _NEW, _LONG_ENOUGH = 0.9, 0.5, 1.2, 1.6
-_NO_PRICE, _NO_SIZE = -0.8, -0.6
+# Features that a card can hardly do without when they are asked for.
+_NEEDED = frozenset(
+    {"sound", "end frame", "reference images", "mask", "web search", "palette", "fixed camera"}
+)
+_NO_PRICE, _NO_SIZE, _NO_LENGTH = -0.8, -0.6, -0.5
 # Months since January 2000 before which nothing counts as new.
 _NOT_NEW = 280
 _PICTURE, _VIDEO = media_bits({"image"}), media_bits({"video"})
@@ -63,7 +68,9 @@ class Wishes:
             gain += self._size(card, tables)
         if self.seconds:
             longest = tables.longest[card]
-            if not math.isnan(longest):
+            if math.isnan(longest):
+                gain += _NO_LENGTH
+            else:
                 gain += _LONG_ENOUGH if longest >= self.seconds else _BROKEN
         for feature in self.features:
             gain += self._feature(feature, card, tables)
@@ -98,7 +105,7 @@ class Wishes:
             return 1.4 if tables.has(card, "fdraft") else 0.0
         if tables.has(card, f"f{feature}"):
             return 2.2
-        return -2.2 if feature in ("sound", "end frame", "reference images", "mask") else -0.9
+        return -2.2 if feature in _NEEDED else -0.9
 
     def words(self) -> list[str]:
         """Return the wishes in short words, as they were understood."""
@@ -134,14 +141,15 @@ def wishes_in(reading: Reading, lexicon: Lexicon) -> Wishes:
         elif word != "long":
             wishes.features.append(word)
     wishes.features.sort()
-    wishes.limit, wishes.measure = limit_in(reading.text)
+    text = spelled(reading.text)
+    wishes.limit, wishes.measure = limit_in(text)
     if wishes.limit is not None and wishes.measure == _ONE:
-        wishes.measure = counted_in(reading.text)
+        wishes.measure = counted_in(text)
     wishes.height, wishes.size = size_in(reading.text)
     if wishes.limit is not None and (wishes.height >= 0 or "sound" in wishes.features):
         heard = True if "sound" in wishes.features else None
         wishes.measure = wishes.measure._replace(height=wishes.height, sound=heard)
-    found = length_in(reading.text)
-    if found and at_least().search(reading.text):
+    found = length_in(text)
+    if found and at_least().search(text):
         wishes.seconds = seconds_of(found)
     return wishes

@@ -1,5 +1,7 @@
 """What a query most likely means by all its words together, as learned from examples."""
 
+import pytest
+
 from catalog.index import SNAPSHOT
 from catalog.learn import Example, learned, mark_of, packed, traits
 from catalog.search_direction import direction_of
@@ -7,8 +9,10 @@ from catalog.search_english import English
 from catalog.search_english import packed as packed_words
 from catalog.search_frame import frame_of
 from catalog.search_learned import FILE, HEAD, MAGIC, Learned, Likely
+from catalog.search_measure import Measure, counted_in, length_in, limit_in
 from catalog.search_reading import Lexicon
-from catalog.search_tables import SearchTables
+from catalog.search_spelled import spelled
+from catalog.search_tables import PICTURE, SECOND, SearchTables
 
 TABLES = SearchTables(SNAPSHOT)
 ENGLISH = English(SNAPSHOT)
@@ -69,3 +73,28 @@ def test_english_words_are_known_and_slips_are_not() -> None:
     assert LEXICON.mended("efects") == ["effects"]
     known = packed_words(["heron", "ibis"])
     assert known == packed_words(["ibis", "heron", "ibis"])
+
+
+@pytest.mark.parametrize(
+    ("text", "dollars", "work"),
+    [
+        ("ten seconds with sound, I can spend a dollar fifty", 1.5, Measure(SECOND, 10)),
+        ("whole songs at under a dime apiece", 0.1, Measure()),
+        ("half a minute of film for less than two dollars", 2.0, Measure(SECOND, 30)),
+        ("a quarter of an hour of speech under one dollar", 1.0, Measure(SECOND, 900)),
+        ("pictures, cap 0.05", 0.05, Measure()),
+        ("less than a quarter per picture", 0.25, Measure(PICTURE)),
+        ("exact colours, extract the facts", None, Measure()),
+    ],
+)
+def test_money_and_time_may_be_spelled_in_words(
+    text: str, dollars: float | None, work: Measure
+) -> None:
+    plainly = spelled(text)
+    limit, measure = limit_in(plainly)
+    assert limit == dollars
+    assert (counted_in(plainly) if measure == Measure() else measure) == work
+
+
+def test_a_film_of_the_1940s_is_not_that_long() -> None:
+    assert length_in("colour a film reel of the 1940s") is None

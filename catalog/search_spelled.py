@@ -1,0 +1,129 @@
+"""Write amounts of money and time that are spelled in English words with digits."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+_SMALL_LISTED = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
+    " sixteen seventeen eighteen nineteen"
+)
+_TENS_LISTED = "twenty thirty forty fifty sixty seventy eighty ninety"
+_SMALL, _TENS = _SMALL_LISTED.split(), _TENS_LISTED.split()
+_WORTH: Mapping[str, float] = (
+    {word: float(n) for n, word in enumerate(_SMALL)}
+    | {word: 20.0 + 10 * n for n, word in enumerate(_TENS)}
+    | {"a": 1.0, "an": 1.0, "half": 0.5, "quarter": 0.25, "quarters": 0.25, "couple": 2.0}
+)
+_COINS: Mapping[str, int] = {"penny": 1, "nickel": 5, "dime": 10, "quarter": 25}
+# A text without any of these spells nothing that is read here.
+_SIGNS = ("minute", "second", "hour", "dollar", "buck", "cent", "dime", "nickel", "penn", "quarter")
+_LIMITS = (
+    r"(?:under|below|less than|no more than|not more than|at most|up to|max(?:imum)?|cap(?:ped)?"
+    r"(?: at| of)?|budget(?: is| of)?|cheaper than|within)"
+)
+
+
+def spelled(text: str) -> str:
+    """Return *text*, which must be `plain`, with its amounts in digits.
+
+    ``a dollar fifty`` becomes ``1.5 dollars``, ``a dime`` ``10 cents``, ``half a minute``
+    ``30 seconds``; beside money also ``a quarter of an hour`` ``900 seconds``. A bare amount such
+    as ``cap 0.50`` is one of dollars.
+    """
+    if "." in text:
+        text = _bare().sub(r"\1 $\2", text)
+    if not any(sign in text for sign in _SIGNS):
+        return text
+    text = _dollars().sub(_in_dollars, text)
+    text = _cents().sub(lambda found: f"{_number(found[1]):g} cents", text)
+    text = _coins().sub(_in_cents, text)
+    text = _time().sub(_in_seconds, text)
+    if "$" in text or "dollar" in text or "cent" in text or "buck" in text:
+        text = _hours().sub(lambda found: f"{3600 * _number(found[1]):g} seconds", text)
+    return text
+
+
+def _words() -> str:
+    """Return the pattern of a number in words: "half a", "three quarters of an", "twenty five"."""
+    small = "|".join(_SMALL[1:])
+    tens = "|".join(_TENS)
+    ones = "|".join(_SMALL[1:10])
+    return (
+        rf"(?:half(?: of)? an?|(?:a |one |three )?quarters?(?: of)? an?|a couple of"
+        rf"|(?:{small})(?: and a half)?|(?:{tens})(?:[ -](?:{ones}))?)"
+    )
+
+
+def _number(words: str) -> float:
+    """Return the number that *words* are; digits count as they are."""
+    if words[0].isdigit():
+        return float(words)
+    parts = [part for part in re.split(r"[ -]", words) if part not in ("of", "and", "hundred")]
+    if "half" in parts and parts[0] != "half":  # "two and a half"
+        return _WORTH[parts[0]] + 0.5
+    if parts[0] == "half" or parts[0].startswith("quarter"):
+        return _WORTH[parts[0]]
+    if len(parts) > 1 and parts[1].startswith("quarter"):
+        return _WORTH[parts[0]] * 0.25
+    if parts[0] == "a" and len(parts) > 1:  # "a couple"
+        return _WORTH[parts[1]]
+    return sum(_WORTH[part] for part in parts)
+
+
+@cache
+def _dollars() -> re.Pattern[str]:
+    amount = rf"({_words()}|an?|\d+(?:\.\d+)?)"
+    tens, ones = "|".join(_TENS), "|".join(_SMALL[1:10])
+    digits = r"\d\d(?!\d| ?(?:s|x|p|k|sec|im|pic|clip|video))"
+    more = rf"(?: and)? ((?:{tens})(?:[ -](?:{ones}))?|{digits})"
+    return re.compile(rf"\b{amount} (dollars?|bucks?|euros?)(?:{more})?(?: cents?)?\b")
+
+
+def _in_dollars(found: re.Match[str]) -> str:
+    cents = _number(found[3]) if found[3] else 0.0
+    return f"{_number(found[1]) + cents / 100:g} {found[2]}"
+
+
+@cache
+def _cents() -> re.Pattern[str]:
+    return re.compile(rf"\b({_words()}) cents?\b")
+
+
+@cache
+def _coins() -> re.Pattern[str]:
+    count = "|".join(_SMALL[1:10])
+    return re.compile(
+        rf"\b(an?|{count}) (penny|pennies|nickel|dime)s?\b"
+        rf"|\b({_LIMITS}) a quarter(?! (?:of|hour|page|note))"
+    )
+
+
+def _in_cents(found: re.Match[str]) -> str:
+    if found[3]:
+        return f"{found[3]} {_COINS['quarter']} cents"
+    coin = "penny" if found[2] == "pennies" else found[2]
+    return f"{_WORTH[found[1]] * _COINS[coin]:g} cents"
+
+
+@cache
+def _time() -> re.Pattern[str]:
+    return re.compile(
+        rf"\b({_words()})[ -](minute|second)s?\b|\b(an?) (minute)(?: and a (half))?\b"
+    )
+
+
+def _in_seconds(found: re.Match[str]) -> str:
+    if found[3]:
+        return f"{90 if found[5] else 60} seconds"
+    return f"{_number(found[1]) * (60 if found[2] == 'minute' else 1):g} seconds"
+
+
+@cache
+def _hours() -> re.Pattern[str]:
+    return re.compile(rf"\b({_words()}|an?|\d+(?:\.\d+)?)[ -]hours?\b")
+
+
+@cache
+def _bare() -> re.Pattern[str]:
+    return re.compile(rf"\b({_LIMITS}) (\d*\.\d\d?)(?![\w.]| ?(?:s|sec|mp|k|x|gb|mb|fps)\b)")
