@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from server.deploy.environments import ToolEnvironment
 from server.deploy.inspecting import inspect
+from server.deploy.nurseries import Cradle
 from server.deploy.runners import RunnerSpec, start_runner
 from tests.deployed import hosted, needs_namespaces, standing, tool, written
 from tools.deploy_records import LogLine
@@ -123,3 +124,28 @@ async def test_a_runner_ends_with_its_nursery_and_the_next_is_started_anew(tmp_p
             await again.ready()
             await again.stop()
             assert "SIGKILL" in runner.reason
+
+
+async def test_a_cradle_has_a_nursery_soon_after_one_was_wanted_and_gives_it_up_unused(
+    tmp_path: Path,
+) -> None:
+    cradle = Cradle(idle=1.0)
+    with anyio.fail_after(30):
+        fal = await tool(tmp_path)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(cradle.keep)
+            assert cradle.lend(fal) is None  # the first is started anew
+            while (nursery := cradle.lend(fal)) is None:
+                await anyio.sleep(0.01)
+            runner = await start_runner(
+                kitchen(fal, tmp_path, "soup"), lambda line: None, tasks, nursery
+            )
+            await runner.ready()
+            pid = nursery.pid
+            await anyio.sleep(1.5)  # longer than it stays unused
+            assert runner.is_up
+            await runner.stop()
+            while Path(f"/proc/{pid}").exists():
+                await anyio.sleep(0.01)
+            assert cradle.lend(fal) is None
+            tasks.cancel_scope.cancel()

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -64,9 +65,22 @@ class Nursery:
     def __init__(self, tool: ToolEnvironment) -> None:
         self.tool = tool
         self.is_ready = False
+        self._is_lost = False
         self._process: subprocess.Popen[bytes] | None = None
         self._way: socket.socket | None = None
         self._lock = anyio.Lock()
+        self._living: list[Forked] = []
+
+    @property
+    def is_alone(self) -> bool:
+        """Nothing that was born there lives."""
+        self._living = [one for one in self._living if one.poll() is None]
+        return not self._living
+
+    @property
+    def has_ended(self) -> bool:
+        """It was ended from outside, or answers no more."""
+        return self._process is not None and (self._process.poll() is not None or self._is_lost)
 
     async def born(
         self, kept: Confined, environment: Mapping[str, str], working: Path
@@ -97,6 +111,7 @@ class Nursery:
             os.close(printed)
             return None
         process = Forked(*answer)
+        self._living = [*(one for one in self._living if one.returncode is None), process]
         return Child(
             process, os.fdopen(told, "rb"), os.fdopen(printed, "rb"), waits=True, handle=answer[1]
         )
@@ -112,7 +127,7 @@ class Nursery:
                 return int(json.loads(data)["pid"]), got[0]
             except (OSError, ValueError, KeyError, IndexError):
                 pass
-        self.is_ready = False  # what answers late would be taken for another's
+        self.is_ready, self._is_lost = False, True  # what answers late would be taken for another's
         return None
 
     @property
@@ -161,3 +176,40 @@ async def open_nursery(tool: ToolEnvironment) -> AsyncGenerator[Nursery]:
             yield nursery
         finally:
             tasks.cancel_scope.cancel()
+
+
+class Cradle:
+    """Keeps a nursery while runners are wanted, and for a while after; *idle* seconds."""
+
+    def __init__(self, idle: float = 60.0) -> None:
+        self._idle = idle
+        self._tool: ToolEnvironment | None = None
+        self._nursery: Nursery | None = None
+        self._wanted = anyio.Event()
+        self._lent = 0.0
+
+    def lend(self, tool: ToolEnvironment) -> Nursery | None:
+        """Return the nursery for *tool* if it stands ready; else there will soon be one."""
+        self._lent, self._tool = time.monotonic(), tool
+        self._wanted.set()
+        found = self._nursery
+        return found if found is not None and found.is_ready and found.tool == tool else None
+
+    async def keep(self) -> None:
+        """Keep the nursery, until cancelled; end what was born there first."""
+        while True:
+            await self._wanted.wait()
+            self._wanted = anyio.Event()
+            tool = self._tool
+            if tool is None or sys.platform != "linux":
+                continue
+            async with open_nursery(tool) as self._nursery:
+                while not self._is_over(self._nursery, tool):  # noqa: ASYNC110
+                    await anyio.sleep(min(self._idle / 4, 5.0))  # to look whether it is over
+            self._nursery = None
+
+    def _is_over(self, nursery: Nursery, tool: ToolEnvironment) -> bool:
+        if nursery.has_ended:
+            return True
+        unwanted = time.monotonic() - self._lent > self._idle or self._tool != tool
+        return unwanted and nursery.is_alone

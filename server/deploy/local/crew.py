@@ -18,6 +18,7 @@ from server.deploy.local.fleet import GRACE_SECONDS, Held
 from server.deploy.local.registry import KnownApp, KnownRevision, Registry
 from server.deploy.local.speech import Speech
 from server.deploy.local.starting import Starter
+from server.deploy.nurseries import Cradle
 from server.deploy.runners import Runner, start_runner
 from server.emulator.hosted import House
 from tools.deploy_records import AppSettings
@@ -71,6 +72,7 @@ class Crew:
         self._files: Files | None = None
         self._files_wanted = anyio.Event()
         self._files_open = anyio.Event()
+        self._cradle = Cradle()
 
     # What there is
 
@@ -103,6 +105,10 @@ class Crew:
         async with open_files(self._house) as self._files:
             self._files_open.set()
             await anyio.sleep_forever()
+
+    async def keep_cradle(self) -> None:
+        """Keep ready what makes starts fast while there are runners, until cancelled."""
+        await self._cradle.keep()
 
     # Calls
 
@@ -221,7 +227,9 @@ class Crew:
         )
         if held.is_stopping:
             raise BackendError("it was not wanted any more")
-        runner = held.runner = await start_runner(spec, self._speech.hear, self._tasks)
+        runner = held.runner = await start_runner(
+            spec, self._speech.hear, self._tasks, self._cradle.lend(spec.tool)
+        )
         socket = "" if runner.socket is None else str(runner.socket)
         door = held.door = Door(socket, runner.address, runner.token, runner.runner_id, files.base)
         row = RunnerRow(runner.runner_id, app.name, revision.revision, runner.state, runner.pid, "")

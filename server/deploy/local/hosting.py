@@ -133,6 +133,7 @@ class Hosting:
 
         tasks.start_soon(work_on)
         tasks.start_soon(crew.keep_files)
+        tasks.start_soon(crew.keep_cradle)
         tasks.start_soon(speech.work)
         tasks.start_soon(direct.beat)
         self._opened.set()
