@@ -9,7 +9,7 @@ import pytest
 
 from server.deploy.cloud.failures import CloudError, check
 from server.deploy.cloud.orders import deleting, looking
-from server.deploy.cloud.workers import Outcome
+from server.deploy.cloud.outcome import Outcome
 from server.deploy.environments import fal_wanted
 from tests.cloud_ends import SOURCE, fal_at, settings_for
 from tests.deployed import READY, missing
@@ -121,7 +121,7 @@ WEBSOCKET = SOURCE.replace(
         ),
         pytest.param(
             SOURCE.replace("    max_conc", '    app_files = ["data"]\n    max_conc'),
-            "files_not_sent", "app_files are not sent", id="files",
+            "files_not_sent", "'data' is no part of the source", id="files",
         ),
         pytest.param(SOURCE.replace('"numpy==2.0"', '"."'), "files_not_sent",
                      "a folder of this machine", id="a folder"),

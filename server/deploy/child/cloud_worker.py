@@ -50,6 +50,7 @@ class Worker:
         path = Path(self._args["folder"]) / self._args["file"]
         os.chdir(self._args["folder"])
         sys.path.append(str(path.parent))
+        _leave_files_to_falkit()
         self._tell(stage="importing")
         prepared = steps.prepare_deployment(
             self._client,
@@ -158,25 +159,41 @@ OPERATIONS: Mapping[str, Callable[[Worker], dict[str, Any]]] = {
 
 
 def _check_sendable(options: Any, path: Path) -> None:  # noqa: ANN401
-    """Refuse an app that wants files of this machine beside its source sent.
+    """Refuse an app that wants a package built from a folder of this machine.
 
     Raises:
         Refused: with what to do instead.
     """
-    if options.host.get("app_files"):
-        raise Refused(
-            "files_not_sent",
-            "app_files are not sent; import what the app needs, or keep it in an image",
-        )
-    image = options.environment.get("image")
-    if isinstance(image, dict) and "docker_files_list" in image and image["docker_files_list"]:
-        raise Refused("files_not_sent", "an image that copies files of this machine is not sent")
     wanted: Any = options.environment.get("requirements") or []
     if import_module("fal.api._sdist").has_local_path(wanted, str(path.parent)):
         raise Refused(
             "files_not_sent",
             "a requirement that is a folder of this machine is not sent; name a released package",
         )
+
+
+def _leave_files_to_falkit() -> None:
+    """Have `fal` name the files that go along and send none: falkit does, from its own copy."""
+    module = import_module("fal.file_sync")
+    real = module.FileSync.collect_files
+
+    def collected(
+        self: Any,  # noqa: ANN401
+        paths: list[str],
+        files_context_dir: str | None = None,
+        files_ignore: Any = None,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        context = module._get_script_dir(self.local_file_path, files_context_dir)
+        for path in paths:
+            if not any(sign in path for sign in "*?[") and not (context / path).exists():
+                raise Refused("files_not_sent", f"{path!r} is no part of the source that was read")
+        return real(self, paths, files_context_dir, files_ignore)
+
+    def none_missing(self: Any, hashes: list[str]) -> list[str]:  # noqa: ANN401
+        return []
+
+    module.FileSync.collect_files = collected
+    module.FileSync.check_hashes_on_server = none_missing
 
 
 def failure(problem: BaseException, folder: Path, words_of: Callable[..., str]) -> dict[str, Any]:

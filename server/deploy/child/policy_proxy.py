@@ -24,7 +24,8 @@ to_dict: Callable[[Any], dict[str, Any]] = import_module(
 ).MessageToDict
 
 SERVICE = "/controller.IsolateController/"
-STREAMS = ("BuildEnvironment", "RegisterApplication")
+STREAMS = WITH_FILES = ("BuildEnvironment", "RegisterApplication")
+FILES_SECONDS = 3600.0
 MOST_BYTES = 64 << 20
 ANY = "*"
 LONGEST_DETAILS = 600
@@ -60,8 +61,8 @@ class Policy:
         self._written = False
         self._lock = threading.Lock()
 
-    def check(self, method: str, raw: bytes) -> None:
-        """Let a call pass, or refuse it.
+    def check(self, method: str, raw: bytes) -> list[str]:
+        """Let a call pass, or refuse it; return the digests of files that must be there first.
 
         Raises:
             RefusedError: it is not what was confirmed, or was made before.
@@ -80,9 +81,10 @@ class Policy:
                 if self._written:
                     raise RefusedError(f"{method} was sent before; it is sent once")
                 self._written = True
+        return [file.hash for file in request.files] if method in WITH_FILES else []
 
     def _check_build(self, request: Any) -> None:  # noqa: ANN401
-        known = ("environments", "machine_requirements", "application_name", "secrets")
+        known = ("environments", "machine_requirements", "application_name", "secrets", "files")
         _check_known(request, known, "environment_name")
         self._check_common(request, whole=False)
 
@@ -90,7 +92,7 @@ class Policy:
         plan = self._deploy
         known = (
             "environments", "machine_requirements", "application_name", "auth_mode", "secrets",
-            "deployment_strategy", "scale", "source_code", "attach_to_deployment", *FREE,
+            "deployment_strategy", "scale", "source_code", "attach_to_deployment", "files", *FREE,
         )  # fmt: skip
         _check_known(request, known, "environment_name")
         self._check_common(request, whole=True)
@@ -114,10 +116,20 @@ class Policy:
         names = list(request.secrets.names) if request.HasField("secrets") else None
         if (None if names is None else sorted(names)) != plan["secrets"]:
             raise RefusedError(f"secrets {_said(names)} instead of {_said(plan['secrets'])}")
+        self._check_files(request.files)
         if len(request.environments) != 1:
             raise RefusedError(f"{len(request.environments)} environments instead of one")
         self._check_environment(request.environments[0])
         self._check_machine(request.machine_requirements, whole=whole)
+
+    def _check_files(self, files: Sequence[Any]) -> None:
+        confirmed: Mapping[str, Sequence[str]] = self._deploy["files"]
+        for file in files:
+            name = f"/{file.relative_path}"
+            if not any(f"/{path}".endswith(name) for path in confirmed.get(file.hash, ())):
+                raise RefusedError(
+                    f"file {file.relative_path[:80]!r} is not of the confirmed source"
+                )
 
     def _check_environment(self, environment: Any) -> None:  # noqa: ANN401
         plan = self._deploy
@@ -175,8 +187,6 @@ def _check_known(message: Any, known: Sequence[str], environment: str) -> None: 
     for field, value in message.ListFields():
         if field.name == environment and value in ("", "main"):
             continue
-        if field.name == "files":
-            raise RefusedError("files beside the source are not sent by falkit")
         if field.name not in known:
             raise RefusedError(f"{field.name} was not confirmed")
 
@@ -228,6 +238,9 @@ class Proxy:
         self._audit = Path(asked["audit"])
         self._noted: Mapping[str, Any] = asked["noted"]
         self._tell = tell
+        self._said: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._sending = threading.Lock()
+        self._there: set[str] = set()
         options = [
             ("grpc.max_receive_message_length", MOST_BYTES),
             ("grpc.max_send_message_length", MOST_BYTES),
@@ -264,7 +277,7 @@ class Proxy:
         try:
             if token != self._token:
                 raise RefusedError("it comes from somebody else")
-            self._policy.check(method, raw)
+            self._wait_for_files(self._policy.check(method, raw))
         except RefusedError as refused:
             self._note(method, decision="refused", why=str(refused))
             self._tell(refused=method, why=str(refused))
@@ -282,6 +295,29 @@ class Proxy:
             # UNAVAILABLE would be repeated by the worker, which a write must not be.
             safe = "ABORTED" if code == "UNAVAILABLE" and method == self._policy.write else code
             context.abort(grpc.StatusCode[safe], details)
+
+    def heard(self, line: str) -> None:
+        """Take what falkit says of files: that they are there, or why they are not."""
+        self._said.put(json.loads(line))
+
+    def _wait_for_files(self, digests: Sequence[str]) -> None:
+        """Have falkit send what was not sent before.
+
+        Raises:
+            RefusedError: it could not.
+        """
+        with self._sending:
+            wanted = sorted({*digests} - self._there)
+            if not wanted:
+                return
+            self._tell(wanted=wanted)
+            try:
+                said = self._said.get(timeout=FILES_SECONDS)
+            except queue.Empty:
+                said = {"failed": "they did not arrive in time"}
+            if said.get("failed"):
+                raise RefusedError(f"its files could not be sent: {said['failed']}")
+            self._there |= {*wanted}
 
     def _ask(self, method: str, raw: bytes, heard: Any) -> None:  # noqa: ANN401
         sent = [("auth-key-id", self._key_id), ("auth-key", self._secret)]
@@ -363,15 +399,16 @@ def main() -> None:
         ("grpc.so_reuseport", 0),
     ]
     server = grpc.server(futures.ThreadPoolExecutor(8), options=options)
-    server.add_generic_rpc_handlers((Proxy(asked, tell),))
+    proxy = Proxy(asked, tell)
+    server.add_generic_rpc_handlers((proxy,))
     port = server.add_secure_port("127.0.0.1:0", grpc.local_server_credentials())
     if asked["socket"]:
         local = grpc.local_server_credentials(grpc.LocalConnectionType.UDS)
         server.add_secure_port(f"unix:{asked['socket']}", local)
     server.start()
     tell(port=port)
-    while sys.stdin.readline():
-        pass
+    while line := sys.stdin.readline():
+        proxy.heard(line)
     server.stop(0)
     os._exit(0)
 

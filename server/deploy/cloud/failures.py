@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from server.deploy.cloud.orders import Order
-from server.deploy.cloud.workers import Outcome
+from server.deploy.cloud.outcome import Outcome
 from server.fal.wire import plain
 from tools.errors import BackendError
 
@@ -103,6 +103,10 @@ def check(order: Order, outcome: Outcome) -> None:
                 raise _by_words("Could not generate app endpoints", outcome)
             return
         raise _unknown(order, "fal ended the deploy without naming a revision")
+    if "files could not be sent" in outcome.refused:
+        raise CloudError(
+            "files_not_sent", f"{order.app}: {outcome.refused}", "try again", retry=True
+        )
     if outcome.refused:
         raise CloudError(
             "refused_by_policy",

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from server.deploy.cloud.files import SentFile
 from server.deploy.targets import Release
 from tools.deploy_records import AppSettings
 
@@ -59,6 +60,7 @@ class Order:
     exact: Mapping[str, Any] = field(default_factory=dict[str, Any])
     deploy: Mapping[str, Any] = field(default_factory=dict[str, Any])
     secret: SecretStr | None = None
+    files: tuple[SentFile, ...] = ()
 
     def plan(self) -> dict[str, Any]:
         """Return what the proxy compares calls with."""
@@ -70,8 +72,16 @@ class Order:
         }
 
 
-def deploying(release: Release, plan_id: str, source: str, *, runs: bool) -> Order:
-    """Return the order for a release, whose module reads *source*; *runs* when the app does."""
+def deploying(
+    release: Release, plan_id: str, source: str, files: Sequence[SentFile], *, runs: bool
+) -> Order:
+    """Return the order for a release, whose module reads *source*; *runs* when the app does.
+
+    *files* are those of its folder, of which the app may take some along.
+    """
+    confirmed: dict[str, list[str]] = {}
+    for file in files:
+        confirmed.setdefault(file.digest, []).append(file.relative)
     settings = release.settings
     return Order(
         op="deploy",
@@ -103,7 +113,9 @@ def deploying(release: Release, plan_id: str, source: str, *, runs: bool) -> Ord
             "source_sha256": hashlib.sha256(source.encode()).hexdigest(),
             "reset_scale": release.reset_scale,
             "mark": plan_id,
+            "files": confirmed,
         },
+        files=tuple(files),
     )
 
 

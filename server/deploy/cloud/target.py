@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from ctypes import CDLL
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from anyio.to_thread import run_sync
 from pydantic import SecretStr
 
 from server.deploy.cloud.failures import CloudError, check
+from server.deploy.cloud.files import files_in, send_files
 from server.deploy.cloud.logs import read_logs
 from server.deploy.cloud.orders import (
     Order,
@@ -29,8 +31,9 @@ from server.deploy.cloud.orders import (
     setting_secret,
     unsetting_secret,
 )
+from server.deploy.cloud.outcome import Outcome
 from server.deploy.cloud.reading import CloudReader, revision_of, settings_of_alias
-from server.deploy.cloud.workers import Outcome, Upstream, carried_out
+from server.deploy.cloud.workers import Upstream, carried_out
 from server.deploy.environments import tool_environment
 from server.deploy.targets import Release, Tell
 from server.fal.platform import PlatformClient
@@ -177,7 +180,8 @@ class CloudTarget:
             await tell(0.9, "fal has this plan's revision already")
             return await self._settled(release.name, known, tell)
         source = await run_sync(_text, release.folder / release.file)
-        order = deploying(release, plan_id, source, runs=runs)
+        files = await run_sync(files_in, release.folder)
+        order = deploying(release, plan_id, source, files, runs=runs)
         try:
             outcome = await self._done(order, tell)
         except CloudError as problem:
@@ -349,7 +353,9 @@ class CloudTarget:
 
     async def _done(self, order: Order, tell: Tell) -> Outcome:
         tool = await tool_environment(self.settings.home, tell, given=self.settings.deploy_tools)
-        outcome = await carried_out(order, tool, self.upstream, tell)
+        sender = self.reader.platform.serverless.calls.sender
+        send = partial(send_files, sender)
+        outcome = await carried_out(order, tool, self.upstream, tell, send)
         check(order, outcome)
         return outcome
 

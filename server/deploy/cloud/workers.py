@@ -2,12 +2,10 @@
 
 import json
 import os
-import re
 import secrets
-import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +16,10 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from anyio.to_thread import run_sync
 from pydantic import SecretStr
 
+from server.deploy.cloud.files import SentFile
 from server.deploy.cloud.orders import Order
+from server.deploy.cloud.outcome import Outcome
+from server.deploy.cloud.speaking import Spoken, start
 from server.deploy.environments import ToolEnvironment
 from server.deploy.isolation import (
     Confined,
@@ -41,10 +42,6 @@ SETTLE_SECONDS = 10.0
 MEMORY_BYTES = 4 << 30
 MOST_OUTPUT_BYTES = 32 << 20
 LINES_KEPT = 200
-# Words of gRPC for a connection that never was: nothing went out.
-_NEVER_SENT = re.compile(
-    r"failed to connect to all addresses|(DNS|name) resol|connection refused", re.IGNORECASE
-)
 # What of this process's environment leads to fal from behind a company's proxy, with its trust.
 _PASSED = ("HTTPS_PROXY", "https_proxy", "GRPC_PROXY", "grpc_proxy", "NO_PROXY", "no_proxy",
            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "SYSTEMROOT")  # fmt: skip
@@ -64,47 +61,15 @@ class Upstream:
         return self.address.rpartition(":")[0] in ("127.0.0.1", "localhost", "[::1]")
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What came of an order.
-
-    The proxy told *refused* (why a call was not let through), *forwarded* (the write went out) and
-    *answer* (how fal answered the last call: ``code``, ``details``, and of a release ``revision``
-    and ``address``); the worker *done* or *failed*, which other people's code may have forged.
-    *log* holds the last lines of the build.
-    """
-
-    done: Mapping[str, Any] | None = None
-    failed: Mapping[str, Any] | None = None
-    refused: str = ""
-    forwarded: bool = False
-    write_answer: Mapping[str, Any] | None = None
-    answer: Mapping[str, Any] | None = None
-    stage: str = ""
-    log: list[str] = field(default_factory=list[str])
-    said: list[str] = field(default_factory=list[str])
-    expired: bool = False
-    status: int = 0
-    applied: tuple[str, ...] = ()
-    not_applied: tuple[str, ...] = ()
-
-    @property
-    def is_unknown(self) -> bool:
-        """The change went out, and whether it was done is not known."""
-        if not self.forwarded:
-            return False
-        if self.write_answer is None:
-            return True
-        code, details = self.write_answer.get("code"), str(self.write_answer.get("details"))
-        if code == "UNAVAILABLE" and _NEVER_SENT.search(details):
-            return False
-        return code in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "UNKNOWN", "INTERNAL")
+Send = Callable[[Sequence[SentFile]], Awaitable[int]]
 
 
 async def carried_out(
-    order: Order, tool: ToolEnvironment, upstream: Upstream, tell: Tell
+    order: Order, tool: ToolEnvironment, upstream: Upstream, tell: Tell, send: Send
 ) -> Outcome:
     """Carry out *order*; whatever goes wrong is in the outcome.
+
+    *send* brings files of the order to fal that the app takes along.
 
     Cancelled, both processes end at once; what was sent to fal may still be done there.
 
@@ -114,7 +79,7 @@ async def carried_out(
     outcome = Outcome()
     with tempfile.TemporaryDirectory(prefix="fk", ignore_cleanup_errors=True) as made:
         folder = await run_sync(_folders, made)
-        async with _proxied(order, tool, upstream, folder, outcome) as proxy:
+        async with _proxied(order, tool, upstream, folder, outcome, send) as proxy:
             await _worked(order, tool, proxy, folder / "own", outcome, tell)
             if outcome.forwarded and outcome.write_answer is None:
                 with anyio.move_on_after(SETTLE_SECONDS):
@@ -138,7 +103,8 @@ class _Proxy:
     listens: anyio.Event = field(default_factory=anyio.Event)
     written: anyio.Event = field(default_factory=anyio.Event)
 
-    def heard(self, line: bytes, order: Order, outcome: Outcome) -> None:
+    def heard(self, line: bytes, order: Order, outcome: Outcome) -> list[str]:
+        """Take a line of the proxy; return the digests of files that it waits for."""
         with suppress(ValueError):
             record = cast("dict[str, Any]", json.loads(line))
             if "port" in record:
@@ -153,16 +119,34 @@ class _Proxy:
                 if record["answered"] == order.write:
                     outcome.write_answer = record
                     self.written.set()
+            elif "wanted" in record:
+                return [str(digest) for digest in record["wanted"]]
+        return []
+
+
+async def _bring(spoken: Spoken, order: Order, wanted: Sequence[str], send: Send) -> None:
+    """Send files that the proxy waits for, and tell it when they are there."""
+    files = [file for file in order.files if file.digest in wanted]
+    try:
+        await send(files)
+        spoken.put({"sent": True})
+    except BackendError as problem:
+        spoken.put({"failed": str(problem)})
 
 
 @asynccontextmanager
 async def _proxied(
-    order: Order, tool: ToolEnvironment, upstream: Upstream, folder: Path, outcome: Outcome
+    order: Order,
+    tool: ToolEnvironment,
+    upstream: Upstream,
+    folder: Path,
+    outcome: Outcome,
+    send: Send,
 ) -> AsyncGenerator[_Proxy]:
     """Yield a proxy for *order*; it ends with the block, or with this process."""
     socket = None if sys.platform == "win32" else folder / "s"
     proxy = _Proxy(secrets.token_urlsafe(24), socket)
-    asked = {
+    asked: dict[str, Any] = {
         "upstream": upstream.address,
         "local": upstream.is_local,
         "key": upstream.key.get_secret_value(),
@@ -176,17 +160,19 @@ async def _proxied(
     if upstream.is_local:
         passed["NO_PROXY"] = passed["no_proxy"] = "*"
     await run_sync(_make_parent, upstream.audit)
-    child = _start(
+    spoken = start(
         (str(tool.python), "-I", str(CHILDREN / "policy_proxy.py")),
         child_environment(folder, folder, passed),
         folder,
     )
+    child = spoken.child
     said: list[str] = []
     over = anyio.Event()
 
     async def listen() -> None:
         async for line in lines(child.told, over):
-            proxy.heard(line, order, outcome)
+            if wanted := proxy.heard(line, order, outcome):
+                tasks.start_soon(_bring, spoken, order, wanted, send)
         proxy.listens.set()
         proxy.written.set()
 
@@ -195,9 +181,10 @@ async def _proxied(
             if len(said) < LINES_KEPT:
                 said.append(line.decode("utf-8", "replace")[:300])
 
+    tasks = anyio.create_task_group()
     try:
-        _put(child, asked, close=False)
-        async with anyio.create_task_group() as tasks:
+        spoken.put(asked)
+        async with tasks:
             tasks.start_soon(listen)
             tasks.start_soon(overhear)
             tasks.start_soon(exited, child)
@@ -208,10 +195,10 @@ async def _proxied(
             else:
                 yield proxy
                 over.set()
-                _close_input(child)
+                spoken.close()
                 tasks.cancel_scope.cancel()
     finally:
-        _close_input(child)
+        spoken.close()
         child.kill()
         child.process.wait()
         child.told.close()
@@ -264,13 +251,14 @@ async def _worked(
     async with anyio.create_task_group() as tasks, to_tell:
         tasks.start_soon(_tell_all, told, tell)
         with anyio.move_on_after(order.seconds) as bound:
-            child = _start(kept.command, environment, own)
-            hearing = _Hearing(child, outcome, to_tell, bound, order.seconds)
+            spoken = start(kept.command, environment, own, waits=kept.nested)
+            hearing = _Hearing(spoken.child, outcome, to_tell, bound, order.seconds)
             try:
-                _put(child, asked, close=True)
-                outcome.status = await read_all(child, hearing.told, hearing.raw)
+                spoken.put(asked)
+                spoken.close()
+                outcome.status = await read_all(spoken.child, hearing.told, hearing.raw)
             finally:
-                _close_input(child)
+                spoken.close()
                 if kept.group is not None:
                     with anyio.CancelScope(shield=True):
                         await run_sync(kept.group.remove)
@@ -359,45 +347,3 @@ def _keep(kept: list[str], line: str) -> None:
 
 def _make_parent(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
-def _start(command: tuple[str, ...], environment: Mapping[str, str], folder: Path) -> Child:
-    """Start *command* in a group of its own, with an input of its own.
-
-    Raises:
-        BackendError: it cannot be started.
-    """
-    try:
-        process = subprocess.Popen(  # noqa: S603  # running other people's code, kept apart
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(environment),
-            cwd=folder,
-            start_new_session=True,
-            umask=-1 if sys.platform == "win32" else 0o077,
-        )
-    except OSError as problem:
-        reason = (problem.strerror or type(problem).__name__).lower()
-        raise BackendError(f"the worker for fal cannot be started: {reason}") from problem
-    assert process.stdout is not None  # noqa: S101  # asked for
-    assert process.stderr is not None  # noqa: S101
-    return Child(process, process.stdout, process.stderr)
-
-
-def _put(child: Child, asked: Mapping[str, Any], *, close: bool) -> None:
-    """Hand *asked* over on standard input, less than a pipe holds or read at once."""
-    pipe = child.process.stdin
-    assert pipe is not None  # noqa: S101  # asked for
-    with suppress(OSError):  # it ended already; how, its status says
-        pipe.write(json.dumps(asked).encode() + b"\n")
-        pipe.flush()
-        if close:
-            pipe.close()
-
-
-def _close_input(child: Child) -> None:
-    if (pipe := child.process.stdin) is not None:
-        with suppress(OSError):
-            pipe.close()
