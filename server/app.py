@@ -152,7 +152,13 @@ class StrictServer(MCPServer[None]):
         asking = [name for name, tool in self.values.items() if not tool.reads_only]
         guards = self._lowlevel_server.middleware
         place = next(i for i, one in enumerate(guards) if isinstance(one, RequestStateBoundary))
-        guards[place] = Questions(ring, self.name, asking, introductions.hear)
+        guards[place] = Questions(ring, self.name, asking, self._is_held, introductions.hear)
+
+    async def _is_held(self, job_id: str) -> bool:
+        try:
+            return (await self._rooms.jobs.find(job_id)).state == "held"
+        except ActionableError:
+            return False
 
     def made(self, name: str) -> SDKTool:
         """Return the tool called *name* as the SDK runs it, made when it is first needed.

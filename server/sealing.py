@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -21,6 +21,8 @@ from mcp.server.request_state import (
 )
 from mcp.shared.exceptions import MCPError
 
+from server.asking import KEY
+
 log = logging.getLogger("falkit.server.sealing")
 
 FILE = "questions.json"
@@ -28,6 +30,7 @@ NEW_AFTER, OLD_AFTER = 24 * 3600.0, 48 * 3600.0
 # A question that nobody answered by then is asked anew; the job itself stays held.
 ANSWERED_WITHIN = 600.0
 SECRET_BYTES = 32
+_ANSWER = ("requestState", "inputResponses")
 
 
 class Ring:
@@ -137,16 +140,27 @@ class Watch(Protocol):
 
 
 class Questions(RequestStateBoundary):
-    """Seals questions with a home's secrets; an answer that comes too late is asked for anew.
+    """Seals questions with a home's secrets, and knows what to do with an answer that is too late.
 
-    The call that the answer came with is then made as if for the first time: it finds its job still
-    held, and the person is asked again, or it finds what became of it. *watch* sees each message.
+    If its job still waits, the call that the answer came with is made as if for the first time: it
+    finds that job, and the person is asked anew. If it was decided meanwhile, the answer counts for
+    nothing, and the call tells what became of the job. *is_held* says which; *watch* sees each
+    message.
     """
 
-    def __init__(self, ring: Ring, audience: str, tools: Sequence[str], watch: Watch) -> None:
-        security = RequestStateSecurity(codec=_Codec(ring), ttl=ANSWERED_WITHIN)
+    def __init__(
+        self,
+        ring: Ring,
+        audience: str,
+        tools: Sequence[str],
+        is_held: Callable[[str], Awaitable[bool]],
+        watch: Watch,
+    ) -> None:
+        self._codec = _Codec(ring)
+        security = RequestStateSecurity(codec=self._codec, ttl=ANSWERED_WITHIN)
         super().__init__(security, default_audience=audience)
         self._tools = frozenset(tools)
+        self._is_held = is_held
         self._watch = watch
 
     async def __call__(
@@ -157,15 +171,26 @@ class Questions(RequestStateBoundary):
         try:
             return await super().__call__(ctx, call_next)
         except MCPError as problem:
-            if (
-                not _is_stale(problem.data)
-                or ctx.params is None
-                or ctx.params.get("name") not in self._tools
-            ):
+            if not _is_stale(problem.data) or ctx.params is None:
                 raise
-        kept = {
-            name: value
-            for name, value in ctx.params.items()
-            if name not in ("requestState", "inputResponses")
-        }
-        return await super().__call__(replace(ctx, params=kept), call_next)
+            if ctx.params.get("name") not in self._tools:
+                raise
+        plain = {name: value for name, value in ctx.params.items() if name not in _ANSWER}
+        job_id, sealed = self._revived(ctx.params.get("requestState"))
+        if job_id and not await self._is_held(job_id):
+            nobody = {"requestState": sealed, "inputResponses": {KEY: {"action": "cancel"}}}
+            try:
+                return await super().__call__(replace(ctx, params=plain | nobody), call_next)
+            except MCPError as problem:  # it was sealed for another call
+                if not _is_stale(problem.data):
+                    raise
+        return await super().__call__(replace(ctx, params=plain), call_next)
+
+    def _revived(self, sealed: object) -> tuple[str, str]:
+        """Return the job of a question that we sealed, however long ago, and it sealed afresh."""
+        try:
+            claims: Any = json.loads(self._codec.unseal(str(sealed)))
+            claims |= {"iat": time.time(), "exp": time.time() + ANSWERED_WITHIN + 1}
+            return str(claims["s"]), self._codec.seal(json.dumps(claims).encode())
+        except (InvalidRequestState, ValueError, TypeError, KeyError):
+            return "", ""

@@ -69,6 +69,26 @@ async def test_an_answer_that_can_no_longer_be_opened_lets_the_person_be_asked_a
 
 
 @pytest.mark.proof
+async def test_an_answer_after_its_time_is_asked_for_anew_only_while_the_job_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.sealing.ANSWERED_WITHIN", 1e-6)
+    async with asking(tmp_path, asks=True) as ask:
+        ask.has_person = True
+        question = await ask.call("generate", CALL, tasks=False)
+        again = await ask.call("generate", CALL, tasks=False, **said(question, ONCE))
+        assert again["resultType"] == "input_required"
+        jobs = (await ask.call("list_jobs", {}))["structuredContent"]["jobs"]
+        (held,) = jobs
+        await ask.call("cancel_job", {"job_id": held["job_id"]})
+        late = await ask.call("generate", CALL, tasks=False, **said(question, ONCE))
+        job = late["structuredContent"]
+        assert (job["job_id"], job["state"]) == (held["job_id"], "cancelled")
+        assert "it was decided before" in json.dumps(late)
+        assert len((await ask.call("list_jobs", {}))["structuredContent"]["jobs"]) == 1
+
+
+@pytest.mark.proof
 async def test_a_question_of_a_task_outlives_a_restart(tmp_path: Path) -> None:
     async with asking(tmp_path, asks=True) as ask:
         job = (await ask.call("generate", CALL))["structuredContent"]
