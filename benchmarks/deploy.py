@@ -18,6 +18,7 @@ from benchmarks.start import Row, table
 from server.deploy.environments import ToolEnvironment, tool_environment
 from server.deploy.inspecting import inspect
 from server.deploy.lint import lint
+from server.deploy.nurseries import Nursery, open_nursery
 from server.deploy.runners import Runner, RunnerSpec, start_runner
 from server.deploy.scaffold import scaffold, templates
 
@@ -79,18 +80,20 @@ def imported(tool: ToolEnvironment) -> float:
     return (time.perf_counter() - began) * 1e3
 
 
-async def inspected(tool: ToolEnvironment, folder: Path) -> float:
+async def inspected(tool: ToolEnvironment, folder: Path, nursery: Nursery | None = None) -> float:
     began = time.perf_counter()
-    await inspect(folder, "app.py", "", tool)
+    await inspect(folder, "app.py", "", tool, nursery=nursery)
     return (time.perf_counter() - began) * 1e3
 
 
-async def lived(spec: RunnerSpec, calls: int = 0) -> tuple[float, float, float, float]:
+async def lived(
+    spec: RunnerSpec, calls: int = 0, nursery: Nursery | None = None
+) -> tuple[float, float, float, float]:
     """Start a runner and end it; return milliseconds to ready, of a call, to its end, and MiB."""
     ready = called = ended = size = 0.0
     async with anyio.create_task_group() as tasks:
         began = time.perf_counter()
-        runner = await start_runner(spec, lambda line: None, tasks)
+        runner = await start_runner(spec, lambda line: None, tasks, nursery)
         await runner.ready()
         ready = (time.perf_counter() - began) * 1e3
         called = await called_for(runner, calls) if calls else 0.0
@@ -149,13 +152,21 @@ async def measured(folder: Path) -> list[Row]:
     looked = median([await inspected(tool, source) for _ in range(ROUNDS)])
     lives = [await lived(spec) for _ in range(ROUNDS)]
     called = (await lived(spec, CALLS))[1]
+    async with open_nursery(tool) as nursery:
+        while not nursery.is_ready:  # noqa: ASYNC110  # half a second, once
+            await anyio.sleep(0.01)
+        looked_born = median([await inspected(tool, source, nursery) for _ in range(ROUNDS)])
+        births = [await lived(spec, nursery=nursery) for _ in range(ROUNDS)]
     return [
         Row("lint an app, CPU ms", linted(folder / "templates"), 5.0),
         Row("inspect an app, ms", looked, 2.0, bare),
         Row("start a runner until it answers, ms", median([one[0] for one in lives]), 2.0, bare),
+        Row("inspect in a born process, ms", looked_born, 0.5, bare),
+        Row("bear a runner until it answers, ms", median([one[0] for one in births]), 0.5, bare),
         Row("a call of it, ms", called, 10.0),
         Row("end a runner, ms", median([one[2] for one in lives]), 500.0),
         Row("memory of a runner, MiB", median([one[3] for one in lives]), 110.0),
+        Row("memory of a born runner, MiB", median([one[3] for one in births]), 70.0),
     ]
 
 
