@@ -10,6 +10,8 @@ from server.deploy.inspecting import Inspection, inspect
 from tests.deployed import needs_namespaces, tool, written
 from tools.errors import BackendError
 
+pytestmark = pytest.mark.proof
+
 KITCHEN = """
 from typing import AsyncIterator
 from fastapi import WebSocket
@@ -90,7 +92,6 @@ async def test_an_inspection_tells_routes_settings_and_schemas_that_stand_alone(
     assert app.openapi["info"]
 
 
-@pytest.mark.proof
 @pytest.mark.parametrize(
     ("source", "words"),
     [
@@ -131,7 +132,6 @@ async def test_what_cannot_be_inspected_says_why_with_its_line(
     assert "Traceback" not in str(failure.value)
 
 
-@pytest.mark.proof
 async def test_an_app_that_writes_its_own_answer_to_every_descriptor_fools_nobody_for_long(
     tmp_path: Path,
 ) -> None:
@@ -147,7 +147,6 @@ async def test_an_app_that_writes_its_own_answer_to_every_descriptor_fools_nobod
     assert app.class_name == "A"
 
 
-@pytest.mark.proof
 async def test_an_inspection_takes_under_a_second_and_a_half_and_sees_no_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
