@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tools.errors import OverBudgetError
 from tools.ports import WholeIntent
 
 PACE = Pace(lease=0.8, heartbeat=0.2, poll_gap=0.1, poll_first=0.1)
+STILL = replace(PACE, heartbeat=30)  # so that the mark of a submit is the last that is written
 
 
 class HalfwayPlatform(FolderPlatform):
@@ -160,7 +162,8 @@ async def main(argv: Sequence[str]) -> None:
     do, kind = acts[act]
     platform = kind(Path(folder), runs=0.5)
     settings = settings_in(Path(home), budget_day="10")
-    async with open_jobs(settings, platform, CatalogIndex.open(), PACE) as jobs:
+    pace = STILL if kind is DyingPlatform else PACE
+    async with open_jobs(settings, platform, CatalogIndex.open(), pace) as jobs:
         say(ready=True)
         await do(jobs, *more)
 

@@ -14,6 +14,7 @@ from server.fal.options import PLAIN, CallOptions
 from server.fal.problems import LostAnswerError, NetworkError, NotSentError
 from server.fal.wire import Downloaded, PastRequest, Result, Status, Submission
 from server.jobs.pace import Pace
+from server.jobs.sendbook import SendBook
 from tests.jobs_platform import FAST, FolderPlatform, intent, jobs_in
 from tests.test_jobs_clocks import Clock
 from tests.test_jobs_processes import HOME, process
@@ -212,3 +213,28 @@ async def test_a_part_whose_mark_a_broken_page_took_away_is_not_sent_again(tmp_p
     assert LOST in reasons
     assert sorted(prompts) == ["four", "one", "three", "two"]
     assert [part.state for part in parts] == ["done"] * 4
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    ("moment", "state"), [("state = 'queued'", "done"), ("saved = 1", "forgotten")]
+)
+async def test_a_request_that_the_journal_lost_with_its_row_comes_home_all_the_same(
+    tmp_path: Path, moment: str, state: str
+) -> None:
+    with process("until", tmp_path, moment) as first:
+        assert first.popen.wait(10) == -signal.SIGKILL
+    for path in (tmp_path / HOME).glob("journal.db*"):
+        path.unlink()
+    if state == "forgotten":  # it died between the journal and the book, as a disk may order it
+        SendBook(tmp_path / HOME).over(next(iter(SendBook(tmp_path / HOME).entries())))
+    platform = FolderPlatform(tmp_path / "fal", runs=0.1)
+    async with jobs_in(tmp_path / HOME, platform, FAST) as jobs:
+        found = (await jobs.list(JobQuery())).jobs
+        ends = [await jobs.wait(job.job_id, 10) for job in found]
+        again = await jobs.start(intent()) if ends else None
+
+    assert [(job.state, job.saved) for job in ends] == ([("done", True)] * (state == "done"))
+    assert again is None or again.job_id == ends[0].job_id
+    assert len(platform.requests) == 1
+    assert len(list((tmp_path / HOME / "media").glob("*.png"))) == 1

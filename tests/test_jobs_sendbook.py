@@ -12,38 +12,44 @@ from tests.jobs_platform import intent
 from tests.test_jobs_store import LEASE, two_on
 from tools.ports import JobQuery
 
+ABOUT = ("me", "acme/video", "call")
+
 
 def test_a_book_tells_what_was_sent_and_accepted_and_forgets_what_came_back(
     tmp_path: Path,
 ) -> None:
     book = SendBook(tmp_path)
     assert book.entries() == {}
-    book.sent("one", 10)
+    book.sent("one", 10, *ABOUT)
     assert book.took("one", "R-1", durable=True)
-    book.sent("two", 20)
+    book.sent("two", 20, *ABOUT)
     book.back("two")
-    book.sent("three", 30)
+    book.sent("three", 30, *ABOUT)
+    book.over("three")
     with book.path.open("a") as file:
         file.write("sent four 4x\ntook")  # as a full disk leaves it
-    assert book.entries() == {"one": Entry(10, "R-1"), "three": Entry(30)}
-    assert (book.entry("one"), book.entry("two")) == (Entry(10, "R-1"), None)
+    assert book.entries() == {
+        "one": Entry(10, "R-1", *ABOUT),
+        "three": Entry(30, "", *ABOUT, over=True),
+    }
+    assert (book.entry("one"), book.entry("two")) == (Entry(10, "R-1", *ABOUT), None)
     assert book.path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_full_book_begins_anew_and_still_knows_the_pages_before(tmp_path: Path) -> None:
     book = SendBook(tmp_path)
-    book.sent("old", 1)
+    book.sent("old", 1, *ABOUT)
     book.path.write_text(book.path.read_text() + "x" * FULL + "\n")
     book.turn()
     book.turn()
-    book.sent("new", 2)
-    assert book.entries() == {"old": Entry(1), "new": Entry(2)}
-    assert book.path.stat().st_size < 20
+    book.sent("new", 2, *ABOUT)
+    assert book.entries() == {"old": Entry(1, "", *ABOUT), "new": Entry(2, "", *ABOUT)}
+    assert book.path.stat().st_size < 50
 
 
 def test_a_book_that_cannot_be_written_says_so_and_stops_nothing(tmp_path: Path) -> None:
     book = SendBook(tmp_path / "gone")
-    book.sent("one", 1)
+    book.sent("one", 1, *ABOUT)
     assert not book.took("one", "R")
     assert book.entries() == {}
 

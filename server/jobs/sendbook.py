@@ -9,18 +9,25 @@ from pathlib import Path
 log = logging.getLogger("falkit.jobs.sendbook")
 
 NAME = "submits.log"
-# Some 1,500 submits; as many again are kept in the file before. Only the last ones ever matter:
-# those whose mark in the journal a damaged disk, or whose answer a locked one, has taken away.
-FULL = 64 * 1024
+# Some 500 submits; as many again are kept in the file before. Only the last ones ever matter: those
+# whose mark in the journal a damaged disk, or whose answer a locked one, has taken away.
+FULL = 96 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A submit was begun at *sent* (milliseconds since 1970) and accepted as *request_id*, if it is
-    known that it was."""
+    """A submit to *endpoint_id* was begun at *sent* (milliseconds since 1970) by *account*, and
+    accepted as *request_id*, if it is known that it was.
+
+    *call* is its fingerprint. *over*: it has ended, and its files are home.
+    """
 
     sent: int
     request_id: str = ""
+    account: str = ""
+    endpoint_id: str = ""
+    call: str = ""
+    over: bool = False
 
 
 class SendBook:
@@ -33,9 +40,9 @@ class SendBook:
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
 
-    def sent(self, job_id: str, at: int) -> None:
+    def sent(self, job_id: str, at: int, account: str, endpoint_id: str, call: str) -> None:
         """Write down that a submit is about to be sent, as the journal already has it."""
-        self._append(f"sent {job_id} {at}\n")
+        self._append(f"sent {job_id} {at} {account} {endpoint_id} {call}\n")
 
     def back(self, job_id: str) -> None:
         """Write down that it provably never arrived, before the journal takes its mark away."""
@@ -44,6 +51,10 @@ class SendBook:
     def took(self, job_id: str, request_id: str, *, durable: bool = False) -> bool:
         """Write down which request it became, and say whether it stands there."""
         return self._append(f"took {job_id} {request_id}\n", durable=durable)
+
+    def over(self, job_id: str) -> None:
+        """Write down that it has ended and is home, after the journal has it."""
+        self._append(f"over {job_id}\n")
 
     def entry(self, job_id: str) -> Entry | None:
         """Return what the book says of a job that was sent and did not come back, else None."""
@@ -90,10 +101,12 @@ def _entries(text: str) -> dict[str, Entry]:
     known: dict[str, Entry] = {}
     for line in text.splitlines():
         match line.split():
-            case ["sent", job_id, at] if at.isdecimal():
-                known[job_id] = Entry(int(at))
+            case ["sent", job_id, at, account, endpoint_id, call] if at.isdecimal():
+                known[job_id] = Entry(int(at), "", account, endpoint_id, call)
             case ["took", job_id, request_id] if job_id in known:
                 known[job_id] = replace(known[job_id], request_id=request_id)
+            case ["over", job_id] if job_id in known:
+                known[job_id] = replace(known[job_id], over=True)
             case ["back", job_id]:
                 known.pop(job_id, None)
             case _:

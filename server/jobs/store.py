@@ -26,6 +26,7 @@ from server.jobs.admission import Admitted, Rules, admit, why_held
 from server.jobs.history import past_runs
 from server.jobs.journal import BRIEF, Act, Journal, JournalError, T
 from server.jobs.leases import Beat, Claim, House
+from server.jobs.recovering import recover
 from server.jobs.rows import Fields, job_of, milliseconds, now_ms, packed
 from server.jobs.transactions import STAY, Orphans, Step, Work
 from server.jobs.wholes import Filled, Whole
@@ -132,13 +133,19 @@ class SqliteJobStore:
 
         work = await self._journal.write(mark, durable=True)
         if work is not None and work.sent is not None:
-            await run_sync(self._journal.book.sent, claim.job_id, milliseconds(work.sent))
+            about = (self._house.account, work.job.endpoint_id, work.call)
+            at = milliseconds(work.sent)
+            await run_sync(self._journal.book.sent, claim.job_id, at, *about)
         return work
 
     async def change(self, claim: Claim, fields: Fields, step: Step = STAY) -> Job | None:
-        return await self._journal.write(
+        job = await self._journal.write(
             lambda c: transactions.change(c, claim, fields, step), durable=step.durable
         )
+        news = step.to is not None or "saved" in fields
+        if job is not None and news and job.is_over and (job.saved or job.state != "done"):
+            await run_sync(self._journal.book.over, claim.job_id)
+        return job
 
     async def adopt(self, job_id: str, request_id: str) -> Work | None:
         return await self._journal.write(
@@ -174,7 +181,11 @@ class SqliteJobStore:
         return bool(again)
 
     async def try_all_again(self) -> None:
-        await self._at_leisure(lambda c: transactions.try_all_again(c, self._house))
+        def again(connection: sqlite3.Connection) -> None:
+            transactions.try_all_again(connection, self._house)
+            recover(connection, self._house, self._rules.backend, self._journal.book)
+
+        await self._at_leisure(again)
 
     async def want(self, job_id: str, seconds: float) -> None:
         until = now_ms() + round(seconds * 1000)

@@ -37,8 +37,8 @@ class Work:
 
     *webhook_url* and *save_to* (empty for the media folder) are the caller's wishes; *result* is
     the model's output as JSON where it is small; *tries* counts attempts to bring its files home;
-    *sent* is when its submit was begun. A *patient* one is put back when the platform turns it away
-    before it took anything: whoever conducts its whole sends it later.
+    *sent* is when its submit was begun, *call* its fingerprint. A *patient* one is put back when
+    the platform turns it away before it took anything: whoever conducts its whole sends it later.
     """
 
     claim: Claim
@@ -48,6 +48,7 @@ class Work:
     result: str | None = None
     tries: int = 0
     sent: datetime | None = None
+    call: str = ""
     patient: bool = False
 
 
@@ -109,6 +110,7 @@ def work_of(claim: Claim, row: sqlite3.Row) -> Work:
         result=row["result"],
         tries=row["keep_tries"],
         sent=instant(row["submitting"]),
+        call=row["fingerprint"],
     )
 
 
