@@ -129,7 +129,7 @@ class Conductor:
                     await self._end(whole, _waiting(run, whole), None, why)
                 elif not carrier.is_closing:
                     await self._send_more(run, whole, carrier)
-                    if await self._waits_for_a_person(run):
+                    if await self._waits_for_a_person(run, whole):
                         return None
                 if attention.is_wanted:
                     await self._call(whole, carrier)
@@ -177,9 +177,8 @@ class Conductor:
         run.work = replace(run.work, job=job)
         self._changes.changed(job.job_id)
 
-    async def _waits_for_a_person(self, run: _Run) -> bool:
+    async def _waits_for_a_person(self, run: _Run, whole: Whole) -> bool:
         """Let the whole wait, and say so, when all that is left of it waits for a person."""
-        whole = await self._store.whole(run.work.job.job_id)
         if run.sending or not (note := _asked_about(whole)):
             return False
         for part in whole.parts:
