@@ -109,6 +109,7 @@ async def test_what_goes_wrong_after_the_submit_is_mended_or_told(
         assert (job.state, job.saved) == ("done", True)
 
 
+@pytest.mark.proof
 async def test_tags_that_fal_takes_go_to_its_bill_and_all_stay_with_the_job(tmp_path: Path) -> None:
     tags = ["project=fox", "winter", "Client=A", "fal.team=x", "team=a,b", "run=7"]
     call = {

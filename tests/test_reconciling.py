@@ -84,6 +84,7 @@ async def test_a_person_compares_the_ledger_with_the_bill_where_the_key_may_read
     assert "admin key" in str(refused.value)
 
 
+@pytest.mark.proof
 async def test_the_tool_says_where_the_bill_differs_and_is_silent_where_it_may_not_read(
     tmp_path: Path,
 ) -> None:

@@ -159,6 +159,7 @@ async def test_a_large_batch_stays_a_small_answer(tmp_path: Path) -> None:
     assert len(words(answer).encode()) < 10_000
 
 
+@pytest.mark.proof
 async def test_models_side_by_side_take_arguments_of_their_own_under_their_ids(
     tmp_path: Path,
 ) -> None:

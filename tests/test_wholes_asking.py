@@ -71,7 +71,7 @@ async def held(jobs: JournalJobs) -> Job:
     return whole
 
 
-@pytest.mark.parametrize("approved", ["whole", "step"])
+@pytest.mark.parametrize("approved", ["whole", pytest.param("step", marks=pytest.mark.proof)])
 async def test_a_step_of_unknown_price_waits_for_a_person_and_goes_on_after_a_yes(
     tmp_path: Path, platform: FolderPlatform, approved: str
 ) -> None:
@@ -144,7 +144,7 @@ async def test_a_yes_that_a_budget_does_not_allow_any_more_leaves_it_waiting(
     assert len(platform.requests) == 1
 
 
-@pytest.mark.parametrize("cancelled", ["whole", "step"])
+@pytest.mark.parametrize("cancelled", ["whole", pytest.param("step", marks=pytest.mark.proof)])
 async def test_a_no_keeps_what_was_made_and_sends_nothing_more(
     tmp_path: Path, platform: FolderPlatform, cancelled: str
 ) -> None:
