@@ -138,6 +138,9 @@ async def over_http(
             f"content-length: {len(body)}\r\n\r\n"
         )
         kept = free.pop() if free else await asyncio.open_connection("127.0.0.1", port)
+        if kept[0].at_eof():  # closed by the server for being idle while the other one was asked
+            kept[1].close()
+            kept = await asyncio.open_connection("127.0.0.1", port)
         reader, writer = kept
         writer.write(head.encode() + body)
         answer = await answer_from(reader)
