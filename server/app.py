@@ -1,6 +1,8 @@
 """The MCP room: a server whose tools are the values of `TOOLS`, in their order."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from inspect import Parameter, Signature
 from pathlib import Path
@@ -49,7 +51,7 @@ from server.tasks import Tasks
 from server.views.apps import Views, meta_of, page
 from tools.job_view import job_answer
 from tools.ports import BackendName, Call, Rooms
-from tools.tool import AnyTool
+from tools.tool import AnyTool, LateTool
 from tools.whole_view import whole_answer
 from tools.wording import one_line
 
@@ -89,6 +91,7 @@ BACKENDS = {
 }
 
 
+LISTED = Path(__file__).parent / "listed_tools.json"
 LONGEST_WAIT = 45.0  # seconds (promise 10)
 PROGRESS_SHOWN = 200  # characters
 # The lists change with the version only, and hold nothing of anybody; milliseconds.
@@ -170,18 +173,14 @@ class StrictServer(MCPServer[None]):
         return self._made[name]
 
     async def list_tools(self) -> list[ListedTool]:
-        """Return the tools in the order of the inventory."""
+        """Return the tools in the order of the inventory.
+
+        Those of the inventory are listed as the file says, which was made from them beforehand.
+        """
+        ready = listed_before()
         return [
-            ListedTool(
-                name=made.name,
-                title=made.title,
-                description=made.description,
-                input_schema=made.parameters,
-                output_schema=made.output_schema,
-                annotations=made.annotations,
-                _meta=meta_of(made.name),
-            )
-            for made in map(self.made, self.values)
+            ready[name] if isinstance(tool, LateTool) else listed(self.made(name))
+            for name, tool in self.values.items()
         ]
 
     async def call_tool(
@@ -329,6 +328,30 @@ class StrictServer(MCPServer[None]):
         return GetPromptResult(description=prompt.description, messages=[message])
 
 
+@cache
+def listed_before() -> Mapping[str, ListedTool]:
+    """Return how the tools of the inventory are listed, by name, as `make snap` wrote it down.
+
+    To make them all takes some 40 ms, and hosts ask for the list first.
+    """
+    entries = cast("list[dict[str, Any]]", json.loads(LISTED.read_text("utf-8")))
+    tools = [ListedTool.model_validate(entry) for entry in entries]
+    return {tool.name: tool for tool in tools}
+
+
+def listed(made: SDKTool) -> ListedTool:
+    """Return *made* as hosts see it in the list."""
+    return ListedTool(
+        name=made.name,
+        title=made.title,
+        description=made.description,
+        input_schema=made.parameters,
+        output_schema=made.output_schema,
+        annotations=made.annotations,
+        _meta=meta_of(made.name),
+    )
+
+
 def as_sdk_tool(tool: AnyTool, rooms: Rooms) -> SDKTool:
     """Return *tool* as the SDK holds it: a function whose signature is the tool's arguments.
 
@@ -337,7 +360,7 @@ def as_sdk_tool(tool: AnyTool, rooms: Rooms) -> SDKTool:
     """
 
     async def run(ctx: Context[Any, Any], **given: object) -> CallToolResult:
-        arguments = tool.arguments.model_construct(**given)
+        arguments = tool.arguments.model_construct(None, **given)
         return await answer(tool, arguments, call_of(rooms, ctx))
 
     context = Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=Context[Any, Any])

@@ -4,28 +4,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import anyio
 
 from catalog.history import PastRun
 from catalog.media import MediaKind
 from server.asking import Approve
-from tools.deploy_records import (
-    Change,
-    Checked,
-    DeployedApp,
-    LogPage,
-    LogQuery,
-    Plan,
-    Scaffolded,
-    Target,
-)
 from tools.money_records import Charge
 from tools.ports import (
     Attempt,
     Cancelled,
-    Deployer,
     GivenMedia,
     Intent,
     Job,
@@ -43,6 +32,19 @@ from tools.ports import (
     View,
     WholeIntent,
 )
+
+if TYPE_CHECKING:
+    from tools.deploy_port import Deployer
+    from tools.deploy_records import (
+        Change,
+        Checked,
+        DeployedApp,
+        LogPage,
+        LogQuery,
+        Plan,
+        Scaffolded,
+        Target,
+    )
 
 
 class Prune(Protocol):
@@ -88,7 +90,7 @@ class Opened:
     prune: Prune
     charges: Callable[[datetime], Awaitable[Sequence[Charge]]]
     live: StartLive
-    deployer: Callable[[], Awaitable[Deployer]]
+    deployer: Callable[[], Awaitable["Deployer"]]
 
 
 class Annexe(Protocol):
@@ -191,23 +193,27 @@ class LateDeployer:
     def __init__(self, annexe: Annexe) -> None:
         self._annexe = annexe
 
-    async def _deployer(self) -> Deployer:
+    async def _deployer(self) -> "Deployer":
         return await (await self._annexe.opened()).deployer()
 
-    async def scaffold(self, template: str, folder: str, *, name: str, machine: str) -> Scaffolded:
+    async def scaffold(
+        self, template: str, folder: str, *, name: str, machine: str
+    ) -> "Scaffolded":
         return await (await self._deployer()).scaffold(template, folder, name=name, machine=machine)
 
-    async def check(self, path: str, *, app: str = "", load: str = "") -> Checked:
+    async def check(self, path: str, *, app: str = "", load: str = "") -> "Checked":
         return await (await self._deployer()).check(path, app=app, load=load)
 
-    async def plan(self, change: Change) -> Plan:
+    async def plan(self, change: "Change") -> "Plan":
         return await (await self._deployer()).plan(change)
 
     async def apply(self, plan_id: str, *, asked_by: str = "") -> Job:
         return await (await self._deployer()).apply(plan_id, asked_by=asked_by)
 
-    async def status(self, app: str = "", target: Target | None = None) -> Sequence[DeployedApp]:
+    async def status(
+        self, app: str = "", target: "Target | None" = None
+    ) -> "Sequence[DeployedApp]":
         return await (await self._deployer()).status(app, target)
 
-    async def logs(self, query: LogQuery, follow_seconds: float = 0.0) -> LogPage:
+    async def logs(self, query: "LogQuery", follow_seconds: float = 0.0) -> "LogPage":
         return await (await self._deployer()).logs(query, follow_seconds)

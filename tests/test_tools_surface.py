@@ -10,12 +10,14 @@ from typing import Any, get_args
 import pytest
 
 from prompts.library import PROMPTS, offered
-from tests.house import Era, connected
+from server.app import LISTED, build_server, listed
+from server.rooms import open_rooms
+from server.settings import Settings
+from tests.house import Era, connected, environment
 from tools.inventory import TOOLS
 from tools.ports import JobState
-from tools.tool import AnyTool
+from tools.tool import AnyTool, LateTool
 
-SNAPSHOTS = Path(__file__).parent / "snapshots" / "tools"
 BY_NAME = {tool.name: tool for tool in TOOLS}
 
 
@@ -26,16 +28,28 @@ async def listing(home: Path) -> AsyncGenerator[list[dict[str, Any]]]:
         yield [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
 
 
-async def test_each_tool_looks_to_a_host_as_its_snapshot_says(tmp_path: Path) -> None:
-    async with listing(tmp_path) as tools:
-        for tool in tools:
-            file = SNAPSHOTS / f"{tool['name']}.json"
-            text = json.dumps(tool, indent=2, ensure_ascii=False) + "\n"
-            if os.environ.get("SNAP") == "write":
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text, "utf-8")
-            assert file.read_text("utf-8") == text, f"{file.name} differs; `make snap` rewrites it"
-    assert {file.stem for file in SNAPSHOTS.glob("*.json")} == set(BY_NAME)
+async def test_the_list_that_is_served_is_what_the_tools_themselves_make(tmp_path: Path) -> None:
+    async with open_rooms(Settings.read(environment(tmp_path))) as rooms:
+        server = build_server(rooms, TOOLS)
+        made = [listed(server.made(tool.name)) for tool in TOOLS]
+    tools = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in made]
+    text = json.dumps(tools, indent=1, ensure_ascii=False) + "\n"
+    if os.environ.get("SNAP") == "write":
+        LISTED.write_text(text, "utf-8")
+    assert LISTED.read_text("utf-8") == text, f"{LISTED.name} differs; `make snap` rewrites it"
+    async with listing(tmp_path) as told:
+        assert told == tools
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_the_inventory_says_of_a_tool_what_the_tool_says(tool: AnyTool) -> None:
+    assert isinstance(tool, LateTool)
+    whole = tool.whole
+    assert (whole.name, whole.toolset, whole.reads_only) == (
+        tool.name,
+        tool.toolset,
+        tool.reads_only,
+    )
 
 
 def told_bytes(tools: list[dict[str, Any]]) -> int:

@@ -2,9 +2,10 @@
 
 from decimal import Decimal
 
+from tools.deploy_port import Deployer
 from tools.deploy_records import Finding, MachineAdvice
 from tools.errors import NotConfiguredError
-from tools.ports import Call, Deployer
+from tools.ports import Call
 from tools.tool import Result
 from tools.wording import one_line
 
@@ -65,9 +66,7 @@ def machine_words(machine: MachineAdvice) -> str:
     """Return what *machine* costs and why it suits, in a few short sentences."""
     said = [f"machine {machine.machine}: {machine.reason}" if machine.reason else machine.machine]
     price = machine.price
-    if price.high is None and price.low is None:
-        said.append("fal publishes no price for it")
-    else:
+    if price.high is not None or price.low is not None:
         low = f"{_money(price.low)} to " if price.low is not None and price.high is not None else ""
         said.append(f"{low}{_money(price.high if price.high is not None else price.low)} an hour")
     for amount, words in (

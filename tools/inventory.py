@@ -3,49 +3,30 @@
 from collections.abc import Collection
 
 from catalog.errors import ActionableError
-from tools.app_logs import APP_LOGS
-from tools.app_status import APP_STATUS
-from tools.cancel_job import CANCEL_JOB
-from tools.check_app import CHECK_APP
-from tools.deploy_apply import DEPLOY_APPLY
-from tools.deploy_plan import DEPLOY_PLAN
-from tools.describe_model import DESCRIBE_MODEL
-from tools.edit import EDIT
-from tools.estimate_cost import ESTIMATE_COST
-from tools.generate import GENERATE
-from tools.job_status import JOB_STATUS
-from tools.list_jobs import LIST_JOBS
-from tools.run_batch import RUN_BATCH
-from tools.run_pipeline import RUN_PIPELINE
-from tools.scaffold_app import SCAFFOLD_APP
-from tools.search_models import SEARCH_MODELS
-from tools.spending import SPENDING
-from tools.tool import AnyTool
-from tools.upload_file import UPLOAD_FILE
-from tools.view_media import VIEW_MEDIA
-from tools.write_code import WRITE_CODE
+from tools import search_models as search_models  # what hosts call first is there from the start
+from tools.tool import AnyTool, LateTool
 
 TOOLS: tuple[AnyTool, ...] = (
-    SEARCH_MODELS,
-    DESCRIBE_MODEL,
-    ESTIMATE_COST,
-    WRITE_CODE,
-    GENERATE,
-    EDIT,
-    RUN_PIPELINE,
-    RUN_BATCH,
-    UPLOAD_FILE,
-    JOB_STATUS,
-    VIEW_MEDIA,
-    LIST_JOBS,
-    SPENDING,
-    CANCEL_JOB,
-    SCAFFOLD_APP,
-    CHECK_APP,
-    DEPLOY_PLAN,
-    DEPLOY_APPLY,
-    APP_STATUS,
-    APP_LOGS,
+    LateTool("search_models", "discover", reads_only=True),
+    LateTool("describe_model", "discover", reads_only=True),
+    LateTool("estimate_cost", "discover", reads_only=True),
+    LateTool("write_code", "discover", reads_only=True),
+    LateTool("generate", "make", reads_only=False),
+    LateTool("edit", "make", reads_only=False),
+    LateTool("run_pipeline", "make", reads_only=False),
+    LateTool("run_batch", "make", reads_only=False),
+    LateTool("upload_file", "make", reads_only=False),
+    LateTool("job_status", "follow", reads_only=True),
+    LateTool("view_media", "follow", reads_only=True),
+    LateTool("list_jobs", "follow", reads_only=True),
+    LateTool("spending", "follow", reads_only=True),
+    LateTool("cancel_job", "follow", reads_only=False),
+    LateTool("scaffold_app", "deploy", reads_only=False),
+    LateTool("check_app", "deploy", reads_only=True),
+    LateTool("deploy_plan", "deploy", reads_only=True),
+    LateTool("deploy_apply", "deploy", reads_only=False),
+    LateTool("app_status", "deploy", reads_only=True),
+    LateTool("app_logs", "deploy", reads_only=True),
 )
 
 TOOLSETS = tuple(dict.fromkeys(tool.toolset for tool in TOOLS))

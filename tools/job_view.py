@@ -162,6 +162,8 @@ def _shown_url(output: Output) -> str:
 def cost_view(job: Job) -> CostView | None:
     """Return what the job cost, or until that is known what it was estimated at."""
     cost: Cost | None = job.cost
+    if job.kind == "deploy":
+        return None  # what then runs is billed, the change itself is not
     if cost is None and job.estimate_high is not None and job.state not in ("failed", "cancelled"):
         cost = Cost("estimated", job.estimate_high)
     if cost is None:
@@ -199,6 +201,8 @@ def _owner(job: Job) -> str:
 def job_words(view: JobView) -> str:
     """Return everything of *view* that a caller needs as a few lines of text."""
     where = "emulator, a local preview" if view.backend == "emulator" else "fal"
+    if view.endpoint_id == "deploy_apply":
+        where = "a change to an app"
     cost = ""
     if view.cost is not None and view.cost.dollars is not None:
         cost = f" | ${view.cost.dollars:g} {view.cost.kind}"

@@ -7,22 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from catalog.card import ModelCard
 from catalog.history import PastRun
 from catalog.index import CatalogIndex
 from catalog.media import MediaFacts, MediaKind
-from tools.deploy_records import (
-    Change,
-    Checked,
-    DeployedApp,
-    LogPage,
-    LogQuery,
-    Plan,
-    Scaffolded,
-    Target,
-)
 from tools.job_records import (
     OVER,
     Attempt,
@@ -42,6 +32,9 @@ from tools.job_records import (
     WholeKind,
 )
 from tools.money_records import LedgerEntry, Spending, SpendingQuery, SpendingRow
+
+if TYPE_CHECKING:
+    from tools.deploy_port import Deployer
 
 # fraction done (0 to 1, growing), what a person reads
 Progress = Callable[[float, str], Awaitable[None]]
@@ -213,63 +206,6 @@ class Media(Protocol):
         ...
 
 
-class Deployer(Protocol):
-    """Serverless apps: their source, and what of them is deployed here or on fal.
-
-    Nothing of a source tree is executed before a person said yes to it, unless a setting says so.
-    """
-
-    async def scaffold(self, template: str, folder: str, *, name: str, machine: str) -> Scaffolded:
-        """Write an app from *template* into *folder*, which is new or empty.
-
-        Raises:
-            ActionableError: there is no such template or machine, or something is in the way.
-        """
-        ...
-
-    async def check(self, path: str, *, app: str = "", load: str = "") -> Checked:
-        """Read the source at *path* against the rules, and inspect it where that is allowed.
-
-        *app* is the class where a file has several; *load* such as "2 calls a minute of 8 seconds".
-
-        Raises:
-            ActionableError: there is no such file or class, or *load* cannot be read.
-        """
-        ...
-
-    async def plan(self, change: Change) -> Plan:
-        """Describe *change* against what is deployed now, and remember it under its id.
-
-        Raises:
-            ActionableError: the change cannot be understood, or its target is not allowed.
-        """
-        ...
-
-    async def apply(self, plan_id: str, *, asked_by: str = "") -> Job:
-        """Begin to carry out a plan and return its job; ``held`` while a person is to be asked.
-
-        Raises:
-            ActionableError: no such plan, it was applied before, or something moved under it.
-        """
-        ...
-
-    async def status(self, app: str = "", target: Target | None = None) -> Sequence[DeployedApp]:
-        """Return the apps of that name (empty: all) on that target (None: on both).
-
-        Raises:
-            ActionableError: there is no such app; the target cannot be asked.
-        """
-        ...
-
-    async def logs(self, query: LogQuery, follow_seconds: float = 0.0) -> LogPage:
-        """Return lines that match, waiting for more of them when *follow_seconds* says so.
-
-        Raises:
-            ActionableError: there is no such app; the target cannot be asked.
-        """
-        ...
-
-
 class Guide(Protocol):
     """How to do a thing well, in a page of Markdown."""
 
@@ -297,7 +233,7 @@ class Rooms:
     backend: BackendName
     previews: bool = True
     guides: Mapping[str, Guide] = field(default_factory=dict[str, Guide])
-    deployer: Deployer | None = None
+    deployer: "Deployer | None" = None
     bill: Bill | None = None
 
 
@@ -322,7 +258,6 @@ __all__ = [
     "Cancelled",
     "Cost",
     "DeployIntent",
-    "Deployer",
     "GivenMedia",
     "Guide",
     "Intent",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from pydantic import Field, FiniteFloat
+from pydantic import ConfigDict, Field, FiniteFloat
 
 from catalog.search import Hit, SearchAnswer, SearchRequest, search
 from tools.ports import Call
@@ -28,6 +28,8 @@ ASKING = re.compile(
 
 class SearchArguments(Arguments):
     """What is needed, and what it may cost."""
+
+    model_config = ConfigDict(defer_build=False)  # hosts call it first
 
     query: str = Field(
         default="", description="The need in plain words, any language, or a model's name"
@@ -59,6 +61,8 @@ class SearchArguments(Arguments):
 class ModelHit(Result):
     """One model that may serve."""
 
+    model_config = ConfigDict(defer_build=False)
+
     endpoint_id: str
     title: str = ""
     category: str
@@ -69,6 +73,8 @@ class ModelHit(Result):
 
 class FoundModels(Result):
     """Models, best first."""
+
+    model_config = ConfigDict(defer_build=False)
 
     models: list[ModelHit]
     low_confidence: bool = False

@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from importlib import import_module
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import SkipJsonSchema
@@ -17,7 +18,7 @@ Unlisted = SkipJsonSchema
 class Arguments(BaseModel):
     """What a caller gives to a tool; unknown names are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Result(BaseModel):
@@ -27,7 +28,7 @@ class Result(BaseModel):
     every host reads: schemas of results are open, so whoever checks an answer accepts it.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,4 +67,71 @@ class Tool(Generic[A]):
     open_world: bool = True
 
 
-AnyTool = Tool[Any]
+class AnyTool(Protocol):
+    """A tool as servers and tests see it, whatever its arguments."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def toolset(self) -> Toolset: ...
+    @property
+    def arguments(self) -> type[Arguments]: ...
+    @property
+    def result(self) -> type[Result] | None: ...
+    @property
+    def run(self) -> Callable[[Call, Any], Awaitable[Answer]]: ...
+    @property
+    def reads_only(self) -> bool: ...
+    @property
+    def destroys(self) -> bool: ...
+    @property
+    def open_world(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LateTool:
+    """A tool whose module is imported when more is asked than its name, toolset and *reads_only*.
+
+    The module is called as the tool, and holds it under its name in capitals.
+    """
+
+    name: str
+    toolset: Toolset
+    reads_only: bool
+
+    @property
+    def whole(self) -> Tool[Any]:
+        """The tool itself."""
+        return getattr(import_module(f"tools.{self.name}"), self.name.upper())
+
+    @property
+    def title(self) -> str:
+        return self.whole.title
+
+    @property
+    def description(self) -> str:
+        return self.whole.description
+
+    @property
+    def arguments(self) -> type[Arguments]:
+        return self.whole.arguments
+
+    @property
+    def result(self) -> type[Result] | None:
+        return self.whole.result
+
+    @property
+    def run(self) -> Callable[[Call, Any], Awaitable[Answer]]:
+        return self.whole.run
+
+    @property
+    def destroys(self) -> bool:
+        return self.whole.destroys
+
+    @property
+    def open_world(self) -> bool:
+        return self.whole.open_world

@@ -3,7 +3,9 @@
 import json
 import os
 import sys
+from dataclasses import asdict
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,14 +107,14 @@ async def _checked(path: str, app: str, load: str) -> Checked:
 
 
 def _written(checked: Checked, form: Form) -> str:
-    from server.deploy.sarif import as_sarif, as_text
+    from server.deploy.sarif import lines_of, sarif_text
     from tools.deploying import machine_words
 
     if form is Form.SARIF:
-        return json.dumps(as_sarif(checked.findings), indent=2)
+        return sarif_text(checked.findings, version=version("falkit")).rstrip()
     if form is Form.JSON:
         return json.dumps(_plain(checked), indent=2, default=str)
-    lines = [as_text(checked.findings)] if checked.findings else ["no findings"]
+    lines = [lines_of(checked.findings)]
     if checked.routes:
         lines.append("routes: " + ", ".join(f"{one.path} ({one.kind})" for one in checked.routes))
     if checked.machine is not None:
@@ -123,8 +125,6 @@ def _written(checked: Checked, form: Form) -> str:
 
 
 def _plain(checked: Checked) -> dict[str, Any]:
-    from dataclasses import asdict
-
     whole = asdict(checked)
     return {name: value for name, value in whole.items() if name != "edits"}
 

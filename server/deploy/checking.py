@@ -8,11 +8,12 @@ from typing import Any
 from anyio.to_thread import run_sync
 
 from catalog.errors import ActionableError
-from server.deploy.advice import advise, parse_load
+from server.deploy.advice import advise
 from server.deploy.environments import ready_tool_environment
 from server.deploy.inspecting import Inspection, inspect
 from server.deploy.isolation import rung_of
 from server.deploy.lint import LintResult, apply_edits, lint, patch_of
+from server.deploy.load import parse_load
 from server.deploy.plans import Plans
 from server.deploy.source import Source, SourceError, read_source
 from server.settings import Settings
@@ -46,6 +47,7 @@ async def check_source(
     found = await run_sync(lambda: lint(texts, entry=source.entry, class_name=app))
     seen, why_not = await _looked_into(source, found, settings, plans)
     said = found.settings if seen is None else _completed(seen.settings, found.settings)
+    weights = found.weights.gigabytes if found.weights is not None else None
     checked = Checked(
         app=found.app or (seen.app_name if seen is not None else ""),
         class_name=found.class_name or (seen.class_name if seen is not None else ""),
@@ -55,7 +57,7 @@ async def check_source(
         inspected=seen is not None,
         not_inspected=why_not,
         patch=patch_of(texts, found.edits),
-        machine=advise(said, wanted),
+        machine=advise(said, wanted, weights_gb=weights, uses_gpu=found.uses_gpu),
         edits=found.edits,
     )
     return CheckedSource(path, source, checked, seen.openapi if seen is not None else {})

@@ -129,14 +129,10 @@ class AppDeployer:
 
     async def logs(self, query: LogQuery, follow_seconds: float = 0.0) -> LogPage:
         """Return lines that match, waiting for more of them when *follow_seconds* says so."""
-        places = self._targets(query.target)
+        place = self._targets(query.target)[0]
         if query.target is None and query.app:
-            apps = await self.status(query.app)
-            places = [app.target for app in apps[:1]]
-        elif query.target is None:
-            places = places[:1]
-        target = await self.target_of(places[0])
-        return await target.logs(query, follow_seconds)
+            place = (await self.status(query.app))[0].target
+        return await (await self.target_of(place)).logs(query, follow_seconds)
 
     def _targets(self, target: Target | None) -> list[Target]:
         """Return where to look; the cloud only where it is open.

@@ -8,6 +8,7 @@ from typing import Any, cast
 from anyio.to_thread import run_sync
 
 from catalog.errors import ActionableError
+from server.deploy.advice import cost_as_set
 from server.deploy.checking import CheckedSource
 from server.deploy.plans import Kept, Plans
 from server.deploy.policy import (
@@ -201,7 +202,7 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
         after=after,
         changes=tuple(changes),
         callers=CALLERS[after.auth],
-        machine=checked.machine,
+        machine=cost_as_set(after),
         needs=tuple(_needs(checked, ground.secrets, settings)),
         risks=tuple(_risks(change, checked, after)),
         blocked=blocked,
@@ -293,7 +294,8 @@ def _scale(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     lines = differences(running.settings, after) or ["nothing: it is so already"]
     lost = [name for name in change.settings if name not in INHERITED]
     risks = [f"the next deploy sets {', '.join(lost)} back to what the code says"] if lost else []
-    return _Sketch(running.name, after, tuple(lines), CALLERS[after.auth], risks=tuple(risks))
+    callers, machine = CALLERS[after.auth], cost_as_set(after)
+    return _Sketch(running.name, after, tuple(lines), callers, machine, risks=tuple(risks))
 
 
 def _roll_back(change: Change, ground: Ground, settings: Settings) -> _Sketch:
