@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
@@ -20,6 +21,20 @@ Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="")
+_said: Counter[str] = Counter()  # how many lines each request that is in here has printed
+
+
+class Sayer:
+    """Tells what the app says, each line with its request."""
+
+    def __init__(self, tell: Callable[..., None]) -> None:
+        self._tell = tell
+
+    def __call__(self, text: str, level: str) -> None:
+        request = _request.get()
+        if request:
+            _said[request] += 1
+        self._tell(said=text, level=level, request=request)
 
 
 def beside(name: str) -> ModuleType:
@@ -36,21 +51,23 @@ def beside(name: str) -> ModuleType:
 class Logged(logging.Handler):
     """Tells what goes through `logging`, with its level."""
 
-    def __init__(self, tell: Callable[..., None]) -> None:
+    def __init__(self, say: Callable[[str, str], None]) -> None:
         super().__init__(logging.INFO)
-        self._tell = tell
+        self._say = say
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.getMessage().startswith("Exception in ASGI application"):
             return  # fal has told it already, with its request
         level = "error" if record.levelno >= logging.ERROR else record.levelname.lower()
-        self._tell(said=self.format(record)[:16_000], level=level, request=_request.get())
+        self._say(self.format(record)[:16_000], level)
 
 
 class Outermost:
     """The layer around the app: it knows whose request it is, and keeps strangers out.
 
-    With a *token* (where there is a port instead of a socket) a request must bear it.
+    An answer says in ``x-falkit-said`` how many lines its request printed before it, so that they
+    can be waited for: they take another way. With a *token* (where there is a port instead of a
+    socket) a request must bear it.
     """
 
     def __init__(self, app: Asgi, token: str) -> None:
@@ -68,11 +85,20 @@ class Outermost:
             if scope["type"] == "http":
                 await send({"type": "http.response.body", "body": b""})
             return
-        mark = _request.set(headers.get(b"x-fal-request-id", b"").decode("latin-1"))
+        request = headers.get(b"x-fal-request-id", b"").decode("latin-1")
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start" and (lines := _said.get(request)):
+                said = (b"x-falkit-said", str(lines).encode())
+                message = {**message, "headers": [*message.get("headers", ()), said]}
+            await send(message)
+
+        mark = _request.set(request)
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, counted)
         finally:
             _request.reset(mark)
+            _said.pop(request, None)
 
 
 def let_files_through(host: str, port: int) -> None:
@@ -162,6 +188,7 @@ def main() -> int:
     asked = json.loads(sys.argv[1])
     shared = beside("app_class")
     tell = shared.Teller()
+    say = Sayer(tell)
     os.environ["IS_ISOLATE_AGENT"] = "1"
 
     def out(line: str) -> None:
@@ -169,13 +196,13 @@ def main() -> int:
         if line.startswith('{"traceback": '):  # how fal tells a failure: innermost frame first
             with suppress(ValueError):
                 text, level = str(json.loads(line)["traceback"]).rstrip(), "error"
-        tell(said=text, level=level, request=_request.get())
+        say(text, level)
 
     def err(line: str) -> None:
-        tell(said=line, level="warning", request=_request.get())
+        say(line, "warning")
 
     sys.stdout, sys.stderr = shared.Lines(sys.stdout, out), shared.Lines(sys.stderr, err)
-    logging.getLogger().addHandler(Logged(tell))
+    logging.getLogger().addHandler(Logged(say))
     logging.getLogger().setLevel(logging.INFO)
     if asked["site"] not in sys.path:
         sys.path.append(asked["site"])

@@ -137,6 +137,10 @@ class Calls:
                 )
         return [OpenCall(*tuple(line)[:4]) for line in found if line["lease"] >= now]
 
+    def state(self) -> tuple[int, list[OpenCall], Mapping[str, str]]:
+        """Return the version of the file, `open` and `condemned`, in one reading."""
+        return self._database.version(), self.open(), self.condemned()
+
     def grant(self, call: str, door: Door) -> bool:
         """Let *call* in; False when nobody waits for it any more."""
         with self._database.writing() as db:

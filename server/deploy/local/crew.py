@@ -112,6 +112,10 @@ class Crew:
 
     # Calls
 
+    def look(self) -> None:
+        """Have it looked whether there is something to do."""
+        self._kick()
+
     def wait_for(self, call: str) -> anyio.Event:
         """Return what is set when *call* was let in or turned away by this process."""
         return self._waiters.setdefault(call, anyio.Event())
@@ -310,7 +314,8 @@ class Crew:
         told = "PENDING"
         while not runner.has_ended:
             await runner.changed()
-            self._kick()
+            if runner.state not in ("IDLE", "RUNNING"):
+                self._kick()
             if runner.state == "RUNNING":
                 await anyio.sleep(BLINK_SECONDS)
             if runner.state != told and not runner.has_ended:

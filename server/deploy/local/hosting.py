@@ -117,7 +117,10 @@ class Hosting:
         shared = Shared(house, database, registry, calls, Leases(database))
         starter = Starter(self._home, self._tools, database, secrets)
         speech = Speech(house, LogBook(log_folder(self._home)))
-        kick = house.engine.kick
+
+        def kick() -> None:
+            engine.kick()
+
         crew = Crew(house, database, starter, speech, tasks, kick, self._backoff)
         supervisor = Supervisor(shared, crew, tasks, kick, keeps=self._keeps)
         work = HostedWork(house, supervisor, crew, speech, tasks)

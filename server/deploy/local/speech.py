@@ -28,6 +28,7 @@ class Speech:
     def begin(self, request_id: str) -> None:
         """From now on a request of the queue is in a runner."""
         self._ours[request_id] = None
+        self._heard[request_id] = 0
         while len(self._ours) > REMEMBERED:
             oldest = next(iter(self._ours))
             del self._ours[oldest]
@@ -35,15 +36,22 @@ class Speech:
 
     def hear(self, line: LogLine) -> None:
         """Take in a line that a runner said; of uploads to falkit itself nobody needs to know."""
+        is_ours = line.request_id in self._ours
+        if is_ours:
+            self._heard[line.request_id] += 1
+            self._wake()
         if UPLOADING in line.message:
             return
         self._book.write(line)
-        if line.request_id not in self._ours:
+        if not is_ours:
             return
-        self._heard[line.request_id] += 1
         level = "WARN" if line.level == "warning" else line.level.upper()
         self._lines.append((line.request_id, line.at.timestamp(), level, line.message))
-        self._came.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        came, self._came = self._came, anyio.Event()
+        came.set()
 
     def note(
         self, app: str, revision: str, level: Literal["info", "warning", "error"], words: str
@@ -55,7 +63,6 @@ class Speech:
         """Return when so many lines of a request were heard, or after a moment."""
         with anyio.move_on_after(0.1):
             while self._heard[request_id] < lines:
-                self._came = anyio.Event()
                 await self._came.wait()
 
     async def write_down(self) -> None:
@@ -71,8 +78,7 @@ class Speech:
     async def work(self) -> None:
         """Write lines down as they come, until cancelled."""
         while True:
-            if not self._lines:
-                self._came = anyio.Event()
+            while not self._lines:
                 await self._came.wait()
             await self.write_down()
             await anyio.sleep(0.05)

@@ -72,6 +72,7 @@ class Supervisor:
         self._apps: Mapping[str, KnownApp] = {}
         self._seen: int | None = None
         self._deadline = math.inf
+        self._is_swept = False
 
     @property
     def holds_role(self) -> bool:
@@ -79,8 +80,13 @@ class Supervisor:
 
     async def claim(self, owner: str) -> Row | None:
         """Return a request that was let into a runner, doing all there is to do on the way."""
-        if not self._granted and await self._supervises():
-            await self._reconcile(owner)
+        if not self._granted:
+            if self._is_swept:  # all that could be let in has been, and nothing happened since
+                self._is_swept = False
+                return None
+            if await self._supervises():
+                await self._reconcile(owner)
+                self._is_swept = bool(self._granted)
         return self._granted.popleft() if self._granted else None
 
     async def next_look(self) -> float | None:
@@ -145,11 +151,11 @@ class Supervisor:
     async def _reconcile(self, owner: str) -> None:
         """Bring what runs to what is wanted, as far as that goes at once."""
         shared = self._shared
-        await self._read_apps()
-        calls = await shared.database.do(shared.calls.open)
+        version, calls, condemned = await shared.database.do(shared.calls.state)
+        if version != self._seen or self._crew.wrote:
+            await self._read_apps(version)
         rows = await shared.house.store.do(shared.house.rows.waiting)
         self._crew.let_out({call.call for call in calls if call.runner})
-        condemned = await shared.database.do(shared.calls.condemned)
         for runner, how in condemned.items():
             self._crew.condemn(runner, kill=how == "kill")
         self._deadline = math.inf
@@ -161,13 +167,11 @@ class Supervisor:
         if not (self._crew.any() or self._granted or self._keeps or await self._is_needed()):
             await self.give_up_role()
 
-    async def _read_apps(self) -> None:
+    async def _read_apps(self, version: int) -> None:
         shared = self._shared
-        version = await shared.database.do(shared.database.version)
-        if version != self._seen or self._crew.wrote:
-            self._crew.wrote = False
-            self._seen = version
-            self._apps = {app.name: app for app in await shared.database.do(shared.registry.apps)}
+        self._crew.wrote = False
+        self._seen = version
+        self._apps = {app.name: app for app in await shared.database.do(shared.registry.apps)}
 
     async def _clear_away(self, name: str, queue: _Queue) -> None:
         """End what is left of an app that was deleted."""

@@ -93,7 +93,7 @@ class HostedWork:
         finally:
             call.held.leave(call.row.request_id)
             call.over.set()
-            self._house.engine.kick()
+            self._crew.look()
 
     async def _answered(self, call: _Call) -> Outcome:
         """Return what the app makes of a request.
