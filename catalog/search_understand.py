@@ -35,6 +35,8 @@ _SURE_PHRASE, _TOLD, _TELLING, _BESIDE_SURE = 0.9, 0.9, 0.86, 0.92
 _BY_RULE, _RULE_TOP, _LIKELY_TOP = 0.8, 0.8, 0.7
 # In so few words a phrase says more than all words together.
 _SHORT = 3
+# What the other ways to train are worth where a model that is to be trained is named.
+_SIBLING, _LIKELY_ENOUGH = 0.85, 0.5
 _NOWHERE = frozenset[int]()
 # Below this the media alone say what is mostly meant, this strongly.
 _WEAK, _USUAL_STRENGTH = 0.65, 0.65
@@ -128,9 +130,11 @@ def understand(
         known = {one.task for one in understood.tasks}
         usual = _usual(frame, understood, tables)
         understood.tasks += [one for one in usual if one.task not in known]
-    if learned is not None and not named.is_sure and "/" not in reading.text:
+    if learned is not None and named.covered < 1.0 and "/" not in reading.text:
         understood.likely = learned.likely(reading, frame)
         understood.tasks = _with_likely(understood.tasks, understood.likely)
+    if understood.tasks and _trains(understood.tasks[0], tables, _LIKELY_ENOUGH):
+        _train_any(understood, tables)
     understood.outside = outside_in(reading, lexicon)
     understood.is_told = any(
         one.evidence >= _TOLD and not (one.lone and frame.is_empty) for one in operations[:1]
@@ -145,9 +149,25 @@ def understand(
     return understood
 
 
-def _trains(fired: Fired, tables: SearchTables) -> bool:
+def _trains(fired: Fired, tables: SearchTables, least: float = SURE_TASK) -> bool:
     """Whether a model is to be trained, so that the media spoken of are those it learns from."""
-    return fired.strength >= SURE_TASK and tables.tasks[fired.task][0].startswith("train")
+    return fired.strength >= least and tables.tasks[fired.task][0].startswith("train")
+
+
+def _train_any(understood: Understood, tables: SearchTables) -> None:
+    """Let no model be meant that runs what others trained, but whatever trains the one named."""
+    wishes, named = understood.wishes, understood.named
+    wishes.features = [one for one in wishes.features if one not in _KINDS_OF_DEED]
+    named.kinds = [mark for mark in named.kinds if mark.word not in _KINDS_OF_DEED]
+    if not named.versions:
+        return
+    best = understood.tasks[0]
+    known = {one.task for one in understood.tasks}
+    understood.tasks += [
+        Fired(at, _SIBLING * best.strength, best.units)
+        for at, (task, _) in enumerate(tables.tasks)
+        if task.startswith("train") and at not in known
+    ]
 
 
 def _name_units(reading: Reading, named: Named) -> set[int]:
@@ -220,6 +240,10 @@ def _media_fit(task: str, frame: Frame, tables: SearchTables) -> float:
         fit *= _NOTHING_THERE
     if task in _FOLLOWS and frame.given_sure >= SURE_ROLE and "video" not in frame.spoken:
         fit *= _NOTHING_THERE
+    if frame.is_empty and frame.spoken and not task.startswith(_MAKES_ANY):
+        kinds = frame.spoken - {"text"}
+        if kinds and max(tables.share(task, "i", kinds), tables.share(task, "o", kinds)) < _SHARE:
+            fit *= _NOTHING_THERE
     is_wanted = frame.wanted_sure >= SURE_ROLE and not task.startswith(_MAKES_ANY)
     if is_wanted and tables.share(task, "o", frame.wanted) < _SHARE:
         fit *= _RIVAL if "text" in frame.wanted else _NOT_RETURNED
