@@ -247,6 +247,7 @@ import json, fal, inspect
 from fal.api import SyncServerlessClient
 from fal.api.api import FalServerlessHost
 from fal.api import deploy
+import fal.cli._utils as utils
 import isolate_proto.controller_pb2 as wire
 settings = sorted(name for name in vars(fal.App) if not name.startswith("__"))
 messages = ("RegisterApplicationRequest", "MachineRequirements", "UpdateApplicationRequest",
@@ -255,7 +256,9 @@ messages = ("RegisterApplicationRequest", "MachineRequirements", "UpdateApplicat
 print(json.dumps({
     "App": settings,
     "host_keys": sorted(FalServerlessHost._SUPPORTED_KEYS),
-    "prepare_deployment": str(sorted(inspect.signature(deploy.prepare_deployment).parameters)),
+    "prepare_from_reference":
+        str(sorted(inspect.signature(deploy._prepare_deployment_from_reference).parameters)),
+    "AppData": sorted(utils.AppData.__dataclass_fields__),
     "execute_prepared_deployment":
         str(sorted(inspect.signature(deploy.execute_prepared_deployment).parameters)),
     "calls": sorted(m.name for m in wire.DESCRIPTOR.services_by_name["IsolateController"].methods),

@@ -102,3 +102,78 @@ async def test_a_redeploy_a_scale_a_roll_back_and_a_delete_are_planned_and_done(
 def test_settings_of_these_proofs_lead_to_the_double_alone(tmp_path: Path) -> None:
     settings: Settings = settings_for(tmp_path, 5)
     assert settings.grpc_url == "http://127.0.0.1:5"
+
+
+PROJECT = """
+[tool.fal.apps.web]
+ref = "app.py::Web"
+auth = "private"
+max_concurrency = 3
+keep_alive = 120
+"""
+WEB = """
+import fal
+
+
+class Web(fal.App):
+    app_name = "web"
+    machine_type = "M"
+    max_concurrency = 2
+
+    @fal.endpoint("/")
+    def run(self) -> dict:
+        return {}
+"""
+IMAGE = """
+[tool.fal.apps.shop]
+auth = "private"
+machine_type = "M"
+exposed_port = 8000
+max_concurrency = 2
+
+[tool.fal.apps.shop.image]
+dockerfile = "Dockerfile"
+"""
+
+
+async def test_an_image_alone_is_deployed_with_the_files_it_copies_and_runs_nothing_here(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(IMAGE, "utf-8")
+    (folder / "server.py").write_text("raise SystemExit('never here')\n", "utf-8")
+    (folder / "Dockerfile").write_text("FROM python:3.11-slim\nCOPY server.py /s.py\n", "utf-8")
+    async with fal_at(tmp_path) as fal:
+        room = deployer(fal)
+        plan = await room.plan(Change("deploy", "cloud", path=str(folder)))
+
+        assert "shop answers" in await applied(room, plan, fal)
+
+        sent = fal.request("RegisterApplication")
+        assert "function" not in sent
+        assert "source_code" not in sent
+        assert sent["environments"][0]["kind"] == "container"
+        assert sent["machine_requirements"]["exposed_port"] == 8000
+        assert [file["relative_path"] for file in sent["files"]] == ["server.py"]
+        assert list(fal.shelf.files.values()) == [b"raise SystemExit('never here')\n"]
+
+
+async def test_what_a_project_says_of_an_app_goes_along_where_its_class_says_nothing(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "web"
+    folder.mkdir()
+    (folder / "pyproject.toml").write_text(PROJECT, "utf-8")
+    (folder / "app.py").write_text(WEB, "utf-8")
+    async with fal_at(tmp_path) as fal:
+        room = deployer(fal)
+        plan = await room.plan(Change("deploy", "cloud", path=str(folder)))
+        assert "keep_alive: 120" in plan.changes
+
+        await applied(room, plan, fal)
+
+        machine = fal.request("RegisterApplication")["machine_requirements"]
+        assert machine["keep_alive"] == 120
+        assert machine["max_concurrency"] == 2
+        assert machine["machine_types"] == ["M"]

@@ -1,7 +1,7 @@
 """Reading an app: its source against the rules, and the app itself where it may be looked into."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,19 @@ async def _looked_into(
 
 
 def _completed(seen: AppSettings, read: AppSettings) -> AppSettings:
-    """Return what an app says of itself, with what only its source tells."""
+    """Return what an app says of itself, with what only its source tells.
+
+    A ``pyproject.toml`` counts where the class says nothing, which then shows fal's default.
+    """
+    silent, unread = AppSettings(keep_alive=60), AppSettings()
+    of_project = {
+        each.name: getattr(read, each.name)
+        for each in fields(AppSettings)
+        if getattr(seen, each.name) == getattr(silent, each.name)
+        and getattr(read, each.name) != getattr(unread, each.name)
+    }
     return replace(
-        seen,
+        replace(seen, **of_project),
         requirements=seen.requirements or read.requirements,
         python_version=read.python_version or seen.python_version,
     )

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -46,20 +47,11 @@ class Worker:
 
     def deploy(self) -> dict[str, Any]:
         steps = import_module("fal.api.deploy")
-        options = ("app_name", "auth", "reset_scale", "message", "annotations")
-        path = Path(self._args["folder"]) / self._args["file"]
         os.chdir(self._args["folder"])
-        sys.path.append(str(path.parent))
         _leave_files_to_falkit()
         self._tell(stage="importing")
-        prepared = steps.prepare_deployment(
-            self._client,
-            (str(path), self._args["class_name"] or None),
-            strategy="rolling",
-            attach_to_deployment=True,  # detached, a failed rollout would not be taken back
-            **{name: self._args[name] for name in options},
-        )
-        _check_sendable(prepared.loaded.function.options, path)
+        prepared = self._prepared(steps)
+        _check_sendable(prepared.loaded.function.options, Path(self._args["file"] or "."))
         self._tell(stage="building")
         done = steps.execute_prepared_deployment(
             prepared,
@@ -67,6 +59,39 @@ class Worker:
             build_result_handler=self._handler("build"),
         )
         return {"revision": done.revision, "app": done.app_name, "auth": done.auth_mode}
+
+    def _prepared(self, steps: Any) -> Any:  # noqa: ANN401
+        """Load the app, with what a ``pyproject.toml`` says of it where that names it."""
+        args = self._args
+        path: str | None = None
+        if args["file"]:
+            file = Path(args["folder"]) / args["file"]
+            sys.path.append(str(file.parent))
+            path = str(file)
+        utils = import_module("fal.cli._utils")
+        said = utils.get_app_data_from_toml(args["project"]) if args["project"] else utils.AppData()
+        if said.python_entry_point is not None:
+            raise Refused(
+                "not_offered", "python_entry_point is not deployed by falkit; name the file as ref"
+            )
+        app = replace(
+            said,
+            ref=path,
+            name=args["app_name"],
+            auth=args["auth"],
+            team=None,
+            deployment_strategy="rolling",
+            reset_scale=args["reset_scale"],
+            attach_to_deployment=True,  # detached, a failed rollout would not be taken back
+            message=args["message"],
+            annotations=args["annotations"],
+        )
+        steps._validate_deploy_message(app.message)  # what `deploy` does itself
+        steps._validate_deploy_annotations(app.annotations)
+        reference = (path, (args["class_name"] or None) if path else None)
+        return steps._prepare_deployment_from_reference(
+            self._client, reference, app, force_env_build=False
+        )
 
     def _handler(self, step: str) -> Any:  # noqa: ANN401
         tell = self._tell
@@ -158,14 +183,14 @@ OPERATIONS: Mapping[str, Callable[[Worker], dict[str, Any]]] = {
 }
 
 
-def _check_sendable(options: Any, path: Path) -> None:  # noqa: ANN401
+def _check_sendable(options: Any, file: Path) -> None:  # noqa: ANN401
     """Refuse an app that wants a package built from a folder of this machine.
 
     Raises:
         Refused: with what to do instead.
     """
     wanted: Any = options.environment.get("requirements") or []
-    if import_module("fal.api._sdist").has_local_path(wanted, str(path.parent)):
+    if import_module("fal.api._sdist").has_local_path(wanted, str(file.parent)):
         raise Refused(
             "files_not_sent",
             "a requirement that is a folder of this machine is not sent; name a released package",

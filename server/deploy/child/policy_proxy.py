@@ -158,7 +158,8 @@ class Policy:
         regions = sorted(machine.valid_regions)
         if regions not in plan["regions"] and ANY not in plan["regions"] and whole:
             raise RefusedError(f"regions {_said(regions)} instead of {_said(plan['regions'][0])}")
-        _same("scheduler", machine.scheduler, "nomad")
+        if machine.scheduler not in ("", "nomad"):
+            raise RefusedError(f"scheduler {_said(machine.scheduler)} was not confirmed")
         options = to_dict(machine.scheduler_options)
         if options not in ({}, {"storage_region": "us-east"}):
             raise RefusedError("options of the scheduler were not confirmed")

@@ -137,9 +137,9 @@ def _failure(order: Order, outcome: Outcome) -> CloudError:
         if "SIGKILL: 9" in str(answer.get("details")):
             return _by_words("Isolated function crashed", outcome)
         return _by_status(status, plain(answer.get("details"), LONGEST_RAW), order)
-    if failed.get("code") == "files_not_sent":
+    if (code := failed.get("code")) in ("files_not_sent", "not_offered"):
         words = plain(failed.get("words"), LONGEST_RAW)
-        return CloudError("files_not_sent", f"it cannot be deployed from here: {words}", "")
+        return CloudError(str(code), f"it cannot be deployed from here: {words}", "")
     if failed.get("grpc"):
         return _by_status(str(failed["grpc"]), plain(failed.get("words"), LONGEST_RAW), order)
     if failed:

@@ -1,6 +1,7 @@
 """`Order`: one operation on fal, and exactly which calls to fal it may make."""
 
 import hashlib
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,6 +90,7 @@ def deploying(
             "folder": str(release.folder),
             "file": release.file,
             "class_name": release.class_name,
+            "project": project_app(release),
             "app_name": release.name,
             "auth": settings.auth,
             "reset_scale": release.reset_scale,
@@ -117,6 +119,24 @@ def deploying(
         },
         files=tuple(files),
     )
+
+
+def project_app(release: Release) -> str:
+    """Return by which name a ``pyproject.toml`` of the folder holds the app, empty without; it
+    blocks on the disk.
+    """
+    try:
+        project: Any = tomllib.loads((release.folder / "pyproject.toml").read_text("utf-8"))
+        apps: dict[str, Any] = dict(project["tool"]["fal"]["apps"])
+        held = {
+            name: str(app.get("ref", "")).partition("::")[0].replace("\\", "/")
+            for name, app in apps.items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    found = [name for name, file in held.items() if file.removeprefix("./") == release.file]
+    named = [name for name in found if apps[name].get("name", name) == release.name]
+    return (named or found)[0] if len(named) == 1 or len(found) == 1 else ""
 
 
 def _is_minor(settings: AppSettings) -> bool:

@@ -167,21 +167,15 @@ class CloudTarget:
         Raises:
             CloudError: it failed, or nobody knows (`is_unknown`) and no revision carries the plan.
         """
-        if not release.file:
-            raise CloudError(
-                "not_offered",
-                "apps of an image alone are not deployed by falkit",
-                "wrap the image in a fal.App, or deploy it with fal's own command",
-            )
         found = PLAN.search(release.message)
         plan_id = found[0] if found else ""
         runs = await self._runs(release.name)
         if runs and plan_id and (known := await self._marked(release.name, plan_id)):
             await tell(0.9, "fal has this plan's revision already")
             return await self._settled(release.name, known, tell)
-        source = await run_sync(_text, release.folder / release.file)
+        source = await run_sync(_text, release.folder / release.file) if release.file else ""
         files = await run_sync(files_in, release.folder)
-        order = deploying(release, plan_id, source, files, runs=runs)
+        order = await run_sync(partial(deploying, release, plan_id, source, files, runs=runs))
         try:
             outcome = await self._done(order, tell)
         except CloudError as problem:
