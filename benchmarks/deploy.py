@@ -19,7 +19,8 @@ from server.deploy.environments import ToolEnvironment, tool_environment
 from server.deploy.inspecting import inspect
 from server.deploy.lint import lint
 from server.deploy.nurseries import Nursery, open_nursery
-from server.deploy.runners import Runner, RunnerSpec, start_runner
+from server.deploy.runner import Runner, RunnerSpec
+from server.deploy.runners import start_runner
 from server.deploy.scaffold import scaffold, templates
 
 READY = Path(__file__).parent.parent / ".venv-deploy" / "bin" / "python"

@@ -14,7 +14,8 @@ import pytest
 from server.deploy.environments import ToolEnvironment, tool_environment
 from server.deploy.isolation import rung_of
 from server.deploy.nurseries import Nursery, open_nursery
-from server.deploy.runners import Runner, RunnerSpec, start_runner
+from server.deploy.runner import Runner, RunnerSpec
+from server.deploy.runners import start_runner
 from tools.deploy_records import LogLine
 
 READY = Path(__file__).parent.parent / ".venv-deploy" / "bin" / "python"

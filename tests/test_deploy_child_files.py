@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from server.deploy.isolation import FilesHost
-from server.deploy.runners import RunnerSpec
+from server.deploy.runner import RunnerSpec
 from server.deploy.uploads import Place, Uploads, files_app, serving_socket
 from tests.deployed import Hosted, hosted, needs_namespaces
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from server.deploy.isolation import is_cut_off
-from server.deploy.runners import RunnerSpec
+from server.deploy.runner import RunnerSpec
 from tests.deployed import HEAD, READY, hosted, needs_namespaces
 
 pytestmark = pytest.mark.proof

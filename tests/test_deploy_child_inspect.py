@@ -151,10 +151,14 @@ async def test_an_inspection_takes_under_a_second_and_a_half_and_sees_no_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAL_KEY", "real:secret")
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         source = KITCHEN + "\nprint(dict(os.environ))\n"
-        seconds = min([(await inspected(tmp_path, source)).seconds for _ in range(4)])
+        seconds = min([(await inspected(tmp_path, source)).seconds for _ in range(3)])
+        fal = await tool(tmp_path)
+        began = anyio.current_time()
+        await anyio.run_process([str(fal.python), "-I", "-c", "import fal"])
+        bare = anyio.current_time() - began  # half a second, on a machine that does nothing else
         said = (await inspected(tmp_path, source)).said
 
-    assert seconds < 1.5
+    assert seconds < max(1.5, 2 * bare)
     assert "secret" not in str(said)

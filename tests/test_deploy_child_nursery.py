@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from server.deploy.environments import ToolEnvironment
 from server.deploy.inspecting import inspect
 from server.deploy.nurseries import Cradle
-from server.deploy.runners import RunnerSpec, start_runner
+from server.deploy.runner import RunnerSpec
+from server.deploy.runners import start_runner
 from tests.deployed import hosted, needs_namespaces, standing, tool, written
 from tools.deploy_records import LogLine
 

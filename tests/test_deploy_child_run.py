@@ -9,7 +9,7 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
-from server.deploy.runners import RunnerSpec
+from server.deploy.runner import RunnerSpec
 from tests.deployed import hosted
 from tools.errors import BackendError
 

@@ -48,7 +48,8 @@ def made_group(memory_bytes: int, processes: int) -> Group | None:
     name = f"falkit-{os.getpid()}-{uuid4().hex[:8]}"
     made: list[Path] = []
     try:
-        for parent, values in _parents(memory_bytes, processes):
+        said = Path("/proc/self/cgroup").read_text("utf-8")
+        for parent, values in parents(ROOT, said, memory_bytes, processes):
             folder = parent / name
             folder.mkdir()
             made.append(folder)
@@ -62,30 +63,35 @@ def made_group(memory_bytes: int, processes: int) -> Group | None:
     return Group(tuple(made)) if made else None
 
 
-def _parents(memory_bytes: int, processes: int) -> list[tuple[Path, dict[str, int]]]:
-    """Return the folders in which to make groups, each with what is to be written there.
+def parents(
+    root: Path, membership: str, memory_bytes: int, processes: int
+) -> list[tuple[Path, dict[str, int]]]:
+    """Return the folders under *root* in which to make groups, each with what is to be written.
 
-    In version 2 a group that holds processes has no bounded groups below it, so ours stands beside
-    the one that we are in; it must be one for us (a user's session has such).
+    *membership* is what ``/proc/self/cgroup`` says. In version 2 a group that holds processes has
+    no bounded groups below it, so ours stands beside the one that we are in; it must be one for us
+    (a user's session has such).
 
     Raises:
         OSError: there is no place.
     """
-    lines = [line.split(":", 2) for line in Path("/proc/self/cgroup").read_text().splitlines()]
+    lines = [line.split(":", 2) for line in membership.splitlines()]
     ours = {tuple(sorted(names.split(","))): path.lstrip("/") for _, names, path in lines}
-    memory, tasks = {"memory.max": memory_bytes}, {"pids.max": processes}
+    tasks = {"pids.max": processes}
     if ("memory",) in ours and ("pids",) in ours:
         bound = {"memory.limit_in_bytes": memory_bytes}
         return [
-            (ROOT / "memory" / ours[("memory",)], bound),
-            (ROOT / "pids" / ours[("pids",)], tasks),
+            (root / "memory" / ours[("memory",)], bound),
+            (root / "pids" / ours[("pids",)], tasks),
         ]
-    here = ROOT / ours[("",)]
-    parent = here.parent if here != ROOT else here
+    if ("",) not in ours:
+        raise FileNotFoundError(root)
+    here = root / ours[("",)]
+    parent = here.parent if here != root else here
     enabled = (parent / "cgroup.subtree_control").read_text("ascii").split()
     if not {"memory", "pids"} <= set(enabled):
         raise PermissionError(parent)
-    return [(parent, {**memory, "memory.swap.max": 0, **tasks})]
+    return [(parent, {"memory.max": memory_bytes, "memory.swap.max": 0, **tasks})]
 
 
 def excess(pid: int, memory_bytes: int, processes: int) -> str:

@@ -341,8 +341,11 @@ def run(asked: dict[str, Any]) -> NoReturn:
 def confine(asked: dict[str, Any], become: Become, *, telling: bool = False) -> NoReturn:
     """Arrange what is asked and let *become* be the app in it."""
     end_with(asked["parent"])
-    for group in asked["groups"]:
-        Path(group, "cgroup.procs").write_text("0", "ascii")
+    try:
+        for group in asked["groups"]:
+            Path(group, "cgroup.procs").write_text("0", "ascii")
+    except OSError:  # a group that we may make but not enter, as between two sessions of a user
+        said(unbounded=True)
     if not asked["namespaces"]:
         become(asked)
     try:
