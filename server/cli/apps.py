@@ -24,7 +24,7 @@ from server.cli.speaking import (
     speak,
 )
 from server.cli.verbs import AsJson
-from server.rooms import open_rooms
+from server.rooms import OpenRooms, open_rooms
 from server.settings import Settings
 from tools.app_logs import APP_LOGS, AppLogsArguments, AppLogsView
 from tools.app_status import APP_STATUS, AppStatusArguments
@@ -34,7 +34,10 @@ from tools.deploy_records import Action, Checked, Target
 from tools.ports import Call
 
 apps = typer.Typer(
-    help="Serverless apps: begin, check, deploy here or on fal, watch.", no_args_is_help=True
+    help="Serverless apps: begin, check, deploy here or on fal, watch.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -282,8 +285,8 @@ def _change(
 
 async def _carried_out(asked: PlanArguments, yes: bool, dry_run: bool) -> str:
     """Return the state of the job, ``held`` where a person has still to say yes."""
-    async with open_rooms(Settings.read(os.environ)) as rooms, shown_progress() as tell:
-        call = Call(rooms, tell, asked_by=ASKED_BY)
+    async with open_rooms(Settings.read(os.environ)) as rooms:
+        call = Call(rooms, asked_by=ASKED_BY)
         planned = await deploy_plan(call, asked)
         plan = planned.result
         assert isinstance(plan, PlanView)  # noqa: S101  # the tool answers with nothing else
@@ -299,11 +302,18 @@ async def _carried_out(asked: PlanArguments, yes: bool, dry_run: bool) -> str:
         job_id = str(told.get("job_id", ""))
         if told.get("state") == "held" and agreed and rooms.approve is not None:
             await rooms.approve(job_id)
+        return await _followed(rooms, job_id)
+
+
+async def _followed(rooms: OpenRooms, job_id: str) -> str:
+    """Follow a change to its end, print what came of it, and return its state."""
+    async with shown_progress() as tell:
+        call = Call(rooms, tell, asked_by=ASKED_BY)
         job = await settled(rooms, call, job_id, None)
-        if job.is_over:
-            await rooms.jobs.deliver(job_id)
-        print_answer(await job_told(rooms, call, job), as_json=False)
-        return job.state
+    if job.is_over:
+        await rooms.jobs.deliver(job_id)
+    print_answer(await job_told(rooms, call, job), as_json=False)
+    return job.state
 
 
 async def _agreed(*, yes: bool) -> bool:
@@ -324,12 +334,8 @@ def apply(plan_id: str) -> None:
 
 
 async def _applied(plan_id: str) -> str:
-    async with open_rooms(Settings.read(os.environ)) as rooms, shown_progress() as tell:
-        call = Call(rooms, tell, asked_by=ASKED_BY)
-        begun = await deploy_apply(call, ApplyArguments(plan_id=plan_id, wait_seconds=0))
+    async with open_rooms(Settings.read(os.environ)) as rooms:
+        asked = ApplyArguments(plan_id=plan_id, wait_seconds=0)
+        begun = await deploy_apply(Call(rooms, asked_by=ASKED_BY), asked)
         told = begun.result.model_dump() if begun.result is not None else {}
-        job = await settled(rooms, call, str(told.get("job_id", "")), None)
-        if job.is_over:
-            await rooms.jobs.deliver(job.job_id)
-        print_answer(await job_told(rooms, call, job), as_json=False)
-        return job.state
+        return await _followed(rooms, str(told.get("job_id", "")))

@@ -121,7 +121,7 @@ class Teller:
 
 def standing(job: Job) -> str:
     """Return what makes a report of *job* news: everything but the clock."""
-    if job.state == "running":
+    if job.state == "running" and job.kind != "deploy":
         return f"running {percent(job)}"
     return words(job)
 
@@ -136,6 +136,8 @@ def words(job: Job) -> str:
         case "queued":
             place = "" if job.queue_position is None else f", place {job.queue_position + 1}"
             return f"queued{place}"
+        case "running" if job.kind == "deploy" and job.logs:
+            return job.logs[-1].partition("% ")[2]
         case "running":
             done = percent(job)
             share = "" if done is None else f" {done} %"
