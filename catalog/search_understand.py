@@ -141,12 +141,15 @@ def understand(
     )
     if understood.direction.source == "text" and understood.direction.sure > 0.6:
         understood.tasks = _from_text(understood, tables)
-    for sense in reading.senses:
-        name = lexicon.senses[sense]
-        if name[0] == "~":
-            understood.tongue = name[1:]
+    understood.tongue = _tongue(reading, lexicon)
     understood.terms = _terms(reading, lexicon, named, understood.tasks, tables)
     return understood
+
+
+def _tongue(reading: Reading, lexicon: Lexicon) -> str:
+    """Return the language that is spoken of last, empty where none is."""
+    names = (lexicon.senses[sense] for sense in reading.senses)
+    return next(reversed([name[1:] for name in names if name[0] == "~"]), "")
 
 
 def _trains(fired: Fired, tables: SearchTables, least: float = SURE_TASK) -> bool:
