@@ -134,8 +134,8 @@ def tasks_of(operations: list[Operation], frame: Frame, lexicon: Lexicon) -> lis
     for one in operations[:24]:
         ways = lexicon.operations[one.number][1]
         for given, wanted, task, weight, needed in ways:
-            if needed and given not in at_hand:
-                continue
+            if one.evidence * weight < _LEAST or (needed and given not in at_hand):
+                continue  # media only make it less likely
             fit = weight * _fit(given, wanted, frame)
             if one.lone and is_empty:
                 fit *= _LONE
@@ -143,11 +143,17 @@ def tasks_of(operations: list[Operation], frame: Frame, lexicon: Lexicon) -> lis
                 fit *= _NOT_GIVEN
             elif given != ways[0][0] and len(frame.given) > 1:
                 fit *= _LESS_LIKELY
-            weighed.append((one.evidence * fit, fit, task, one))
+            if one.evidence * fit >= _LEAST:
+                weighed.append((one.evidence * fit, fit, task, one))
+    return _strengths(weighed)
+
+
+def _strengths(weighed: Sequence[tuple[float, float, int, Operation]]) -> list[Fired]:
+    """Return each task once, from what a way to it is worth and how well it fits."""
     best = max((worth for worth, *_ in weighed), default=0.0)
     made: dict[int, Fired] = {}
     for worth, fit, task, one in weighed:
-        if worth < _LEAST or worth < _LEAST_SHARE * best:
+        if worth < _LEAST_SHARE * best:
             continue
         strength = math.sqrt(fit) * min(_STRONGEST, _GAIN * one.evidence / (one.evidence + _HALF))
         if task not in made or made[task].strength < strength:
