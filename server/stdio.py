@@ -55,8 +55,11 @@ async def serve_stdio(
     *,
     max_line_bytes: int = MAX_LINE_BYTES,
     grace_seconds: float = GRACE_SECONDS,
+    by_hand: str = "",
 ) -> None:
     """Serve *server* to the program at the other end of stdin and stdout until one of them ends.
+
+    Where a person sits at the other end, *by_hand* is told first.
 
     From here on fd 0 is the null device and fd 1 is stderr, so that stray prints and child
     processes miss the wire. A line longer than *max_line_bytes* or not JSON-RPC is answered with an
@@ -66,7 +69,7 @@ async def serve_stdio(
     # The SDK offers its own stdio transport and HTTP, but no public way to serve given streams.
     low = server._lowlevel_server  # pyright: ignore[reportPrivateUsage]
     if not _are_pipes():
-        await _serve_threads(low, grace_seconds)
+        await _serve_threads(low, grace_seconds, by_hand)
         return
     inlet, outlet = await _open_pipes(max_line_bytes, grace_seconds)
     try:
@@ -304,7 +307,7 @@ def _are_pipes() -> bool:
         return False
 
 
-async def _serve_threads(low: Server[Any], grace_seconds: float) -> None:
+async def _serve_threads(low: Server[Any], grace_seconds: float, by_hand: str) -> None:
     """Serve over the SDK's transport: for files, terminals and Windows."""
     send, receive = anyio.create_memory_object_stream[SessionMessage | Exception]()
     listening = anyio.CancelScope()
@@ -318,9 +321,11 @@ async def _serve_threads(low: Server[Any], grace_seconds: float) -> None:
         listening.cancel()
         _leave_after(grace_seconds)
 
+    _on_signals(end)  # before there is a thread that an interrupt would wait for
+    if by_hand and sys.stdin.isatty():
+        sys.stderr.write(f"{by_hand}\n")
     async with stdio_server() as (read, write), anyio.create_task_group() as group:
         group.start_soon(listen, read)
-        _on_signals(end)
         await low.run(receive, write, low.create_initialization_options())
         if listening.cancel_called:
             # Everything has unwound, but the SDK's thread sits in `readline` until the next line.

@@ -51,6 +51,8 @@ def test_a_run_is_followed_to_its_files_and_found_again(said: Any, tmp_path: Pat
     assert (tmp_path / Path(out.splitlines()[-1]).name).stat().st_size > 1000
     code, out, _ = said("edit", "upscale", job["job_id"])
     assert (code, json.loads(out)["state"]) == (0, "done")
+    code, out, _ = said("cancel", job["job_id"])
+    assert (code, json.loads(out)["cancelled"]) == (1, False)
 
 
 def test_a_dry_run_prices_and_sends_nothing(said: Any) -> None:

@@ -18,6 +18,11 @@ from tools.errors import NotConfiguredError
 from tools.inventory import TOOLSETS, chosen_tools
 from tools.tool import AnyTool
 
+BY_HAND = (
+    "falkit serve speaks MCP on stdin and stdout, which an assistant does that starts it "
+    "(`falkit install HOST`); Ctrl-D ends it, and --http serves on a port"
+)
+
 
 def serving(argv: Sequence[str]) -> Callable[[], None]:
     """Return a function that serves until the host closes the connection."""
@@ -101,4 +106,4 @@ async def serve(settings: Settings, tools: Sequence[AnyTool]) -> None:
     async with open_rooms(settings) as rooms:
         server = build_server(rooms, tools, rooms.approve, settings.home)
         Subscriptions(server, rooms)
-        await serve_stdio(server)
+        await serve_stdio(server, by_hand=BY_HAND)

@@ -251,7 +251,9 @@ def view(
 
 
 def cancel(job_id: str, as_json: AsJson = False) -> None:
-    """Cancel a job."""
-    from tools.cancel_job import CANCEL_JOB, CancelArguments
+    """Cancel a job; exit code 1 when it was too late."""
+    from tools.cancel_job import CANCEL_JOB, CancelArguments, CancelledView
 
-    speak(CANCEL_JOB, CancelArguments(job_id=job_id), as_json=as_json)
+    told = speak(CANCEL_JOB, CancelArguments(job_id=job_id), as_json=as_json).result
+    if isinstance(told, CancelledView) and not told.cancelled:
+        raise SystemExit(1)
