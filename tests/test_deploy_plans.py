@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import ActionableError
+from server.deploy.isolation import exposed
 from server.deploy.plans import Kept, PlanError, Plans
 from server.deploy.policy import Caps, Proposal, asks, check_allowed, read_caps, scaled
 from server.deploy.source import SourceError, is_intact, read_source, snapshot
@@ -210,3 +211,9 @@ def test_scaling_takes_known_names_and_sound_numbers_only() -> None:
     ):
         with pytest.raises(ActionableError, match=words):
             scaled(CPU, wanted)
+
+
+def test_what_an_app_is_not_kept_from_is_said_for_every_rung() -> None:
+    assert exposed("view") == ()
+    assert "read and write what this account can" in exposed("namespaces")[0]
+    assert any("network" in line for line in exposed("limits"))

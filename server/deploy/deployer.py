@@ -1,5 +1,6 @@
 """`AppDeployer`: the `Deployer` port, on this machine and on fal."""
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from anyio.to_thread import run_sync
 from catalog.errors import ActionableError
 from server.deploy.applying import Applier
 from server.deploy.checking import CheckedSource, check_source
+from server.deploy.environments import ready_tool_environment
+from server.deploy.isolation import exposed, rung_of
 from server.deploy.planning import Ground, draw
 from server.deploy.plans import PlanError, Plans
 from server.deploy.policy import check_allowed
@@ -88,7 +91,16 @@ class AppDeployer:
         if change.app:
             running = next(iter(await target.apps(change.app)), None)
         secrets = await target.secret_names() if _wants_secrets(change, checked) else ()
-        return await draw(change, Ground(checked, running, secrets), self.settings, self.plans)
+        open_to = await self._open_to() if change.target == "local" and checked else ()
+        ground = Ground(checked, running, secrets, open_to)
+        return await draw(change, ground, self.settings, self.plans)
+
+    async def _open_to(self) -> tuple[str, ...]:
+        """Return what an app is not kept from on this machine."""
+        given = self.settings.deploy_tools
+        tool = await ready_tool_environment(self.settings.home, given=given)
+        python = Path(sys.executable) if tool is None else tool.python
+        return exposed((await run_sync(rung_of, python))[0])
 
     async def apply(self, plan_id: str, *, asked_by: str = "") -> Job:
         """Begin to carry out a plan and return its job; ``held`` while a person is to be asked."""

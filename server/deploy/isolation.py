@@ -212,6 +212,16 @@ def rung_of(python: Path) -> tuple[Rung, tuple[str, ...]]:
     return "limits", ()
 
 
+def exposed(rung: Rung) -> tuple[str, ...]:
+    """Return what an app is not kept from on this machine, each as a person is told before."""
+    if rung == "view":
+        return ()
+    files = "its code can read and write what this account can: this machine cannot keep it apart"
+    if rung == "namespaces":
+        return (files,)
+    return (files, "its code reaches the network: this machine cannot cut it off")
+
+
 def interpreter_folders(python: Path) -> tuple[Path, ...]:
     """Return the folders that the file *python* leads to, link by link, with its environment's."""
     found = [python.parent.parent]

@@ -67,6 +67,7 @@ class Ground:
     checked: CheckedSource | None
     running: DeployedApp | None
     secrets: Sequence[str] = ()
+    open_to: Sequence[str] = ()  # what this machine does not keep an app from
 
 
 def check_settings(change: Change) -> None:
@@ -204,7 +205,7 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
         callers=CALLERS[after.auth],
         machine=cost_as_set(after),
         needs=tuple(_needs(checked, ground.secrets, settings)),
-        risks=tuple(_risks(change, checked, after)),
+        risks=(*ground.open_to, *_risks(change, checked, after)),
         blocked=blocked,
     )
 
