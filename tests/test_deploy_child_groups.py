@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from server.deploy.groups import Group, excess, parents
+from server.deploy.processes import harmless
 
 SESSION = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-terminal.scope\n"
 FIRST = "9:name=systemd:/\n8:pids:/jobs\n4:memory:/jobs/one\n1:cpu,cpuacct:/\n0::/\n"
@@ -52,3 +53,11 @@ def test_a_group_tells_whether_memory_ended_something(tmp_path: Path, file: str)
 
 def test_a_process_that_is_gone_uses_too_much_of_nothing() -> None:
     assert excess(2**22 + 1, 1 << 20, 4) == ""
+
+
+def test_what_an_app_says_steers_no_terminal() -> None:
+    said = (
+        "\x1b[1;31mred\x1b[0m\tand\x1b]0;title\x07 \x1b]8;;https://x\x1b\\link\x07\u202e\x00\nnext"
+    )
+
+    assert harmless(said) == "red\tand link\nnext"

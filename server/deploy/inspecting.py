@@ -20,7 +20,8 @@ from server.deploy.isolation import (
     interpreter_folders,
 )
 from server.deploy.nurseries import Nursery
-from server.deploy.processes import Child, ending, read_all, record_of, started
+from server.deploy.processes import Child, ending, harmless, read_all, record_of, started
+from server.fal.wire import plain
 from tools.deploy_records import AppSettings, Route, RouteKind
 from tools.errors import BackendError
 
@@ -153,7 +154,7 @@ class _Heard:
         if isinstance(record.get("app"), dict):
             self.app = record["app"]
         if isinstance(record.get("failed"), str):
-            self.failed = record["failed"]
+            self.failed = plain(record["failed"], 1000)
         if isinstance(record.get("said"), str):
             self._say(record["said"])
 
@@ -169,7 +170,7 @@ class _Heard:
 
     def _say(self, text: str) -> None:
         if len(self.said) < _SAID_LINES:
-            self.said.append(text[:500])
+            self.said.append(harmless(text[:500]))
 
     def _count(self, line: bytes) -> None:
         self._bytes += len(line)

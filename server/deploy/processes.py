@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from typing import IO, Any, Protocol, cast
 
 import anyio
 import anyio.to_thread
+
+# Escape sequences: of colours and cursors, and of titles and links up to their end.
+_STEERING = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\\\)?|[@-_])")
 
 # What a process may still say after its end, from pipes that its own children hold open.
 _LAST_WORDS_SECONDS = 0.2
@@ -227,6 +231,12 @@ async def read_all(
 def _status_in(line: bytes) -> int:
     status = (record_of(line) or {}).get("status")
     return status if isinstance(status, int) else 1
+
+
+def harmless(text: str) -> str:
+    """Return *text* without colours and what else steers a terminal; lines and tabs stay."""
+    bare = _STEERING.sub("", text)
+    return "".join(c for c in bare if c.isprintable() or c in "\n\t")
 
 
 def record_of(line: bytes) -> dict[str, Any] | None:

@@ -20,7 +20,8 @@ from pydantic import SecretStr
 from server.deploy.environments import ToolEnvironment
 from server.deploy.groups import Group, excess, used_up
 from server.deploy.isolation import FilesHost
-from server.deploy.processes import Child, ending, read_all, record_of
+from server.deploy.processes import Child, ending, harmless, read_all, record_of
+from server.fal.wire import plain
 from tools.deploy_records import LogLine
 from tools.errors import BackendError
 
@@ -261,7 +262,7 @@ class Runner:
                 at=record.get("t"),
             )
         if isinstance(record.get("failed"), str):
-            self._failed = self._shown(record["failed"][:1000])
+            self._failed = plain(self._shown(record["failed"]), 1000)
         if record.get("unbounded") is True:
             self._unbounded.set()
         self._follow(record.get("state"))
@@ -302,7 +303,8 @@ class Runner:
         )
 
     def _shown(self, text: str) -> str:
-        """Return *text* with the values of the app's secrets replaced by their names."""
+        """Return *text* with its secrets' values replaced by names, and nothing that steers."""
+        text = harmless(text)
         for value, name in self._hidden.items():
             text = text.replace(value, name)
         return text
@@ -315,7 +317,7 @@ class Runner:
         if group is not None and group.killed_for_memory():
             return used_up(self.spec.memory_bytes)
         last = f"; the last it said: {self._last[-1]}" if self._last else ""
-        return ending(status) + last
+        return plain(ending(status) + last, 1000)
 
 
 def leave(own: Path, group: Group | None) -> None:
