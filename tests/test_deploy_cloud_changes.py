@@ -251,10 +251,14 @@ async def test_a_release_that_resets_the_scale_says_so_and_sends_the_codes_own(
 
 
 @proof
-async def test_where_the_platform_lists_no_apps_the_control_plane_is_asked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("why", ["it has no such list", "the key may not read it"])
+async def test_where_the_platform_lists_no_apps_the_control_plane_is_asked(
+    tmp_path: Path, why: str
+) -> None:
     async with fal_at(tmp_path) as fal:
+        fal.shelf.listed = why != "it has no such list"
+        fal.shelf.down = why == "the key may not read it"
         await fal.target.release(fal.release(), fal.tell)
-        fal.shelf.listed = False
 
         (app,) = await fal.target.apps("hello")
 

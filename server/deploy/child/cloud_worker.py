@@ -145,6 +145,10 @@ class Worker:
         ]
         return {"apps": found[:MOST_LISTED]}
 
+    def show_app(self) -> dict[str, Any]:
+        found = self.list_apps()
+        return found | self.list_revisions() | self.list_runners() if found["apps"] else found
+
     def list_revisions(self) -> dict[str, Any]:
         with self.connection() as connection:
             found = connection.list_applications(self._args["app"])
@@ -178,6 +182,7 @@ OPERATIONS: Mapping[str, Callable[[Worker], dict[str, Any]]] = {
     "unset_secret": Worker.unset_secret,
     "list_secrets": Worker.list_secrets,
     "list_apps": Worker.list_apps,
+    "show_app": Worker.show_app,
     "list_revisions": Worker.list_revisions,
     "list_runners": Worker.list_runners,
 }

@@ -242,20 +242,21 @@ def unsetting_secret(name: str) -> Order:
     )
 
 
-_LOOKS: Mapping[str, str] = {
-    "list_secrets": "ListSecrets",
-    "list_apps": "ListAliases",
-    "list_revisions": "ListApplications",
-    "list_runners": "ListAliasRunners",
+_LOOKS: Mapping[str, tuple[str, ...]] = {
+    "list_secrets": ("ListSecrets",),
+    "list_apps": ("ListAliases",),
+    "list_revisions": ("ListApplications",),
+    "list_runners": ("ListAliasRunners",),
+    "show_app": ("ListAliases", "ListApplications", "ListAliasRunners"),
 }
 
 
-def looking(op: str, app: str = "", looks: Sequence[str] = ()) -> Order:
+def looking(op: str, app: str = "") -> Order:
     """Return an order that changes nothing: ``list_secrets``, ``list_apps`` and so on."""
     return Order(
         op=op,
         args={"app": app},
         seconds=READ_SECONDS,
         app=app,
-        reads=tuple(looks) or (_LOOKS[op],),
+        reads=_LOOKS[op],
     )

@@ -38,7 +38,7 @@ from server.deploy.environments import tool_environment
 from server.deploy.targets import Release, Tell
 from server.fal.platform import PlatformClient
 from server.fal.platform_app_records import Revision as RevisionRecord
-from server.fal.problems import NotFoundError
+from server.fal.problems import NotFoundError, UnauthorisedError
 from server.fal.retry import RetryPolicy
 from server.fal.sender import Sender
 from server.settings import Settings
@@ -49,6 +49,8 @@ USUAL_CONTROL_PLANE = "https://api.alpha.fal.ai"
 PLAN = re.compile(r"\bplan-[0-9a-z]+\b")
 PR_SET_DUMPABLE = 4
 LOOKS = 5  # for a change whose answer was lost, a pause apart
+# The platform API offers this nowhere here, or not to a key that may only deploy.
+NOT_TOLD = (NotFoundError, UnauthorisedError)
 SETTLES = 30  # for a new revision to answer
 
 
@@ -119,47 +121,26 @@ class CloudTarget:
         """Return the app of that name, or all; none where there is no such app."""
         try:
             return await self.reader.apps(name)
-        except NotFoundError:  # fal does not offer this list everywhere
+        except NOT_TOLD:
             return await self._apps_of_control_plane(name)
 
     async def _apps_of_control_plane(self, name: str) -> list[DeployedApp]:
-        done = await self._asked(looking("list_apps"))
+        done = await self._asked(looking("show_app", name) if name else looking("list_apps"))
         found: list[DeployedApp] = []
         for alias in cast("list[dict[str, Any]]", done.get("apps") or []):
-            app = str(alias.get("alias"))
-            if name not in ("", app):
-                continue
             settings = settings_of_alias(alias)
-            told = DeployedApp(
+            app = DeployedApp(
                 target="cloud",
-                name=app,
-                endpoint_id=app,
+                name=str(alias.get("alias")),
+                endpoint_id=str(alias.get("alias")),
                 revision=str(alias.get("revision") or ""),
                 auth=settings.auth,
                 settings=settings,
                 health="healthy" if alias.get("active_runners") else "idle",
                 runners={"RUNNING": int(alias.get("active_runners") or 0)},
             )
-            found.append(await self._with_revisions(told) if name else told)
+            found.append(_with_history(app, done) if name else app)
         return found
-
-    async def _with_revisions(self, app: DeployedApp) -> DeployedApp:
-        revisions = await self._asked(looking("list_revisions", app.name))
-        runners = await self._asked(looking("list_runners", app.name))
-        counts: dict[str, int] = {}
-        for runner in cast("list[dict[str, Any]]", runners.get("runners") or []):
-            counts[str(runner["state"])] = counts.get(str(runner["state"]), 0) + 1
-        rows = cast("list[dict[str, Any]]", revisions.get("revisions") or [])
-        told = [
-            Revision(
-                revision=str(row["revision"]),
-                created=datetime.fromisoformat(str(row["created"])),
-                state="live" if row["revision"] == app.revision else "old",
-            )
-            for row in rows
-        ]
-        newest_first = sorted(told, key=lambda one: one.created, reverse=True)
-        return replace(app, runners=counts, revisions=tuple(newest_first))
 
     async def release(self, release: Release, tell: Tell) -> Revision:
         """Deploy, and return the new revision; what carries the plan's id already is not repeated.
@@ -195,13 +176,13 @@ class CloudTarget:
     async def _runs(self, name: str) -> bool:
         try:
             return bool(await self.reader.listed(name))
-        except NotFoundError:
+        except NOT_TOLD:
             return bool(await self._apps_of_control_plane(name))
 
     async def _marked(self, name: str, plan_id: str) -> RevisionRecord | None:
         try:
             return await self.reader.marked(name, plan_id)
-        except NotFoundError:
+        except NOT_TOLD:
             return None
 
     async def _looked_for(
@@ -352,6 +333,24 @@ class CloudTarget:
         outcome = await carried_out(order, tool, self.upstream, tell, send)
         check(order, outcome)
         return outcome
+
+
+def _with_history(app: DeployedApp, done: Mapping[str, Any]) -> DeployedApp:
+    """Return *app* with the revisions and runners that the worker told."""
+    counts: dict[str, int] = {}
+    for runner in cast("list[dict[str, Any]]", done.get("runners") or []):
+        counts[str(runner["state"])] = counts.get(str(runner["state"]), 0) + 1
+    rows = cast("list[dict[str, Any]]", done.get("revisions") or [])
+    told = [
+        Revision(
+            revision=str(row["revision"]),
+            created=datetime.fromisoformat(str(row["created"])),
+            state="live" if row["revision"] == app.revision else "old",
+        )
+        for row in rows
+    ]
+    newest_first = sorted(told, key=lambda one: one.created, reverse=True)
+    return replace(app, runners=counts, revisions=tuple(newest_first))
 
 
 def _with_current(record: RevisionRecord, *, current: bool) -> RevisionRecord:
