@@ -135,6 +135,12 @@ def distance(one: str, other: str, most: int) -> int:
     """Return how many letters must be changed, added, dropped or swapped, or *most* + 1."""
     if abs(len(one) - len(other)) > most:
         return most + 1
+    while one and other and one[0] == other[0]:  # what both begin or end with costs nothing
+        one, other = one[1:], other[1:]
+    while one and other and one[-1] == other[-1]:
+        one, other = one[:-1], other[:-1]
+    if not one or not other:
+        return len(one) + len(other)
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
@@ -148,7 +154,7 @@ def distance(one: str, other: str, most: int) -> int:
             best = min(best, cost)
         if best > most:
             return most + 1
-    return row[-1]
+    return min(row[-1], most + 1)
 
 
 def letters(word: str) -> int:
