@@ -14,6 +14,7 @@ from statistics import median
 import anyio
 import httpx
 
+from benchmarks.deploy_local import measured_local
 from benchmarks.start import Row, table
 from server.deploy.environments import ToolEnvironment, tool_environment
 from server.deploy.inspecting import inspect
@@ -168,6 +169,7 @@ async def measured(folder: Path) -> list[Row]:
         Row("end a runner, ms", median([one[2] for one in lives]), 500.0),
         Row("memory of a runner, MiB", median([one[3] for one in lives]), 110.0),
         Row("memory of a born runner, MiB", median([one[3] for one in births]), 70.0),
+        *await measured_local(folder / "here", source, READY if READY.exists() else None),
     ]
 
 

@@ -35,6 +35,10 @@ class Work(Protocol):
         """Return a request that is *owner*'s from now on, or None."""
         ...
 
+    def has_ended_late(self) -> bool:
+        """Return whether the last claim may have ended what was to have started by now."""
+        ...
+
     async def next_look(self) -> float | None:
         """Return in how many seconds there may be work again, None for not before a kick."""
         ...
@@ -88,7 +92,8 @@ class Engine:
                     try:
                         while row := await self._work.claim(self.owner):
                             self._begin(row, tasks)
-                        self._ended()  # a claim ends what was to have started by now
+                        if self._work.has_ended_late():  # what was to have started by now
+                            self._ended()
                         await self._rest()
                     except sqlite3.OperationalError as problem:
                         # Such as a full disk, or a process that was stopped within its write.

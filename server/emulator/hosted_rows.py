@@ -39,6 +39,8 @@ class Waiting:
 class HostedRows(Rows):
     """The requests of one folder, seen by the supervisor of hosted applications."""
 
+    has_ended_some = False  # the last `waiting` ended what was not to be begun
+
     def waiting(self) -> list[Waiting]:
         """Return what may be worked on now, in the order in which it is to be begun.
 
@@ -49,7 +51,8 @@ class HostedRows(Rows):
         reading = self._store.reading()
         late = reading.execute(f"{LATE} AND substr(app, 1, 6) = 'local/'", now).fetchall()
         found = reading.execute(PENDING, now).fetchall()
-        if late or any(line["state"] == "IN_PROGRESS" for line in found):
+        self.has_ended_some = bool(late) or any(line["state"] == "IN_PROGRESS" for line in found)
+        if self.has_ended_some:
             with self._store.writing() as db:
                 for line in late:
                     self._end(db, line["id"], START_TIMEOUT)

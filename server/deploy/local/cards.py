@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +19,10 @@ PRICE_SOURCE = "it runs on this machine, which charges nothing (simulated zero)"
 _MADE = ("video", "image", "audio", "3d")
 
 
+MOST_KNOWN = 256
+_found: dict[tuple[Path, str], tuple[tuple[int, ...], Mapping[str, Any] | None]] = {}
+
+
 def split_id(endpoint_id: str) -> tuple[str, str]:
     """Return the app of an id ``local/<app>/<path>`` and its path, which begins with a slash."""
     app, _, path = endpoint_id.removeprefix(LOCAL).strip("/").partition("/")
@@ -28,8 +32,30 @@ def split_id(endpoint_id: str) -> tuple[str, str]:
 def find_app(home: Path, name: str) -> Mapping[str, Any] | None:
     """Return the revision that answers for the app *name*, as a row; None where there is none."""
     path = database_of(home)
-    if not path.exists():
+    marks = _marks(path)
+    if marks is None:
         return None
+    known = _found.get((path, name))
+    if known is None or known[0] != marks:
+        if len(_found) >= MOST_KNOWN:
+            _found.clear()
+        known = _found[path, name] = (marks, _read(path, name))
+    return known[1]
+
+
+def _marks(path: Path) -> tuple[int, ...] | None:
+    """Return when and how large the file and its log were last written; None without a file."""
+    try:
+        marks = [path.stat().st_mtime_ns]
+    except OSError:
+        return None
+    with suppress(OSError):
+        log = path.with_name(f"{path.name}-wal").stat()
+        marks += [log.st_mtime_ns, log.st_size]
+    return tuple(marks)
+
+
+def _read(path: Path, name: str) -> Mapping[str, Any] | None:
     try:
         with closing(sqlite3.connect(path, timeout=5)) as db:
             db.row_factory = sqlite3.Row

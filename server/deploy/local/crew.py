@@ -55,7 +55,7 @@ class Crew:
         backoff: Backoff,
     ) -> None:
         self.fence = 0
-        self.wrote = False  # the registry changed through us
+        self.wrote = False  # the file of apps was changed by this process
         self._house = house
         self._database = database
         self._registry = Registry(database)
@@ -63,7 +63,7 @@ class Crew:
         self._starter = starter
         self._speech = speech
         self._tasks = tasks
-        self._kick = kick
+        self.kick = kick
         self._backoff = backoff
         self._fleets: dict[str, list[Held]] = {}
         self._begun: dict[str, int] = {}  # the last rollout that was begun here, by app
@@ -113,8 +113,9 @@ class Crew:
     # Calls
 
     def look(self) -> None:
-        """Have it looked whether there is something to do."""
-        self._kick()
+        """Have it looked whether there is something to do: the file of apps was changed."""
+        self.wrote = True
+        self.kick()
 
     def wait_for(self, call: str) -> anyio.Event:
         """Return what is set when *call* was let in or turned away by this process."""
@@ -188,7 +189,7 @@ class Crew:
                 words = f"CRASH_BACKOFF: next try in {gap:g} s: {failure}"
                 self._speech.note(app.name, revision.revision, "error", words)
         self.wrote = True
-        self._kick()
+        self.kick()
 
     async def _roll(self, held: Held, app: KnownApp, revision: KnownRevision) -> None:
         """Start the first runner of a revision, and let it answer when it is healthy."""
@@ -217,7 +218,7 @@ class Crew:
             if self._begun.get(app.name) == app.generation:
                 self._rolling.discard(app.name)
             self.wrote = True
-            self._kick()
+            self.kick()
 
     async def _open(self, held: Held, app: KnownApp, revision: KnownRevision) -> None:
         """Start the process of *held* and wait until it is up.
@@ -315,7 +316,7 @@ class Crew:
         while not runner.has_ended:
             await runner.changed()
             if runner.state not in ("IDLE", "RUNNING"):
-                self._kick()
+                self.kick()
             if runner.state == "RUNNING":
                 await anyio.sleep(BLINK_SECONDS)
             if runner.state != told and not runner.has_ended:
@@ -332,7 +333,7 @@ class Crew:
         await self._database.do(
             lambda: self._registry.note_use(held.app, seconds=seconds, called=bool(held.served))
         )
-        self._kick()
+        self.kick()
 
     async def end_all(self, grace: float) -> None:
         """End every runner, and wait for it."""

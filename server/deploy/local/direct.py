@@ -26,7 +26,6 @@ from server.deploy.local.files import inward, outward
 from server.deploy.local.supervisor import Supervisor
 from server.emulator.access import TOKEN
 from server.emulator.answers import Refusal, base_of, failure_headers
-from server.emulator.engine import Engine
 from server.emulator.reading import MOST_BYTES, TooLargeError, bounded_body
 
 packer: Any = msgpack
@@ -61,7 +60,6 @@ class DirectCalls:
     calls: Calls
     crew: Crew
     supervisor: Supervisor
-    engine: Engine
     tasks: TaskGroup
     open: int = 0
     clients: dict[str, httpx.AsyncClient] = field(default_factory=dict[str, httpx.AsyncClient])
@@ -76,7 +74,7 @@ class DirectCalls:
         call = await self.database.do(self.calls.enter, app, path, kind, self.supervisor.owner)
         self.open += 1
         told = self.crew.wait_for(call)
-        self.engine.kick()
+        self.crew.look()
         held: Inside | None = None
         try:
             held = Inside(call, await self._door(call, told))
@@ -87,7 +85,7 @@ class DirectCalls:
             with anyio.CancelScope(shield=True):
                 status = 0 if held is None else held.status
                 await self.database.do(self.calls.leave, call, status)
-                self.engine.kick()
+                self.crew.look()
 
     async def _door(self, call: str, told: anyio.Event) -> Door:
         while True:
@@ -133,7 +131,7 @@ class DirectCalls:
     async def condemn(self, door: Door, how: str) -> None:
         """Ask for the end of a runner."""
         await self.database.do(self.calls.condemn, door.runner, how)
-        self.engine.kick()
+        self.crew.look()
 
 
 def _refusal(words: str) -> Refusal:

@@ -66,7 +66,9 @@ class Hosting:
         return found is not None and json.loads(found["settings"]).get("auth") == "public"
 
     def look(self) -> None:
-        """The engines are kicked by whoever calls this; nothing else needs to be done."""
+        """Look for work now: something was changed."""
+        if self._direct is not None:
+            self._direct.crew.look()
 
     async def run(self, request: Request, name: str) -> Response:
         """Return the answer of an app to a call of the run host.
@@ -125,7 +127,7 @@ class Hosting:
         supervisor = Supervisor(shared, crew, tasks, kick, keeps=self._keeps)
         work = HostedWork(house, supervisor, crew, speech, tasks)
         engine = Engine(house.store, house.rows, work, house.changes, house.ended)
-        direct = DirectCalls(database, calls, crew, supervisor, engine, tasks)
+        direct = DirectCalls(database, calls, crew, supervisor, tasks)
         self._direct = direct
         house.engine.beside.append(engine)
         working = anyio.CancelScope()

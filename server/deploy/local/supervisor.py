@@ -73,6 +73,7 @@ class Supervisor:
         self._seen: int | None = None
         self._deadline = math.inf
         self._is_swept = False
+        self._looked = -math.inf
 
     @property
     def holds_role(self) -> bool:
@@ -151,13 +152,17 @@ class Supervisor:
     async def _reconcile(self, owner: str) -> None:
         """Bring what runs to what is wanted, as far as that goes at once."""
         shared = self._shared
-        version, calls, condemned = await shared.database.do(shared.calls.state)
-        if version != self._seen or self._crew.wrote:
-            await self._read_apps(version)
+        calls: list[OpenCall] = []
+        now = time.monotonic()
+        if self._crew.wrote or now - self._looked >= LOOK_SECONDS:
+            changed, self._crew.wrote, self._looked = self._crew.wrote, False, now
+            version, calls, condemned = await shared.database.do(shared.calls.state)
+            if changed or version != self._seen:
+                await self._read_apps(version)
+            self._crew.let_out({call.call for call in calls if call.runner})
+            for runner, how in condemned.items():
+                self._crew.condemn(runner, kill=how == "kill")
         rows = await shared.house.store.do(shared.house.rows.waiting)
-        self._crew.let_out({call.call for call in calls if call.runner})
-        for runner, how in condemned.items():
-            self._crew.condemn(runner, kill=how == "kill")
         self._deadline = math.inf
         queues = _sorted(rows, calls)
         for name in {*self._crew.apps(), *queues} - set(self._apps):
@@ -169,7 +174,6 @@ class Supervisor:
 
     async def _read_apps(self, version: int) -> None:
         shared = self._shared
-        self._crew.wrote = False
         self._seen = version
         self._apps = {app.name: app for app in await shared.database.do(shared.registry.apps)}
 

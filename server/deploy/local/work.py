@@ -63,6 +63,10 @@ class HostedWork:
         """Return a request that was let into a runner."""
         return await self._supervisor.claim(owner)
 
+    def has_ended_late(self) -> bool:
+        """Return whether the last claim ended what was not to be begun."""
+        return self._house.rows.has_ended_some
+
     async def next_look(self) -> float | None:
         """Return in how many seconds there may be something to do."""
         return await self._supervisor.next_look()
@@ -93,7 +97,7 @@ class HostedWork:
         finally:
             call.held.leave(call.row.request_id)
             call.over.set()
-            self._crew.look()
+            self._crew.kick()
 
     async def _answered(self, call: _Call) -> Outcome:
         """Return what the app makes of a request.
