@@ -5,6 +5,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -50,6 +51,7 @@ def made_group(memory_bytes: int, processes: int) -> Group | None:
     try:
         said = Path("/proc/self/cgroup").read_text("utf-8")
         for parent, values in parents(ROOT, said, memory_bytes, processes):
+            _sweep(parent)
             folder = parent / name
             folder.mkdir()
             made.append(folder)
@@ -61,6 +63,27 @@ def made_group(memory_bytes: int, processes: int) -> Group | None:
         Group(tuple(made)).remove()
         return None
     return Group(tuple(made)) if made else None
+
+
+def is_running(pid: int) -> bool:
+    """Return whether there is a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@lru_cache
+def _sweep(parent: Path) -> None:
+    """Remove groups of falkits that were killed; once for a process. A group in use stays."""
+    for left in parent.glob("falkit-*-*"):
+        number = left.name.split("-")[1]
+        if number.isdigit() and not is_running(int(number)):
+            with suppress(OSError):
+                left.rmdir()
 
 
 def parents(
