@@ -267,7 +267,7 @@ def _join(parts: list[str], named: Named, tables: SearchTables) -> None:
     for one, other in pairwise(parts):
         joined = one + other
         key = f"n{joined}"
-        if len(joined) <= _SHORTEST_JOINED or not tables.size(key):
+        if len(joined) <= _SHORTEST_JOINED or other == "s" or not tables.size(key):
             continue
         if not tables.is_pair(one, other) and all(m.word != joined for m in named.parts):
             rarity = _rarity(tables.size(key), tables)

@@ -1,5 +1,7 @@
 """Understand one step of a query: its tasks, media, name, wishes and the words to look for."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from catalog.search_direction import Direction, direction_of
@@ -37,6 +39,14 @@ _BY_RULE, _RULE_TOP, _LIKELY_TOP = 0.8, 0.8, 0.7
 _SHORT = 3
 # What the other ways to train are worth where a model that is to be trained is named.
 _SIBLING, _LIKELY_ENOUGH = 0.85, 0.5
+# What is left of a task that has to do with none of the media that are named; text is named often.
+_UNSPOKEN, _UNTOLD = 0.6, frozenset({"text"})
+# Words by which something else than the model that is named is asked for.
+_INSTEAD_LISTED = (
+    "alternative alternatives successor successors replacement substitute instead gone retired"
+    " deprecated discontinued offline removed newer dead replaces replaced ersatz nachfolger"
+)
+_INSTEAD = frozenset(_INSTEAD_LISTED.split())
 _NOWHERE = frozenset[int]()
 # Below this the media alone say what is mostly meant, this strongly.
 _WEAK, _USUAL_STRENGTH = 0.65, 0.65
@@ -132,7 +142,7 @@ def understand(
         understood.tasks += [one for one in usual if one.task not in known]
     if learned is not None and named.covered < 1.0 and "/" not in reading.text:
         understood.likely = learned.likely(reading, frame)
-        understood.tasks = _with_likely(understood.tasks, understood.likely)
+        understood.tasks = _with_likely(understood, tables)
     if understood.tasks and _trains(understood.tasks[0], tables, _LIKELY_ENOUGH):
         _train_any(understood, tables)
     understood.outside = outside_in(reading, lexicon)
@@ -143,7 +153,36 @@ def understand(
         understood.tasks = _from_text(understood, tables)
     understood.tongue = _tongue(reading, lexicon)
     understood.terms = _terms(reading, lexicon, named, understood.tasks, tables)
+    if named.is_sure and (gone := _gone(named, tables)):
+        _look_for_living(understood, gone, tables)
     return understood
+
+
+def _gone(named: Named, tables: SearchTables) -> list[int]:
+    """Return the cards that bear the whole name if all of them are retired, else nothing."""
+    marks = [*named.parts, *named.versions]
+    whole = [card for card in sorted(named.bearers) if all(mark.on(card) for mark in marks)]
+    return [] if any(not tables.status[card] for card in whole) else whole
+
+
+def _look_for_living(understood: Understood, gone: Sequence[int], tables: SearchTables) -> None:
+    """Let what the retired cards *gone* did be meant too; alone where something else is wanted."""
+    categories = Counter(tables.categories[tables.category[card]] for card in gone)
+    best = min(categories, key=lambda category: (-categories[category], category))
+    source, _, target = best.partition("-to-")
+    number = next(
+        (n for n, (name, _) in enumerate(tables.tasks) if name == _USUAL.get((source, target))), -1
+    )
+    if number >= 0 and all(one.task != number for one in understood.tasks):
+        understood.tasks.append(Fired(number, SURE_TASK, _NOWHERE))
+    if _INSTEAD.isdisjoint(word.text for word in understood.reading.words):
+        return
+    if number >= 0 and not understood.frame.spoken:
+        understood.tasks = [Fired(number, 1.0, _NOWHERE)]  # "instead" speaks of no edit here
+    names = {mark.word for mark in (*understood.named.parts, *understood.named.versions)}
+    understood.terms = [one for one in understood.terms if one[0][1:] not in names]
+    understood.named = Named()
+    understood.is_told = True
 
 
 def _tongue(reading: Reading, lexicon: Lexicon) -> str:
@@ -209,14 +248,22 @@ def _together(spoken: list[Fired], told: list[Fired], lexicon: Lexicon) -> list[
     return [one for one in made if one.strength >= _LEAST_KIN * made[0].strength][:8]
 
 
-def _with_likely(fired: list[Fired], likely: Likely) -> list[Fired]:
-    """Return the tasks that *fired*, weighed with how *likely* each is by all words together."""
-    shares = dict(likely.tasks)
+def _with_likely(understood: Understood, tables: SearchTables) -> list[Fired]:
+    """Return the tasks by rule, weighed with how likely each is by all words together."""
+    fired, shares = understood.tasks, dict(understood.likely.tasks)
     known = {one.task: one for one in fired}
     worths = {
         task: _BY_RULE * (known[task].strength if task in known else 0.0) + shares.get(task, 0.0)
         for task in {**known, **shares}
     }
+    if kinds := understood.frame.spoken - _UNTOLD:
+        for task in worths:
+            name = tables.tasks[task][0]
+            if not name.startswith(_MAKES_ANY) and not _touches(name, kinds, tables):
+                worths[task] *= _UNSPOKEN
+    if "fixed camera" in understood.wishes.features:
+        moves = {task for task in worths if tables.tasks[task][0] == "i2v.camera"}
+        worths.update({task: _UNSPOKEN * worths[task] for task in moves})
     if not worths:
         return fired
     best = min(worths, key=lambda task: (-worths[task], task))
@@ -228,6 +275,11 @@ def _with_likely(fired: list[Fired], likely: Likely) -> list[Fired]:
     ]
     made.sort(key=lambda one: (-one.strength, one.task))
     return [one for one in made if one.strength >= _LEAST_KIN * top][:8]
+
+
+def _touches(task: str, kinds: frozenset[str], tables: SearchTables) -> bool:
+    """Whether cards that do *task* take or return any of *kinds*."""
+    return tables.share(task, "i", kinds) >= _SHARE or tables.share(task, "o", kinds) >= _SHARE
 
 
 def _media_fit(task: str, frame: Frame, tables: SearchTables) -> float:
@@ -244,8 +296,8 @@ def _media_fit(task: str, frame: Frame, tables: SearchTables) -> float:
     if task in _FOLLOWS and frame.given_sure >= SURE_ROLE and "video" not in frame.spoken:
         fit *= _NOTHING_THERE
     if frame.is_empty and frame.spoken and not task.startswith(_MAKES_ANY):
-        kinds = frame.spoken - {"text"}
-        if kinds and max(tables.share(task, "i", kinds), tables.share(task, "o", kinds)) < _SHARE:
+        kinds = frame.spoken - _UNTOLD
+        if kinds and not _touches(task, kinds, tables):
             fit *= _NOTHING_THERE
     is_wanted = frame.wanted_sure >= SURE_ROLE and not task.startswith(_MAKES_ANY)
     if is_wanted and tables.share(task, "o", frame.wanted) < _SHARE:

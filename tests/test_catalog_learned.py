@@ -2,8 +2,9 @@
 
 import pytest
 
-from catalog.index import SNAPSHOT
+from catalog.index import SNAPSHOT, CatalogIndex
 from catalog.learn import Example, learned, mark_of, packed, traits
+from catalog.search import SearchRequest, search
 from catalog.search_direction import direction_of
 from catalog.search_english import English
 from catalog.search_english import packed as packed_words
@@ -98,3 +99,12 @@ def test_money_and_time_may_be_spelled_in_words(
 
 def test_a_film_of_the_1940s_is_not_that_long() -> None:
     assert length_in("colour a film reel of the 1940s") is None
+
+
+@pytest.mark.parametrize("query", ["imagen 4 successor", "what instead of imagen 4"])
+def test_a_retired_model_without_an_heir_leads_to_living_ones(query: str) -> None:
+    index = CatalogIndex.open()
+    found = search(index, SearchRequest(query, limit=3))
+    cards = [index.get(hit.endpoint_id) for hit in found.hits]
+    assert {(card.category, card.status) for card in cards} == {("text-to-image", "active")}
+    assert not found.low_confidence
