@@ -30,6 +30,7 @@ async def test_files_are_there_before_the_build_and_once_only(tmp_path: Path) ->
 
         await fal.target.release(release, fal.tell)
 
+        assert any(words.startswith("sending 3 files (10.5 MB)") for words in fal.told)
         sent = fal.request("RegisterApplication")["files"]
         assert {file["relative_path"] for file in sent} == contents.keys()
         assert {file["hash"] for file in sent} == fal.shelf.files.keys()

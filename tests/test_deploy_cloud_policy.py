@@ -124,6 +124,17 @@ fal.sdk.FalServerlessConnection.register = _twisted
             id="another call",
         ),
         pytest.param(
+            with_head(
+                TWISTED.format(
+                    twist="fal.sdk.isolate_proto.IsolateControllerStub(fal.sdk.grpc.secure_channel("
+                    "self.hostname, fal.sdk.grpc.local_channel_credentials())"
+                    ").ListAliases(fal.sdk.isolate_proto.ListAliasesRequest())"
+                )
+            ),
+            "it comes from somebody else",
+            id="without the token",
+        ),
+        pytest.param(
             with_head(TWISTED.format(twist='self.create_user_key(fal.sdk.KeyPreset.FULL, "mine")')),
             "CreateUserKey is no part of the plan",
             id="a key",

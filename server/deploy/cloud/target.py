@@ -18,7 +18,7 @@ from anyio.to_thread import run_sync
 from pydantic import SecretStr
 
 from server.deploy.cloud.failures import CloudError, check
-from server.deploy.cloud.files import files_in, send_files
+from server.deploy.cloud.files import SentFile, files_in, send_files
 from server.deploy.cloud.logs import read_logs
 from server.deploy.cloud.orders import (
     Order,
@@ -328,8 +328,12 @@ class CloudTarget:
 
     async def _done(self, order: Order, tell: Tell) -> Outcome:
         tool = await tool_environment(self.settings.home, tell, given=self.settings.deploy_tools)
-        sender = self.reader.platform.serverless.calls.sender
-        send = partial(send_files, sender)
+
+        async def send(files: Sequence[SentFile]) -> int:
+            total = sum(file.size for file in files) / 1e6
+            await tell(0.15, f"sending {len(files)} files ({total:.1f} MB) that fal may lack")
+            return await send_files(self.reader.platform.serverless.calls.sender, files)
+
         outcome = await carried_out(order, tool, self.upstream, tell, send)
         check(order, outcome)
         return outcome
