@@ -147,6 +147,7 @@ class _Engine:
         self.lexicon = Lexicon(self.tables.lexicon, self.tables.spelling, English(SNAPSHOT))
         self.learned = Learned(SNAPSHOT)
         self.tongues = Tongues(folder, self.lexicon, self.tables.place)
+        self.retired: dict[int, str] = {}  # what is said of cards that were found and are retired
 
 
 class _Filters(NamedTuple):
@@ -318,7 +319,9 @@ def _hit(
     understood = step.understood if step else None
     why = why_words(card, understood, step.deeds if step else (), tables)
     if tables.status[card]:
-        why = "; ".join(word for word in (_retired(index, endpoint_id), why) if word)
+        if card not in engine.retired:
+            engine.retired[card] = _retired(index, endpoint_id)
+        why = "; ".join(word for word in (engine.retired[card], why) if word)
     measure = filters.measure
     if understood is not None and understood.wishes.height >= 0 and measure == _ONE:
         measure = Measure(height=understood.wishes.height)

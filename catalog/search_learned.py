@@ -60,7 +60,7 @@ class _Record(NamedTuple):
 
 _TWO, _RECORD = struct.Struct("<II"), struct.Struct("<IBBb")
 # Records that stay at hand; most queries are made of the same words.
-_MOST_RECORDS = 512
+_MOST_RECORDS = 2048
 # Tasks less likely than the likeliest by more than this power of e do not count.
 _FAR = 7.0
 

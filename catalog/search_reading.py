@@ -40,8 +40,8 @@ _SHORTEST_TRUNK = 3
 _MOST_WORDS = 60
 # Signs of unspaced scripts between known words that pass for endings and particles.
 _LONGEST_GAP = 3
-# Rows of one kind that stay parsed; they take some 2 KB each.
-_MOST_PARSED = 256
+# Rows of one kind that stay parsed; they take some 1 KB each.
+_MOST_PARSED = 1024
 _VERSION = re.compile(r"\d")
 _VOWELS = str.maketrans("aeiouy", "------")
 
