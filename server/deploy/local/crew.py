@@ -2,6 +2,7 @@
 
 import json
 import math
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -177,14 +178,14 @@ class Crew:
         failure = ""
         try:
             await self._open(held, app, revision)
-        except ActionableError as problem:
+        except (ActionableError, OSError) as problem:
             failure = str(problem)
             await self._discard(held)
         if held.is_stopping and failure:
             failure = ""  # it was ended before it was up, which is nobody's fault
         elif failure or app.failures:
             gap = self._backoff.after(app.failures)
-            await self._database.do(lambda: self._registry.note_start(app.name, failure, gap=gap))
+            await self._database.note(lambda: self._registry.note_start(app.name, failure, gap=gap))
             if failure:
                 words = f"CRASH_BACKOFF: next try in {gap:g} s: {failure}"
                 self._speech.note(app.name, revision.revision, "error", words)
@@ -208,11 +209,13 @@ class Crew:
                     self._tasks.start_soon(self._drain, other, grace_of(app.settings), limit)
             words = f"revision {revision.revision} answers"
             self._speech.note(app.name, revision.revision, "info", words)
-        except (ActionableError, httpx.HTTPError, TimeoutError) as problem:
+        except (ActionableError, httpx.HTTPError, OSError, sqlite3.Error) as problem:
             words = str(problem) or "it did not answer its health check in time"
             await self._discard(held)
             if not held.is_stopping or app.name in self._rolling:
-                await self._database.do(self._registry.give_up, app.name, revision.revision, words)
+                await self._database.note(
+                    self._registry.give_up, app.name, revision.revision, words
+                )
             self._speech.note(app.name, revision.revision, "error", f"rolled back: {words}")
         finally:
             if self._begun.get(app.name) == app.generation:
@@ -238,7 +241,7 @@ class Crew:
         socket = "" if runner.socket is None else str(runner.socket)
         door = held.door = Door(socket, runner.address, runner.token, runner.runner_id, files.base)
         row = RunnerRow(runner.runner_id, app.name, revision.revision, runner.state, runner.pid, "")
-        await self._database.do(self._calls.note_runner, row, held.generation, self.fence, door)
+        await self._database.note(self._calls.note_runner, row, held.generation, self.fence, door)
         self._tasks.start_soon(self._watch, held, runner)
         await runner.ready()
         held.client = httpx.AsyncClient(
@@ -321,16 +324,16 @@ class Crew:
                 await anyio.sleep(BLINK_SECONDS)
             if runner.state != told and not runner.has_ended:
                 told = runner.state
-                await self._database.do(self._calls.set_state, runner.runner_id, told)
+                await self._database.note(self._calls.set_state, runner.runner_id, told)
         held.is_condemned = True
         self._drop(held)
         if held.client is not None:
             await held.client.aclose()
-        await self._database.do(
+        await self._database.note(
             self._calls.set_state, runner.runner_id, "TERMINATED", runner.reason
         )
         seconds = runner.billed_seconds()
-        await self._database.do(
+        await self._database.note(
             lambda: self._registry.note_use(held.app, seconds=seconds, called=bool(held.served))
         )
         self.kick()

@@ -1,5 +1,6 @@
 """`Database`: the file that all falkit processes share about apps on this machine."""
 
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Generator
@@ -10,6 +11,8 @@ from typing import TypeVar, TypeVarTuple
 import anyio
 
 from server.home import make_private_file
+
+log = logging.getLogger("falkit.deploy")
 
 T = TypeVar("T")
 Given = TypeVarTuple("Given")
@@ -150,6 +153,13 @@ class Database:
     async def do(self, work: Callable[[*Given], T], *given: *Given) -> T:
         """Return ``work(*given)``, run in a thread while no other work of this file runs."""
         return await anyio.to_thread.run_sync(work, *given, limiter=self._one_at_a_time)
+
+    async def note(self, work: Callable[[*Given], object], *given: *Given) -> None:
+        """Write something down that may be missing: a full disk is told in the log alone."""
+        try:
+            await self.do(work, *given)
+        except sqlite3.OperationalError as problem:
+            log.warning("the file of apps cannot be written: %s", problem)
 
     def close(self) -> None:
         self._db.close()

@@ -84,7 +84,7 @@ class DirectCalls:
             self.crew.forget(call)
             with anyio.CancelScope(shield=True):
                 status = 0 if held is None else held.status
-                await self.database.do(self.calls.leave, call, status)
+                await self.database.note(self.calls.leave, call, status)
                 self.crew.look()
 
     async def _door(self, call: str, told: anyio.Event) -> Door:
@@ -104,7 +104,7 @@ class DirectCalls:
         while True:
             await anyio.sleep(BEAT_SECONDS)
             if self.open:
-                await self.database.do(self.calls.beat, self.supervisor.owner)
+                await self.database.note(self.calls.beat, self.supervisor.owner)
 
     def client(self, door: Door) -> httpx.AsyncClient:
         """Return a client of a runner, kept while it is among the last used."""

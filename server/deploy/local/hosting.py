@@ -1,6 +1,9 @@
 """`Hosting`: apps of this machine behind one process's emulator."""
 
 import json
+import logging
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -25,6 +28,8 @@ from server.deploy.local.work import HostedWork
 from server.emulator.answers import Refusal
 from server.emulator.engine import Engine
 from server.emulator.hosted import House, is_hosted
+
+log = logging.getLogger("falkit.deploy")
 
 ENDING_SECONDS = 1.5  # what runners have to end when their falkit does
 
@@ -104,7 +109,13 @@ class Hosting:
     async def _shielded(self, house: House, over: anyio.Event) -> None:
         """Work until *over*, then end in order: a cancelled task could not."""
         with anyio.CancelScope(shield=True):
-            database = await anyio.to_thread.run_sync(Database, database_of(self._home))
+            try:
+                database = await anyio.to_thread.run_sync(Database, database_of(self._home))
+            except (OSError, RuntimeError, sqlite3.Error) as problem:
+                # The models of the emulator are there all the same.
+                log.error("apps of this machine cannot be run: %s", problem)
+                self._opened.set()
+                return
             try:
                 async with anyio.create_task_group() as tasks:
                     await self._run(house, database, tasks, over)
@@ -150,5 +161,6 @@ class Hosting:
             working.cancel()
             await crew.end_all(ENDING_SECONDS)
             await direct.aclose()
-            await supervisor.give_up_role()
-            await database.do(calls.leave_all, supervisor.owner)
+            with suppress(sqlite3.OperationalError):  # the lease ends by itself
+                await supervisor.give_up_role()
+            await database.note(calls.leave_all, supervisor.owner)

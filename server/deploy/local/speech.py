@@ -1,5 +1,7 @@
 """`Speech`: hears what runners say, for the log of their app and for those of its requests."""
 
+import logging
+import sqlite3
 from collections import Counter, deque
 from datetime import UTC, datetime
 from typing import Literal
@@ -9,6 +11,8 @@ import anyio
 from server.deploy.local.logs import LogBook
 from server.emulator.hosted import House
 from tools.deploy_records import LogLine
+
+log = logging.getLogger("falkit.deploy")
 
 REMEMBERED = 2_000
 UPLOADING = "HTTP Request: POST http://localhost/v1/upload"  # httpx says so at level INFO
@@ -71,7 +75,10 @@ class Speech:
             return
         lines = list(self._lines)
         self._lines.clear()
-        await self._house.store.do(self._house.rows.said, lines)
+        try:
+            await self._house.store.do(self._house.rows.said, lines)
+        except sqlite3.OperationalError as problem:  # they stand in the app's own log
+            log.warning("lines of requests could not be written: %s", problem)
         for request_id in {line[0] for line in lines}:
             self._house.changes.tell(request_id)
 

@@ -1,6 +1,8 @@
 """`Supervisor`: while it holds the role, it starts and ends all runners and lets calls in."""
 
+import logging
 import math
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -19,6 +21,8 @@ from server.deploy.local.registry import KnownApp, Registry
 from server.emulator.hosted import House
 from server.emulator.hosted_rows import PREFIX, Waiting
 from server.emulator.rows import Outcome, Row
+
+log = logging.getLogger("falkit.deploy")
 
 LOOK_SECONDS = 0.05  # how often others' calls are looked for while runners are up
 QUIET_SECONDS = 0.2  # the same while none is
@@ -132,7 +136,12 @@ class Supervisor:
             await anyio.sleep(LEASE_SECONDS / 3)
             if self.fence != fence:
                 return
-            if not await shared.database.do(shared.leases.renew, SUPERVISOR, self.owner, fence):
+            try:
+                holds = await shared.database.do(shared.leases.renew, SUPERVISOR, self.owner, fence)
+            except sqlite3.OperationalError as problem:
+                log.warning("the role could not be renewed: %s", problem)
+                continue
+            if not holds:
                 self.fence = None
                 await self._crew.end_all(0.0)
                 self._kick()
