@@ -177,7 +177,7 @@ def _look_for_living(understood: Understood, gone: Sequence[int], tables: Search
         understood.tasks.append(Fired(number, SURE_TASK, _NOWHERE))
     if _INSTEAD.isdisjoint(word.text for word in understood.reading.words):
         return
-    if number >= 0 and not understood.frame.spoken:
+    if number >= 0 and understood.frame.is_empty:
         understood.tasks = [Fired(number, 1.0, _NOWHERE)]  # "instead" speaks of no edit here
     names = {mark.word for mark in (*understood.named.parts, *understood.named.versions)}
     understood.terms = [one for one in understood.terms if one[0][1:] not in names]
