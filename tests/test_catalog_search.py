@@ -1,5 +1,6 @@
 """Search: what is found for what people say, held to floors on two sets of queries."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from catalog.index import CatalogIndex
 from catalog.search import Hit, SearchAnswer, SearchRequest, search
 from catalog.search_reading import Lexicon
 from catalog.search_tables import SearchTables
+from catalog.search_text import distance
 from catalog.search_understand import SURE_TASK, understand
 from tests.search_sets import DATA, Marks, marks, read_set
 
@@ -415,3 +417,40 @@ def test_a_cursor_does_not_fit_a_changed_query(index: CatalogIndex) -> None:
     cursor = search(index, SearchRequest("text to video")).next_cursor
     with pytest.raises(ActionableError, match="cursor"):
         search(index, SearchRequest("text to image", cursor=cursor))
+
+
+def test_a_long_page_begins_as_a_short_one_does(index: CatalogIndex) -> None:
+    for query in ("animate a photo", "kling", "restore it, colour it and print it", "cheap song"):
+        long = ids(search(index, SearchRequest(query, limit=50)))
+        for limit in (1, 8, 20):
+            assert ids(search(index, SearchRequest(query, limit=limit))) == long[:limit]
+
+
+def test_two_words_are_a_pair_exactly_where_a_name_has_them_side_by_side(
+    index: CatalogIndex,
+) -> None:
+    tables = SearchTables(index.folder)
+    head = json.loads((index.folder / "search.json").read_text(encoding="utf-8"))
+    pairs = [tuple(line.split(" ")) for line in head["pairs"].split("\n") if line]
+    assert all(tables.is_pair(one, other) for one, other in pairs)
+    turned = [(other, one) for one, other in pairs[::7]]
+    assert [pair for pair in turned if tables.is_pair(*pair)] == sorted(
+        set(turned) & set(pairs), key=turned.index
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "letters"),
+    [
+        ("portrait", "portrait", 0),
+        ("portriat", "portrait", 1),
+        ("backgroud", "background", 1),
+        ("vidoe", "video", 1),
+        ("kilng", "kling", 1),
+        ("restor", "restoring", 3),
+        ("song", "sing", 1),
+        ("abcd", "wxyz", 3),
+    ],
+)
+def test_slips_are_counted_up_to_a_bound(one: str, other: str, letters: int) -> None:
+    assert distance(one, other, 2) == letters == distance(other, one, 2)
