@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from operator import add
+from operator import add, itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,10 +84,12 @@ class _Table:
             at += 1 + data[at]
         self._places = at
         self._at_hand: dict[str, _Record | None] = {}
-        self.kinds = list(dict.fromkeys(self.groups))
-        numbers = {kind: number for number, kind in enumerate(self.kinds)}
+        kinds = list(dict.fromkeys(self.groups))
+        numbers = {kind: number for number, kind in enumerate(kinds)}
         self.kind = [numbers[groups] for groups in self.groups]
-        self.worths, self.shares, self.nothing = [0.0] * tasks, [0.0] * self.group_count, 0
+        # One more group, which nothing tells of, fills kinds up to two: so each is picked at once.
+        self.pick = [itemgetter(*kind, *[self.group_count] * (2 - len(kind))) for kind in kinds]
+        self.worths, self.shares, self.nothing = [0.0] * tasks, [0.0] * (self.group_count + 1), 0
         if always := self._read(ALWAYS):
             self.nothing = always.nothing
             for task, weight in always.own:
@@ -149,8 +151,7 @@ class Learned:
                 worths[task] += share * weight
             for group, weight in record.shared:
                 groups[group] += share * weight
-        spoken = groups.__getitem__
-        of_kind = [table.shared * sum(map(spoken, kind)) for kind in table.kinds]
+        of_kind = [table.shared * sum(pick(groups)) for pick in table.pick]
         worths = list(map(add, worths, map(of_kind.__getitem__, table.kind)))
         top = max(worths)
         least = top - _FAR / table.unit
