@@ -15,6 +15,7 @@ import fal_client
 import fal_client.client
 import httpx
 import pytest
+from websockets.sync.client import connect
 
 from server.emulator.serve import serve
 from tests.local_apps import machine, release_of
@@ -171,6 +172,26 @@ def test_a_raw_socket(client: fal_client.SyncClient) -> None:
     with client.ws_connect(APP, use_jwt=False, path="/ws") as socket:
         socket.send(json.dumps({"a": 1}))
         assert json.loads(socket.recv()) == {"got": {"a": 1}}
+
+
+def test_http_over_a_socket(port: int) -> None:
+    headers = {"authorization": "Key emulator:local"}
+    with connect(f"ws://127.0.0.1:{port}/ws/{APP}", additional_headers=headers) as socket:
+        for word in ("one", "two"):
+            socket.send(json.dumps({"prompt": word}))
+            start, body, end = (json.loads(socket.recv(10)) for _ in range(3))
+            assert (start["type"], start["status"]) == ("start", 200)
+            assert body["text"] == f"echo {word}"
+            assert end["type"] == "end"
+    with connect(f"ws://127.0.0.1:{port}/ws/{APP}/stream", additional_headers=headers) as socket:
+        socket.send(json.dumps({"prompt": "s"}))
+        assert json.loads(socket.recv(10))["headers"]["content-type"].startswith(
+            "text/event-stream"
+        )
+        events = b""
+        while isinstance(part := socket.recv(10), bytes):
+            events += part
+        assert events.count(b"data: ") == 4
 
 
 def test_no_more_runners_work_than_may(client: fal_client.SyncClient) -> None:

@@ -230,33 +230,35 @@ class Sockets:
             row = await self.direct.outcome(row)
             return await _say(socket, result_answer(row, base_of(socket)), begun)
         headers = {"content-type": "text/event-stream", **result_headers(row)}
-        await _start(socket, row.request_id, 200, headers)
+        await say_start(socket, row.request_id, 200, headers)
         first: float | None = None
         async with aclosing(self.direct.events(row, base_of(socket))) as events:
             async for event in events:
                 first = first or time.perf_counter() - begun
                 await socket.send_bytes(event.encode())
-        return await _end(socket, row.request_id, 200, first or 0.0)
+        return await say_end(socket, row.request_id, 200, first or 0.0)
 
 
 async def _say(socket: WebSocket, answer: Response, begun: float) -> None:
     """Send *answer*, which is JSON, in frames."""
     headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
     request_id = headers.get("x-fal-request-id", "")
-    await _start(socket, request_id, answer.status_code, headers)
+    await say_start(socket, request_id, answer.status_code, headers)
     first = time.perf_counter() - begun
     await socket.send_text(bytes(answer.body).decode())
-    await _end(socket, request_id, answer.status_code, first)
+    await say_end(socket, request_id, answer.status_code, first)
 
 
-async def _start(
+async def say_start(
     socket: WebSocket, request_id: str, status: int, headers: Mapping[str, str]
 ) -> None:
+    """Send the frame that stands before an answer."""
     words = {"type": "start", "request_id": request_id, "status": status, "headers": dict(headers)}
     await socket.send_text(json.dumps(words))
 
 
-async def _end(socket: WebSocket, request_id: str, status: int, first: float) -> None:
+async def say_end(socket: WebSocket, request_id: str, status: int, first: float) -> None:
+    """Send the frame that stands after an answer whose first byte took *first* seconds."""
     words = {
         "type": "end",
         "request_id": request_id,

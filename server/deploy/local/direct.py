@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
-from urllib.parse import urlencode
+from typing import Any
 
 import anyio
 import httpx
@@ -14,17 +13,12 @@ from anyio.abc import TaskGroup
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
-from websockets.asyncio.client import ClientConnection, connect, unix_connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
-from websockets.typing import Subprotocol
 
 from server.deploy.local.calls import Calls, Door
 from server.deploy.local.crew import Crew
 from server.deploy.local.database import Database
 from server.deploy.local.files import inward, outward
 from server.deploy.local.supervisor import Supervisor
-from server.emulator.access import TOKEN
 from server.emulator.answers import Refusal, base_of, failure_headers
 from server.emulator.reading import MOST_BYTES, TooLargeError, bounded_body
 
@@ -167,7 +161,8 @@ class DirectAnswer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wait for a runner, send the call there and pass on what comes back."""
-        exchange = _Exchange(self._calls, self._request, self._app, self._path, self._body, send)
+        method, asked = self._request.method, self._request
+        exchange = Exchange(self._calls, asked, method, self._app, self._path, self._body, send)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(exchange.listen, receive, tasks.cancel_scope)
             await exchange.run()
@@ -175,9 +170,12 @@ class DirectAnswer(Response):
 
 
 @dataclass(slots=True)
-class _Exchange:
+class Exchange:
+    """One call over HTTP: *body* goes to a runner, and what comes back to *send*."""
+
     calls: DirectCalls
-    request: Request
+    request: HTTPConnection
+    method: str
     app: str
     path: str
     body: bytes
@@ -191,6 +189,7 @@ class _Exchange:
         scope.cancel()
 
     async def run(self) -> None:
+        """Carry it out; what goes wrong is its answer."""
         try:
             async with self.calls.inside(self.app, self.path, "run") as inside:
                 try:
@@ -209,11 +208,14 @@ class _Exchange:
 
     async def _run(self, inside: Inside) -> None:
         asked = self.calls.client(inside.door).build_request(
-            self.request.method,
+            self.method,
             self.path,
             params=[*self.request.query_params.multi_items()],
             content=inward(self.body, inside.door.base),
-            headers=_sent(self.request, inside.call, self.path),
+            headers={
+                "content-type": "application/json",
+                **sent(self.request, inside.call, self.path),
+            },
         )
         answer: httpx.Response | None = None
         try:
@@ -301,136 +303,7 @@ class _Exchange:
                 return
 
 
-def _sent(asked: HTTPConnection, call: str, path: str) -> dict[str, str]:
+def sent(asked: HTTPConnection, call: str, path: str) -> dict[str, str]:
     """Return the headers that an app sees."""
     kept = {name: value for name, value in asked.headers.items() if name.lower() not in _HOP}
     return {**kept, "x-fal-request-id": call, "x-fal-endpoint": path}
-
-
-async def talk(calls: DirectCalls, socket: WebSocket, app: str, path: str) -> None:
-    """Connect *socket*, which is not accepted yet, with the socket at *path* of *app*."""
-    try:
-        async with calls.inside(app, path, "socket") as inside, AsyncExitStack() as stack:
-            query = [(name, value) for name, value in socket.query_params.multi_items()]
-            words = urlencode([(name, value) for name, value in query if name != TOKEN])
-            try:
-                there = await stack.enter_async_context(
-                    _connected(inside, socket, f"{path}?{words}" if words else path)
-                )
-            except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError):
-                inside.status = 404
-                await socket.send_denial_response(
-                    Response(json.dumps({"detail": f"Path {path} not found"}), 404)
-                )
-                return
-            inside.status = 101
-            await socket.accept(subprotocol=there.subprotocol)
-            await _Talk(socket, there, inside.door.base).run()
-    except Refusal as refusal:
-        body = json.dumps({"detail": refusal.detail})
-        await socket.send_denial_response(Response(body, refusal.status))
-
-
-@asynccontextmanager
-async def _connected(
-    inside: Inside, socket: WebSocket, path: str
-) -> AsyncGenerator[ClientConnection]:
-    headers = {**_sent(socket, inside.call, path.partition("?")[0]), **inside.door.headers}
-    options: dict[str, Any] = {
-        "additional_headers": headers,
-        "subprotocols": [Subprotocol(name) for name in socket.scope.get("subprotocols", ())]
-        or None,
-        "compression": None,
-        "max_size": None,
-        "ping_interval": None,
-        "open_timeout": 30,
-        "user_agent_header": None,
-    }
-    if inside.door.socket:
-        opening = unix_connect(inside.door.socket, f"ws://runner{path}", **options)
-    else:
-        address = inside.door.address.replace("http", "ws", 1)
-        opening = connect(f"{address}{path}", proxy=None, **options)
-    async with opening as there:
-        yield there
-
-
-@dataclass(frozen=True, slots=True)
-class _Talk:
-    """Two sockets that hear each other."""
-
-    socket: WebSocket
-    there: ClientConnection
-    base: str
-
-    async def run(self) -> None:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._inward, tasks.cancel_scope)
-            await self._outward()
-            tasks.cancel_scope.cancel()
-
-    async def _inward(self, scope: anyio.CancelScope) -> None:
-        """Pass on what the caller says, until it leaves."""
-
-        def change(body: bytes) -> bytes:
-            return inward(body, self.base)
-
-        while True:
-            message = await self.socket.receive()
-            if message["type"] == "websocket.disconnect":
-                with anyio.CancelScope(shield=True), anyio.move_on_after(2):
-                    await self.there.close(_code(message.get("code")))
-                scope.cancel()
-                return
-            try:
-                if (packed := message.get("bytes")) is not None:
-                    await self.there.send(_moved(packed, change))
-                else:
-                    await self.there.send(change(message["text"].encode()).decode())
-            except ConnectionClosed:
-                return
-
-    async def _outward(self) -> None:
-        """Pass on what the app says, until it closes."""
-        under = f"{base_of(self.socket)}/cdn"
-
-        def change(body: bytes) -> bytes:
-            return outward(body, self.base, under)
-
-        try:
-            async for message in self.there:
-                if isinstance(message, bytes):
-                    await self.socket.send_bytes(_moved(message, change))
-                else:
-                    await self.socket.send_text(change(message.encode()).decode())
-        except ConnectionClosed:
-            pass
-        code = self.there.close_code
-        await self.socket.close(_code(code), self.there.close_reason or None)
-
-
-def _code(code: int | None) -> int:
-    """Return a code with which a socket may be closed."""
-    usable = code is not None and (code in range(1000, 1004) or code in range(1007, 5000))
-    return code if usable and code is not None and code != 1015 else 1000
-
-
-def _moved(packed: bytes, change: Any) -> bytes:  # noqa: ANN401  # a function of bytes
-    """Return a binary frame with addresses changed; in msgpack each is as long as it says."""
-    if cast("bytes", change(packed)) == packed:
-        return packed
-    try:
-        value = packer.unpackb(packed, raw=False, strict_map_key=False)
-    except (packer.UnpackException, ValueError):
-        return packed
-    return cast("bytes", packer.packb(_each(value, change), use_bin_type=True))
-
-
-def _each(value: Any, change: Any) -> Any:  # noqa: ANN401  # msgpack
-    if isinstance(value, str):
-        return change(value.encode()).decode()
-    if isinstance(value, list):
-        return [_each(item, change) for item in cast("list[Any]", value)]
-    if isinstance(value, dict):
-        return {key: _each(item, change) for key, item in cast("dict[Any, Any]", value).items()}
-    return value

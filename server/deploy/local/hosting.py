@@ -3,8 +3,10 @@
 import json
 import logging
 import sqlite3
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -16,7 +18,7 @@ from server.deploy.local.calls import Calls
 from server.deploy.local.cards import find_app, split_id
 from server.deploy.local.crew import Backoff, Crew
 from server.deploy.local.database import Database, database_of
-from server.deploy.local.direct import DirectAnswer, DirectCalls, talk
+from server.deploy.local.direct import DirectAnswer, DirectCalls
 from server.deploy.local.leases import Leases
 from server.deploy.local.logs import LogBook
 from server.deploy.local.registry import Registry
@@ -24,10 +26,12 @@ from server.deploy.local.secrets import Secrets
 from server.deploy.local.speech import Speech
 from server.deploy.local.starting import Starter
 from server.deploy.local.supervisor import Shared, Supervisor
+from server.deploy.local.talking import converse, talk
 from server.deploy.local.work import HostedWork
 from server.emulator.answers import Refusal
 from server.emulator.engine import Engine
 from server.emulator.hosted import House, is_hosted
+from server.emulator.sockets import REALTIME
 
 log = logging.getLogger("falkit.deploy")
 
@@ -85,9 +89,19 @@ class Hosting:
         return await DirectAnswer(await self._calls(), request, app, path).begin()
 
     async def talk(self, socket: WebSocket, name: str) -> None:
-        """Connect a socket with an app."""
+        """Connect a socket with an app; on the socket host, with any of its calls."""
         app, path = split_id(name)
-        await talk(await self._calls(), socket, app, path)
+        if socket.url.path.startswith("/ws/") and not self._is_socket(app, path):
+            await converse(await self._calls(), socket, app, path)
+        else:
+            await talk(await self._calls(), socket, app, path)
+
+    def _is_socket(self, app: str, path: str) -> bool:
+        """Return whether *path* of *app* is one that speaks in a socket itself."""
+        found = find_app(self._home, app)
+        document: Mapping[str, Any] = {} if found is None else json.loads(found["openapi"])
+        paths: Mapping[str, Any] = document.get("paths") or {}
+        return path.endswith(REALTIME) or "x-fal-protocol" in paths.get(path, {})
 
     async def _calls(self) -> DirectCalls:
         with anyio.move_on_after(10):
