@@ -2,6 +2,7 @@
 
 import ast
 import random
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 
@@ -10,6 +11,7 @@ import pytest
 from server.deploy.lint import LintResult, apply_edits, lint, patch_of, read_text
 from tests.lint_apps import APPS
 from tests.lint_cases import CASES, app
+from tests.lint_made import ENDPOINT
 
 DEEP = 3_000
 
@@ -194,3 +196,31 @@ def test_apps_after_an_accident_are_answered() -> None:
 def test_many_apps_after_an_accident_are_answered() -> None:
     for seed in seeds(4_000):
         holds({"app.py": mutated(seed + 1_000)})
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize(
+    "text",
+    [
+        app(methods=ENDPOINT + "def a(self):\n" + "    fal.upload_file('a')\n" * 10_000),
+        app(head="y = 'a'  # noqa: FAL060\n" * 10_000),
+        app() + "".join(f"class A{n}(fal.App):\n    keep_alive=1\n" for n in range(5_000)),
+        app("requirements = [" + "'é', " * 50_000 + "]"),
+        app("\n".join(f"a{n} = B + B" for n in range(10_000)), head=f"B = [{'1,' * 5_000}]"),
+        app(
+            head="import torch\n" * 5_000,
+            methods=ENDPOINT + "".join(f"def f{n}(s):\n    torch.x()\n" for n in range(2_000)),
+        ),
+        app(
+            methods="".join(
+                f"@fal.endpoint('/x')\ndef f{n}(s, a: int): ...\n" for n in range(5_000)
+            )
+        ),
+        app(methods=ENDPOINT + "def setup(s):\n" + "    P.from_pretrained('a/b')\n" * 10_000),
+    ],
+    ids=["mends", "comments", "apps", "line", "values", "imports", "endpoints", "loads"],
+)
+def test_large_files_of_one_thing_take_seconds_and_not_minutes(text: str) -> None:
+    began = time.process_time()
+    holds({"app.py": text})
+    assert time.process_time() - began < 10

@@ -279,7 +279,7 @@ def _written(module: Module, owner: ast.ClassDef) -> Iterator[Setting]:
     for statement in owner.body:
         for name, value in assigned(statement):
             yield _setting(module, name, value, "attribute", statement, names)
-            names = {**names, name: (module, value)}
+            names[name] = module, value
 
 
 def _setting(
@@ -291,7 +291,7 @@ def _setting(
     names: Mapping[str, tuple[Module, ast.expr]],
 ) -> Setting:
     known: object = value_of(module, value, names)
-    is_list = known is UNKNOWN or listed(known) is not None
+    is_list = name in SETTINGS and (known is UNKNOWN or listed(known) is not None)
     items = tuple(items_of(module, value, names)) if is_list else ()
     return Setting(name, known, module.place(value), how, items, module, node)
 

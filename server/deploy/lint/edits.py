@@ -3,9 +3,13 @@
 import ast
 import difflib
 import warnings
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 
 from tools.deploy_records import Edit
+
+MOST_EDITS = 1_000
+MOST_TRIALS = 50  # of mends one by one, where all together leave nothing that can be read
 
 
 def apply_edits(files: Mapping[str, str], edits: Iterable[Edit]) -> dict[str, str]:
@@ -40,19 +44,59 @@ def compatible(files: Mapping[str, str], groups: Sequence[Sequence[Edit]]) -> li
 
     The edits of a group mend one breach and are all taken or none.
     """
-    taken: list[Edit] = []
+    taken = _Taken()
     for group in groups:
-        if not any(_clash(edit, other) for edit in group for other in taken if other not in group):
-            taken += [edit for edit in group if edit not in taken]
-    if _are_readable(files, taken):
-        return taken
-    taken = []
-    for group in groups[:200]:
-        clashes = any(_clash(edit, other) for edit in group for other in taken)
-        more = [*taken, *(edit for edit in group if edit not in taken)]
-        if not clashes and _are_readable(files, more):
-            taken = more
-    return taken
+        taken.add(group)
+    if _are_readable(files, taken.edits):
+        return taken.edits
+    readable = _Taken()
+    for group in groups[:MOST_TRIALS]:
+        more = readable.copy()
+        if more.add(group) and _are_readable(files, more.edits):
+            readable = more
+    return readable.edits
+
+
+class _Taken:
+    """Edits that go together: no two of them touch the same characters."""
+
+    def __init__(self) -> None:
+        self.edits: list[Edit] = []
+        self._spans: dict[str, list[tuple[int, int]]] = {}
+        self._points: dict[str, list[int]] = {}
+
+    def copy(self) -> "_Taken":
+        other = _Taken()
+        other.add(self.edits)
+        return other
+
+    def add(self, group: Sequence[Edit]) -> bool:
+        """Take a group, or nothing of it where it clashes with what was taken before."""
+        known = set(self.edits)
+        fresh = [edit for edit in dict.fromkeys(group) if edit not in known]
+        if len(known) + len(fresh) > MOST_EDITS or any(self._clashes(edit) for edit in fresh):
+            return False
+        for edit in fresh:
+            self.edits.append(edit)
+            if edit.start == edit.end:
+                insort(self._points.setdefault(edit.file, []), edit.start)
+            else:
+                insort(self._spans.setdefault(edit.file, []), (edit.start, edit.end))
+        return True
+
+    def _clashes(self, edit: Edit) -> bool:
+        """Return whether *edit* reaches into an edit that was taken."""
+        spans = self._spans.get(edit.file, [])
+        place = bisect_left(spans, (edit.start, -1))
+        if place and spans[place - 1][1] > edit.start:
+            return True
+        if edit.start == edit.end:
+            return False
+        if place < len(spans) and spans[place][0] < edit.end:
+            return True
+        points = self._points.get(edit.file, [])
+        at = bisect_right(points, edit.start)
+        return at < len(points) and points[at] < edit.end
 
 
 def _applied(text: str, edits: Sequence[Edit]) -> str:
@@ -64,15 +108,6 @@ def _applied(text: str, edits: Sequence[Edit]) -> str:
         parts += [text[place : edit.start], edit.text]
         place = edit.end
     return "".join([*parts, text[place:]])
-
-
-def _clash(one: Edit, other: Edit) -> bool:
-    """Return whether two edits touch the same characters."""
-    if one.file != other.file or one == other:
-        return False
-    if one.start == one.end and other.start == other.end:
-        return False
-    return one.start < other.end and other.start < one.end
 
 
 def _are_readable(files: Mapping[str, str], edits: Sequence[Edit]) -> bool:

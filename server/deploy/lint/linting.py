@@ -19,6 +19,8 @@ from server.deploy.lint.values import is_strings
 from tools.deploy_records import AppSettings, Edit, Finding, Route, RouteKind
 
 MOST_FINDINGS = 500
+MOST_APPS = 10  # of one file that are held against the rules
+MOST_MENDS = 300
 Auth = Literal["private", "public", "shared"]
 
 
@@ -82,7 +84,7 @@ def lint(files: Mapping[str, str], *, entry: str, class_name: str = "") -> LintR
     groups = [_edits(rule, breach) for rule, breach in kept if breach.patches]
     return LintResult(
         findings=tuple(findings[:MOST_FINDINGS]),
-        edits=tuple(compatible(files, groups)) if groups else (),
+        edits=tuple(compatible(files, groups[:MOST_MENDS])) if groups else (),
         settings=settings_of(app) if app else AppSettings(),
         app=app_name(app) if app else "",
         class_name=app.class_name if app else "",
@@ -104,7 +106,7 @@ def _breaches(project: Project) -> Iterator[tuple[AnyRule, Breach]]:
             for breach in module_rule.check(module):
                 yield module_rule, breach
     for app_rule in APP_RULES:
-        for app in project.apps:
+        for app in project.apps[:MOST_APPS]:
             for breach in app_rule.check(app):
                 yield app_rule, breach
 

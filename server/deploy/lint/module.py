@@ -13,6 +13,8 @@ from server.deploy.lint.text import Place, Text
 MOST_CHARACTERS = 2_000_000
 # The parser of CPython gives up at 100 brackets, but its tree may nest deeper through operators.
 MOST_DEPTH = 60
+# Steps in reading all values of a file: names can double what they stand for again and again.
+MOST_STEPS = 200_000
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 N = TypeVar("N", bound=ast.AST)
@@ -40,6 +42,12 @@ class Unit:
         return self._nodes.get(kind, [])  # type: ignore[return-value]  # heterogeneous by key
 
     @cached_property
+    def assigned(self) -> Mapping[str, ast.expr]:
+        """Plain names that are given a value here, with the last expression each."""
+        statements = [*self.of(ast.Assign), *self.of(ast.AnnAssign)]
+        return {name: value for node in statements for name, value in assigned(node)}
+
+    @cached_property
     def imports(self) -> Mapping[str, str]:
         """Names that imports bind here, with the dotted name of what they stand for."""
         bound: dict[str, str] = {}
@@ -62,6 +70,7 @@ class Module:
         self.name = name
         self.tree = _parse(text)
         self.top: list[ast.stmt] = list(_flat(self.tree.body))
+        self.steps = MOST_STEPS
         self.borrowed: dict[str, tuple[Module, ast.expr]] = {}
         self.borrowed_classes: dict[str, tuple[Module, ast.ClassDef]] = {}
 

@@ -6,6 +6,8 @@ from server.deploy.lint.module import FunctionNode, Module, walk
 from server.deploy.lint.reading import body_start, line_end, removal
 from server.deploy.lint.rule import Patch
 
+MOST_FUNCTIONS = 200  # of a file into which an import is moved
+
 
 def moved_import(module: Module, node: ast.Import | ast.ImportFrom) -> tuple[Patch, ...]:
     """Return patches that take the import into each function that uses it; none if that is unsafe.
@@ -15,7 +17,13 @@ def moved_import(module: Module, node: ast.Import | ast.ImportFrom) -> tuple[Pat
     """
     names = {alias.asname or alias.name.split(".")[0] for alias in node.names}
     gone = removal(module.place(node))
-    if "*" in names or not gone or node not in module.tree.body or len(module.tree.body) < 2:
+    if (
+        len(module.functions) > MOST_FUNCTIONS
+        or "*" in names
+        or not gone
+        or node not in module.tree.body
+        or len(module.tree.body) < 2
+    ):
         return ()
     if any(used.id in names for used in module.at_import.of(ast.Name)) or _in_guard(module, names):
         return ()

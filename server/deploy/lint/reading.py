@@ -89,13 +89,10 @@ def own_methods(app: App) -> Iterable[Method]:
 def repo_of(module: Module, unit: Unit, call: ast.Call, names: App | None = None) -> str:
     """Return the repository that a loader is told, such as ``owner/name``; else empty."""
     node = first(call, "pretrained_model_name_or_path", "repo_id", "model", "name")
-    local = {
-        target.id: (module, statement.value)
-        for statement in unit.of(ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
+    known = {
+        **(names.class_names if names else {}),
+        **{name: (module, value) for name, value in unit.assigned.items()},
     }
-    known = {**(names.class_names if names else {}), **local}
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and names:
         entry = names.class_names.get(node.attr)
         value = value_of(entry[0], entry[1], known) if entry else UNKNOWN
@@ -129,11 +126,12 @@ def wants_gpu(app: App) -> str:
     found = sorted(packages(app) & GPU_PACKAGES)
     if found:
         return f"the requirement {found[0]!r}"
-    for module, unit in code(app):
+    for _, unit in code(app):
         for name in unit.imports.values():
             root = name.split(".")[0]
             if root in _HEAVY_IMPORTS:
                 return f"the import of {root!r}"
+    for module in app.project.modules:
         if (word := _CUDA_WORDS.search(module.text.content)) is not None:
             return f"{word[0]} in {module.text.path}"
     return ""

@@ -14,6 +14,7 @@ from server.deploy.lint.rule import Breach, Patch, Rule
 from server.deploy.lint.values import UNKNOWN, shown, value_of
 
 # Calls that may run at once: they only arrange this process.
+MOST_MOVES = 30  # statements at the head of a file whose imports are moved
 _HARMLESS = ("logging.", "warnings.", "sys.path.", "typing.", "nest_asyncio.", "mimetypes.")
 _SLOW = (
     "requests.", "httpx.", "urllib.request.", "subprocess.", "os.system", "time.sleep",
@@ -33,12 +34,12 @@ def _gone(module: Module) -> Iterator[Breach]:
             if node.module in ("fal", "fal.toolkit") and not node.level:
                 for alias in node.names:
                     yield from _judged(module, node, f"{node.module}.{alias.name}", ())
+        called = {id(call.func): call for call in unit.of(ast.Call)}
         for node in unit.of(ast.Attribute):
             name = module.origin(node, unit)
             owner = "fal.toolkit" if name.startswith("fal.toolkit.") else "fal"
             if name.startswith("fal.") and name == f"{owner}.{node.attr}":
-                called = [call for call in unit.of(ast.Call) if call.func is node]
-                patches = _upload(module, called[0]) if called else ()
+                patches = _upload(module, called.get(id(node)))
                 yield from _judged(module, node, name, patches)
 
 
@@ -142,7 +143,7 @@ def _several(project: Project) -> Iterator[Breach]:
 
 def _heavy(module: Module) -> Iterator[Breach]:
     guarded = _guarded(module)
-    for node in module.top:
+    for number, node in enumerate(module.top):
         if not isinstance(node, ast.Import | ast.ImportFrom) or id(node) in guarded:
             continue
         if isinstance(node, ast.ImportFrom):
@@ -156,7 +157,7 @@ def _heavy(module: Module) -> Iterator[Breach]:
                     f"`{module.source(node)[:80]}` at module level runs where the app is deployed"
                     f" from, which has no {root!r}",
                     "import it in setup() and in the methods that use it",
-                    moved_import(module, node),
+                    moved_import(module, node) if number < MOST_MOVES else (),
                 )
                 break
 
@@ -164,7 +165,7 @@ def _heavy(module: Module) -> Iterator[Breach]:
 def _foreign(module: Module, project: Project) -> Iterator[Breach]:
     """Yield imports of packages that fal does not bring and that are not heavy."""
     guarded = _guarded(module)
-    for node in module.top:
+    for number, node in enumerate(module.top):
         if not isinstance(node, ast.Import | ast.ImportFrom) or id(node) in guarded:
             continue
         names = (
@@ -181,7 +182,7 @@ def _foreign(module: Module, project: Project) -> Iterator[Breach]:
                     module.place(node),
                     f"{root!r} is imported at module level: the machine that deploys needs it too",
                     "import it in setup() and in the methods that use it",
-                    moved_import(module, node),
+                    moved_import(module, node) if number < MOST_MOVES else (),
                     severity="warning",
                 )
                 break

@@ -23,9 +23,11 @@ from server.deploy.lint.reading import body_start, line_end, removal
 from server.deploy.lint.rule import Breach, Patch, Rule
 from server.deploy.lint.values import is_strings, shown
 
+MOST_SETTINGS = 500  # of one app that are compared with what fal knows, letter by letter
+
 
 def _unknown(app: App) -> Iterator[Breach]:
-    for setting in app.written:
+    for setting in app.written[:MOST_SETTINGS]:
         if setting.how == "keyword":
             yield from _keyword(app, setting)
         else:

@@ -2,8 +2,10 @@
 
 import ast
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from server.deploy.lint.module import Module
 from server.deploy.lint.rule import Breach, Patch
@@ -64,9 +66,12 @@ def _comments(text: Text, module: Module | None) -> Iterator[Comment]:
     if "noqa" not in content and "NOQA" not in content:
         return
     strings = sorted(_strings(module)) if module else []
+    starts = [begin for begin, _ in strings]
+    ends = list(accumulate((end for _, end in strings), max))
     for found in _NOQA.finditer(content):
         start = found.start()
-        if any(begin <= start < end for begin, end in strings):
+        before = bisect_right(starts, start)
+        if before and start < ends[before - 1]:
             continue
         codes = tuple(code.upper() for code in _CODE.findall(found["codes"] or ""))
         yield Comment(text, start, found.end(), codes)

@@ -3,10 +3,11 @@
 import codecs
 import re
 import tokenize
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
+from itertools import accumulate
 
 # What Python counts as the end of a line; `str.splitlines` knows more of them.
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -47,6 +48,7 @@ class Text:
     def __init__(self, path: str, content: str) -> None:
         self.path = path
         self.content = content
+        self._counted: dict[int, list[int]] = {}
         self.skipped = 1 if content.startswith("\ufeff") else 0
 
     @cached_property
@@ -74,9 +76,14 @@ class Text:
         start = starts[line - 1]
         if self._is_ascii:
             return min(start + byte_column, len(self.content))
-        encoded = self.line(line).encode("utf-8", errors="surrogatepass")
-        before = encoded[:byte_column].decode("utf-8", errors="ignore")
-        return min(start + len(before), len(self.content))
+        return min(start + bisect_left(self._bytes_before(line), byte_column), len(self.content))
+
+    def _bytes_before(self, line: int) -> list[int]:
+        """Return how many bytes stand before each character of a line."""
+        if line not in self._counted:
+            widths = (len(char.encode("utf-8", "surrogatepass")) for char in self.line(line))
+            self._counted[line] = list(accumulate(widths, initial=0))
+        return self._counted[line]
 
     def line_of(self, offset: int) -> int:
         """Return the number of the line that holds the character at *offset*."""

@@ -35,7 +35,10 @@ def value_of(module: Module, node: ast.expr | None, names: Names | None = None) 
     Constants, containers, sums, f-strings of known parts, and names: those in *names*, and those
     that the module binds once.
     """
-    return _Reader(module, names or {}).value(node, 0)
+    reader = _Reader(module, names or {})
+    value = reader.value(node, 0)
+    module.steps -= reader.used
+    return value
 
 
 def items_of(module: Module, node: ast.expr | None, names: Names | None = None) -> list[Item]:
@@ -44,7 +47,9 @@ def items_of(module: Module, node: ast.expr | None, names: Names | None = None) 
     A part that is not known is one item of the value `UNKNOWN`.
     """
     found: list[Item] = []
-    _Reader(module, names or {}).items(node, 0, found)
+    reader = _Reader(module, names or {})
+    reader.items(node, 0, found)
+    module.steps -= reader.used
     return found
 
 
@@ -76,7 +81,12 @@ class _Reader:
     def __init__(self, module: Module, names: Names) -> None:
         self.module = module
         self.names = names
-        self.left = MOST_STEPS
+        self.given = self.left = max(min(MOST_STEPS, module.steps), 50)
+
+    @property
+    def used(self) -> int:
+        """The steps that were taken beyond the first few, which every reading may take."""
+        return max(self.given - self.left - 50, 0)
 
     def value(self, node: ast.expr | None, depth: int) -> object:
         self.left -= 1
@@ -88,10 +98,8 @@ class _Reader:
             case ast.Name() | ast.Attribute():
                 return self._named(node, depth)
             case ast.List() | ast.Tuple() | ast.Set():
-                items: list[Item] = []
-                self.items(node, depth, items)
-                values = [item.value for item in items]
-                if self.left < 0 or any(value is UNKNOWN for value in values):
+                values = self._elements(node, depth)
+                if values is None:
                     return UNKNOWN
                 return tuple(values) if isinstance(node, ast.Tuple) else values
             case ast.Dict():
@@ -107,6 +115,18 @@ class _Reader:
             case _:
                 return UNKNOWN
 
+    def _elements(self, node: ast.List | ast.Tuple | ast.Set, depth: int) -> list[object] | None:
+        """Return the values of the elements; None where one of them is not known."""
+        values: list[object] = []
+        for element in node.elts:
+            is_starred = isinstance(element, ast.Starred)
+            value = self.value(element.value if is_starred else element, depth + 1)
+            inner = listed(value) if is_starred else [value]
+            if self.left < 0 or value is UNKNOWN or inner is None:
+                return None
+            values += inner
+        return values
+
     def items(self, node: ast.expr | None, depth: int, found: list[Item]) -> None:
         """Add to *found* the elements of *node*."""
         self.left -= 1
@@ -114,6 +134,8 @@ class _Reader:
             return
         if isinstance(node, ast.List | ast.Tuple | ast.Set):
             for element in node.elts:
+                if self.left < 0:
+                    return
                 if isinstance(element, ast.Starred):
                     self.items(element.value, depth + 1, found)
                 else:
