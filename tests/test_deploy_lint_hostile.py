@@ -211,11 +211,7 @@ def test_many_apps_after_an_accident_are_answered() -> None:
             head="import torch\n" * 5_000,
             methods=ENDPOINT + "".join(f"def f{n}(s):\n    torch.x()\n" for n in range(2_000)),
         ),
-        app(
-            methods="".join(
-                f"@fal.endpoint('/x')\ndef f{n}(s, a: int): ...\n" for n in range(5_000)
-            )
-        ),
+        app(methods="".join(f"@fal.endpoint('/x')\ndef f{n}(s, a): ...\n" for n in range(5_000))),
         app(methods=ENDPOINT + "def setup(s):\n" + "    P.from_pretrained('a/b')\n" * 10_000),
     ],
     ids=["mends", "comments", "apps", "line", "values", "imports", "endpoints", "loads"],

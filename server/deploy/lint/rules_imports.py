@@ -99,12 +99,12 @@ def _no_app(project: Project) -> Iterator[Breach]:
             )
             yield Breach(project.toml.place, missing, 'ref = "app.py::MyApp"')
         elif project.toml_apps:
-            names = ", ".join(app.name for app in project.toml_apps)
+            names = _some([app.name for app in project.toml_apps])
             yield Breach(whole, f"pyproject.toml names several apps: {names}", "say which one")
         else:
             yield Breach(whole, "there is no file that holds an app", "class MyApp(fal.App): ...")
         return
-    there = ", ".join(project.app_classes) or "none"
+    there = _some(list(project.app_classes)) or "none"
     if project.class_name:
         message = f"no fal.App named {project.class_name!r} in {project.entry.path}"
         yield Breach(whole, message, f"there: {there}")
@@ -115,6 +115,12 @@ def _no_app(project: Project) -> Iterator[Breach]:
         )
     else:
         yield Breach(whole, "no fal.App subclass at module level", "class MyApp(fal.App): ...")
+
+
+def _some(names: list[str]) -> str:
+    """Return the first few of *names* in words."""
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return ", ".join(name[:60] for name in names[:6]) + more
 
 
 def functions_of(project: Project) -> list[str]:
@@ -136,7 +142,7 @@ def _several(project: Project) -> Iterator[Breach]:
         path = project.entry.path
         yield Breach(
             project.apps[1].place(),
-            f"{len(names)} apps in one file ({', '.join(names)}): a deploy has to name one",
+            f"{len(names)} apps in one file ({_some(names)}): a deploy has to name one",
             f"{path}::{names[0]}",
         )
 
