@@ -86,12 +86,10 @@ class CatalogIndex:
 
     def find(self, endpoint_id: str) -> ModelCard | None:
         """Return the card of *endpoint_id*, or None; see `get`."""
+        if self._beside is not None and (wanted := plain_id(endpoint_id)).startswith(LOCAL):
+            return self._beside(wanted)
         place = self.place(endpoint_id)
-        if place is not None:
-            return self._card(place)
-        if self._beside is None or not (wanted := plain_id(endpoint_id)).startswith(LOCAL):
-            return None
-        return self._beside(wanted)
+        return None if place is None else self._card(place)
 
     def place(self, endpoint_id: str) -> int | None:
         """Return where *endpoint_id* stands in `ids`, None where it does not; see `get`."""

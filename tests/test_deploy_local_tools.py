@@ -12,6 +12,7 @@ from server.deploy.local.target import open_local
 from server.settings import Settings
 from tests.house import connected, environment, record, words
 from tests.local_apps import release_of, tools
+from tools.errors import BackendError, NotConfiguredError
 
 
 async def told(share: float, what: str) -> None:
@@ -86,3 +87,15 @@ async def test_without_apps_nothing_of_the_deploy_room_is_asked(tmp_path: Path) 
         missing = await client.call_tool("describe_model", {"endpoint_id": "local/kitchen"})
     assert missing.is_error
     assert not (tmp_path / "house" / "deploy" / "local.db").exists()
+
+
+async def test_without_an_interpreter_that_has_fal_nothing_is_deployed(tmp_path: Path) -> None:
+    more = {"FALKIT_DEPLOY": "local", "FALKIT_DEPLOY_TOOLS": str(tmp_path / "nothing")}
+    async with open_local(Settings.read(environment(tmp_path, **more))) as target:
+        with pytest.raises(NotConfiguredError, match="no Python that runs"):
+            await target.release(await release_of(tmp_path), told)
+        with pytest.raises(BackendError, match="no name for an app"):
+            await target.release(await release_of(tmp_path, name="../up"), told)
+        with pytest.raises(BackendError, match="container image"):
+            await target.release(await release_of(tmp_path, image=True), told)
+        assert not await target.apps()

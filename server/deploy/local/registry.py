@@ -188,13 +188,16 @@ class Registry:
                 (words, revision),
             )
 
-    def forget_failed(self, app: str) -> None:
-        """Take away an app that never answered."""
+    def forget_failed(self, app: str) -> list[Path]:
+        """Take away an app that never answered; return the folders of its sources."""
         with self._database.writing() as db:
-            if db.execute(
+            found = db.execute("SELECT folder FROM revisions WHERE app = ?", (app,)).fetchall()
+            if not db.execute(
                 "DELETE FROM apps WHERE name = ? AND live = '' AND rolling = ''", (app,)
             ).rowcount:
-                db.execute("DELETE FROM revisions WHERE app = ?", (app,))
+                return []
+            db.execute("DELETE FROM revisions WHERE app = ?", (app,))
+            return [Path(line["folder"]) for line in found]
 
     def reset_scale(self, app: str) -> None:
         """Forget what `scale` changed."""

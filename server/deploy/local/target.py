@@ -103,7 +103,8 @@ class LocalTarget:
             try:
                 done = await self._rolled_out(known, tell)
             except BackendError:
-                await self.database.do(self._registry.forget_failed, release.name)
+                gone = await self.database.do(self._registry.forget_failed, release.name)
+                await anyio.to_thread.run_sync(_remove, gone)
                 raise
             await self.database.do(self._registry.reset_scale, release.name)
             gone = await self.database.do(self._registry.prune, release.name)
@@ -260,13 +261,13 @@ class LocalTarget:
                 await anyio.sleep(LEASE_SECONDS / 3)
                 await self.database.do(leases.renew, lease, owner, fence)
 
-        failure: BackendError | None = None  # a task group would wrap what its body raises
+        failure: Exception | None = None  # a task group would wrap what its body raises
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(beat)
                 try:
                     yield
-                except BackendError as problem:
+                except Exception as problem:
                     failure = problem
                 tasks.cancel_scope.cancel()
         finally:
