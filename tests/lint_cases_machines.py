@@ -294,6 +294,14 @@ CASES = (
     ),
     Case(
         "FAL064",
+        "of fal",
+        app(methods="def setup(self):\n    import PIL\n" + ENDPOINT),
+        app("requirements = ['pillow==12.0.0']", "def setup(self):\n    import PIL\n" + ENDPOINT),
+        "unless 'fal' does",
+        severity="warning",
+    ),
+    Case(
+        "FAL064",
         "doubt",
         app("requirements = ['acme-kit==1']", "def setup(self):\n    import einops\n" + ENDPOINT),
         app("requirements = more()", "def setup(self):\n    import einops\n" + ENDPOINT),

@@ -142,7 +142,7 @@ def _auth(app: App) -> Iterator[Breach]:
 def _public(app: App) -> Iterator[Breach]:
     if app.value("app_auth") == "public":
         message = "app_auth 'public': anybody may call the app without a key, and you pay for it"
-        yield Breach(app.place_of("app_auth"), message, "'private', or 'shared' (callers pay)")
+        yield Breach(app.place_of("app_auth"), message, "'private' or 'shared'")
 
 
 def _too_large(app: App) -> Iterator[Breach]:

@@ -8,6 +8,7 @@ from server.deploy.lint.app import App
 from server.deploy.lint.module import Module, Unit, is_type_checking, walk
 from server.deploy.lint.packages import (
     BRINGS,
+    BROUGHT_BY_FAL,
     BROUGHT_BY_SERVING,
     DISTRIBUTIONS,
     distribution,
@@ -104,33 +105,45 @@ def _missing(app: App) -> Iterator[Breach]:
         return
     asked = packages(app)
     brought = BROUGHT_BY_SERVING | {root for name in asked for root in BRINGS.get(name, ())}
+    if app.is_wma:
+        brought |= BRINGS["aiortc"]
+    doubt = _doubt(app, asked)
+    seen: set[tuple[str, bool]] = set()
+    for module, unit in code(app):
+        guarded = _guarded(unit)
+        is_early = unit is module.at_import
+        for node in [*unit.of(ast.Import), *unit.of(ast.ImportFrom)]:
+            for root in _roots(node) if id(node) not in guarded else ():
+                here = is_standard(root) or root in brought or providers(root) & asked
+                if here or (root, is_early) in seen:
+                    continue
+                seen.add((root, is_early))
+                if app.project.is_local(root):
+                    yield from _unshipped(app, module, unit, node, root)
+                elif not is_early:
+                    yield _stranger(module, node, root, doubt)
+
+
+def _doubt(app: App, asked: set[str]) -> str:
+    """Return what among the requirements may bring packages that are not known here."""
     strangers = sorted(name for name in asked if name not in BRINGS)
+    if strangers:
+        return strangers[0]
     has_paths = any(
         isinstance(item.value, str) and not distribution(item.value) for item in app.requirements
     )
-    seen: set[str] = set()
-    for module, unit in code(app):
-        guarded = _guarded(unit)
-        for node in [*unit.of(ast.Import), *unit.of(ast.ImportFrom)]:
-            for root in _roots(node):
-                here = is_standard(root) or root in brought or providers(root) & asked
-                if here or root in seen or id(node) in guarded:
-                    continue
-                seen.add(root)
-                if app.project.is_local(root):
-                    yield from _unshipped(app, module, unit, node, root)
-                elif app.is_wma and root in BRINGS["aiortc"]:
-                    continue
-                elif unit is not module.at_import:
-                    package = DISTRIBUTIONS.get(root, root)
-                    doubt = strangers[0] if strangers else "a local package" if has_paths else ""
-                    message = f"{root!r} is imported, and no requirement brings it"
-                    if doubt:
-                        message += f" (unless {doubt!r} does)"
-                    yield Breach(
-                        module.place(node), message, f'add "{package}==<version>" to requirements',
-                        severity="warning" if doubt else None,
-                    )  # fmt: skip
+    return "a local package" if has_paths else ""
+
+
+def _stranger(module: Module, node: ast.AST, root: str, doubt: str) -> Breach:
+    """Return the breach of an import that no requirement is known to bring."""
+    if root in BROUGHT_BY_FAL and not doubt:
+        doubt = "fal"  # it depends on it, and may lie beside the app on a runner
+    message = f"{root!r} is imported, and no requirement brings it"
+    if doubt:
+        message += f" (unless {doubt!r} does)"
+    fix = f'add "{DISTRIBUTIONS.get(root, root)}==<version>" to requirements'
+    return Breach(module.place(node), message, fix, severity="warning" if doubt else None)
 
 
 def _unshipped(
