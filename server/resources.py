@@ -92,7 +92,7 @@ class Shelf:
     async def _job(self, job_id: str) -> ReadResourceContents:
         # A host may read ahead of anybody's wish, so this does not count as told.
         job = await self._rooms.jobs.find(job_id)
-        told = (await whole_answer(self._call(), job)).result if job.kind else JobView.of(job)
+        told = (await whole_answer(self._call(), job)).result if job.has_parts else JobView.of(job)
         return ReadResourceContents(_json(told), JSON)
 
     async def _output(self, job_id: str, number: str) -> ReadResourceContents:

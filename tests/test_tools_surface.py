@@ -10,7 +10,8 @@ from typing import Any, get_args
 import pytest
 
 from prompts.library import PROMPTS, offered
-from server.app import LISTED, build_server, listed
+from server.app import build_server
+from server.made import LISTED, listed
 from server.rooms import open_rooms
 from server.settings import Settings
 from tests.house import Era, connected, environment
