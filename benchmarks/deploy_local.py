@@ -81,7 +81,7 @@ async def _rows(target: LocalTarget, client: httpx.AsyncClient, source: Path) ->
     return [
         Row("deploy to this machine until healthy, ms", median(deploys), 3000.0),
         Row("a call through the run host, ms", median(runs), 3.0, median(bare)),
-        Row("submit, stream and result of a request, ms", median(queued), 6.0, median(bare)),
+        Row("submit, stream and result of a request, ms", median(queued), 3.0, median(bare)),
         Row("processes of an idle app", left, 0.0),
     ]
 

@@ -231,7 +231,7 @@ class StrictServer(MCPServer[None]):
                 notes = ("it was decided before",)
             elif verdict == "no":
                 await jobs.cancel(job_id)
-                notes = ("the person said no; nothing was sent",)
+                notes = ("the person said no; nothing more is sent",)
             elif verdict != "nobody" and self._approve is not None:
                 await self._approve(job_id, today=verdict == "today")
                 await jobs.wait(job_id, seconds, call.progress)

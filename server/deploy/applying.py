@@ -147,6 +147,7 @@ class Applier:
                 openapi=kept.openapi or {},
                 message=f"{said} [{plan_id}]".strip(),
                 network=network,
+                code=None if kept.code is None else _settings(kept.code),
                 reset_scale=(kept.settings or {}).get("reset_scale") is True,
             ),
             tell,

@@ -243,6 +243,7 @@ def settings_of(app: Mapping[str, Any]) -> AppSettings:
         secrets=words("secrets") if isinstance(settings.get("secrets"), list) else None,
         python_version=str(settings.get("python_version") or ""),
         image=bool(app["image"]),
+        termination_grace_period_seconds=number("termination_grace_period_seconds"),
     )
 
 

@@ -144,6 +144,7 @@ async def draw(change: Change, ground: Ground, settings: Settings, plans: Plans)
         replaces="" if running is None else running.revision,
         before=None if running is None else asdict(running.settings),
         after=None if sketch.after is None else asdict(sketch.after),
+        code=None if sketch.code is None else asdict(sketch.code),
         openapi=None if checked is None else checked.openapi,
         settings={**change.settings, **sketch.chosen},
         shown=shown,
@@ -176,6 +177,7 @@ class _Sketch:
     needs: tuple[str, ...] = ()
     risks: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
+    code: AppSettings | None = None
     chosen: Mapping[str, str] = field(default_factory=dict[str, str])  # what was left open
 
 
@@ -207,6 +209,7 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
         needs=tuple(_needs(checked, ground.secrets, settings)),
         risks=(*ground.open_to, *_risks(change, checked, after)),
         blocked=blocked,
+        code=code,
     )
 
 

@@ -33,7 +33,8 @@ class Kept:
 
     *source* is the hash of the source, *folder* a copy of it, *path* where it came from, *paths*
     its files. *replaces* is the revision that runs, *before* its settings, *after* those that are
-    to be, as plain JSON. *shown* is what a person is told, *asks* why somebody must say yes.
+    to be, *code* those of the source, as plain JSON. *shown* is what a person is told, *asks* why
+    somebody must say yes.
     """
 
     action: str
@@ -48,6 +49,7 @@ class Kept:
     replaces: str = ""
     before: Mapping[str, Any] | None = None
     after: Mapping[str, Any] | None = None
+    code: Mapping[str, Any] | None = None
     openapi: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] | None = None
     shown: Mapping[str, Any] | None = None

@@ -86,6 +86,11 @@ def check_allowed(settings: Settings, target: Target) -> None:
             "FALKIT_DEPLOY allows this machine only (local)",
             hint='target "local" tries the app here; a person sets FALKIT_DEPLOY=cloud',
         )
+    if target == "cloud" and settings.backend == "emulator" and settings.key is not None:
+        raise NotConfiguredError(
+            "FALKIT_BACKEND is emulator, so nothing is deployed to fal",
+            hint='target "local" runs it here; a person sets FALKIT_BACKEND=auto or cloud',
+        )
     if target == "cloud" and settings.key is None:
         raise NotConfiguredError(
             "the cloud needs a key of fal", hint="set FAL_KEY; one with the DEPLOY scope is enough"
