@@ -28,7 +28,13 @@ def test_a_persons_settings_reach_no_demo_test_or_benchmark(tmp_path: Path, verb
         "FALCON": "not ours to drop",
     }
     made = subprocess.run(
-        ["make", verb, f"BIN={tmp_path}", "--old-file=.venv/ready"],
+        [
+            "make",
+            verb,
+            f"BIN={tmp_path}",
+            "--old-file=.venv/ready",
+            "--old-file=.venv-deploy/ready",
+        ],
         cwd=CHECKOUT,
         env={**os.environ, **theirs},
         capture_output=True,
