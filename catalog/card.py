@@ -32,6 +32,7 @@ class ModelCard:
     *input_schema* and *output_schema* are JSON Schema (Draft 2020-12) without prose, empty where
     nothing is known; media fields carry ``x-media``. *price* is the record's own price object, None
     where no price is known. *gallery_rank* counts from 1 (roughly by use), None where unlisted.
+    *schema_differs* are inputs that a refresh found otherwise than shipped, with "-" where gone.
     """
 
     endpoint_id: str
@@ -59,6 +60,7 @@ class ModelCard:
     schema_source: str
     schema_date: str
     price: Mapping[str, Any] | None
+    schema_differs: tuple[str, ...] = ()
 
     @property
     def properties(self) -> Mapping[str, Mapping[str, Any]]:
@@ -128,4 +130,5 @@ class ModelCard:
             schema_source=schema.get("source") or "",
             schema_date=schema.get("date") or "",
             price=record.get("price"),
+            schema_differs=tuple(schema.get("differs") or ()),
         )

@@ -2,11 +2,17 @@
 
 import json
 import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+from catalog.build import build
 from catalog.card import ModelCard
 from catalog.describe import InputRow, example_arguments, inputs_table, outputs_words
-from catalog.index import CatalogIndex
+from catalog.index import SNAPSHOT, CatalogIndex
 from catalog.schema import check
+from tools.describe_model import CONCISE_BYTES, DescribeArguments, describe_model
+from tools.ports import Call
 
 CATALOG = CatalogIndex.open()
 
@@ -118,3 +124,19 @@ def _seconds(card: ModelCard) -> float:
     example_arguments(card)
     outputs_words(card)
     return time.process_time() - started
+
+
+async def test_a_card_says_which_inputs_a_refresh_found_changed(tmp_path: Path) -> None:
+    lines = (SNAPSHOT / "cards.jsonl").read_text(encoding="utf-8").splitlines()
+    record = next(one for line in lines if (one := json.loads(line))["id"] == "fal-ai/flux/dev")
+    record["schema"]["differs"] = ["seed", "-loop", *(f"new_{n}" for n in range(6))]
+    (tmp_path / "cards").write_text(json.dumps(record) + "\n", encoding="utf-8")
+    build(tmp_path / "cards", tmp_path / "made", strict=False)
+    rooms = SimpleNamespace(catalog=CatalogIndex(tmp_path / "made"))
+    call = cast("Call", SimpleNamespace(rooms=rooms))
+    answer = await describe_model(call, DescribeArguments(endpoint_id="fal-ai/flux/dev"))
+    told = (
+        "fal changed these inputs (- is gone): seed, -loop, new_0, new_1, new_2, new_3 and 2 more"
+    )
+    assert told in answer.text
+    assert len(answer.text.encode()) < CONCISE_BYTES + 300

@@ -17,6 +17,7 @@ from tools.wording import one_line
 CONCISE_BYTES = 1500
 FULL_BYTES = 9000
 LONGEST_ROW = 800  # characters of one input
+_MOST_NAMED = 6  # inputs that changed
 
 
 class DescribeArguments(Arguments):
@@ -126,7 +127,18 @@ def _note(card: ModelCard, as_of: str) -> str:
         "unknown": "perhaps retired: fal may no longer list it",
         "deprecated": "retired: fal no longer lists it",
     }[card.status]
-    return "; ".join(part for part in (retired, known, f"catalog of {as_of}") if part)
+    return "; ".join(
+        part for part in (retired, known, _changed(card), f"catalog of {as_of}") if part
+    )
+
+
+def _changed(card: ModelCard) -> str:
+    """Return which inputs a refresh found changed, at most six by name."""
+    names = [one_line(name, 40) for name in card.schema_differs]
+    if not names:
+        return ""
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"fal changed these inputs (- is gone): {', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def _size(shown: ModelDescription) -> int:
