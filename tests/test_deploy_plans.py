@@ -10,11 +10,12 @@ import pytest
 
 from catalog.errors import ActionableError
 from server.deploy.isolation import exposed
+from server.deploy.planning import check_settings
 from server.deploy.plans import Kept, PlanError, Plans
 from server.deploy.policy import Caps, Proposal, asks, check_allowed, read_caps, scaled
 from server.deploy.source import SourceError, is_intact, read_source, snapshot
 from server.settings import Settings
-from tools.deploy_records import AppSettings, HourlyPrice, MachineAdvice
+from tools.deploy_records import AppSettings, Change, HourlyPrice, MachineAdvice
 from tools.errors import NotConfiguredError
 
 APP = 'import fal\n\n\nclass Hello(fal.App):\n    app_name = "hello"\n'
@@ -217,3 +218,17 @@ def test_what_an_app_is_not_kept_from_is_said_for_every_rung() -> None:
     assert exposed("view") == ()
     assert "read and write what this account can" in exposed("namespaces")[0]
     assert any("network" in line for line in exposed("limits"))
+
+
+def test_settings_of_another_kind_and_names_that_are_none_are_refused() -> None:
+    for settings, words in (
+        ({"network": "yes"}, "network must be true or false"),
+        ({"reset_scale": [1]}, "reset_scale must be"),
+        ({"message": {"a": 1}}, "message must be a text"),
+        ({"allow": ["FAL040"]}, "has no setting 'allow'"),
+    ):
+        with pytest.raises(ActionableError, match=words):
+            check_settings(Change("deploy", "local", "hello", "app.py", settings))
+    for name in ("../..", "a/b", "-rf", "x\x1b[31m", "x" * 64, "a\nb"):
+        with pytest.raises(ActionableError, match="is no name for an app"):
+            check_settings(Change("deploy", "local", name, "app.py"))

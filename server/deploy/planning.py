@@ -1,5 +1,6 @@
 """From a wanted change to a plan: what would be different, what it costs, needs and risks."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -34,7 +35,7 @@ from tools.deploy_records import (
 
 # What `settings` of a change may hold, by action.
 KNOWN: Mapping[Action, tuple[str, ...]] = {
-    "deploy": ("auth", "reset_scale", "message", "network", "allow"),
+    "deploy": ("auth", "reset_scale", "message", "network"),
     "scale": SCALING,
     "roll_back": ("revision",),
     "restart": (),
@@ -58,6 +59,8 @@ CALLERS: Mapping[str, str] = {
     "public": "anybody, without a key, at your cost",
 }
 LINES_SHOWN = 30
+MOST_MESSAGE = 500  # characters
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,17 @@ def check_settings(change: Change) -> None:
         near = get_close_matches(name, known, 1)
         said = f"did you mean {near[0]}?" if near else f"it takes {', '.join(known) or 'none'}"
         raise ActionableError(f"{change.action} has no setting {name[:60]!r}", hint=said)
+    for name in ("reset_scale", "network"):
+        if not isinstance(change.settings.get(name, False), bool):
+            raise ActionableError(f"{name} must be true or false")
+    said = change.settings.get("message", "")
+    if not isinstance(said, str) or len(said) > MOST_MESSAGE:
+        raise ActionableError(f"message must be a text of at most {MOST_MESSAGE} characters")
+    if change.app and not NAME.fullmatch(change.app):
+        raise ActionableError(
+            f"{change.app[:60]!r} is no name for an app",
+            hint="letters, digits, - and _, 63 at most",
+        )
     if change.action == "deploy" and change.settings.get("auth") not in (None, *CALLERS):
         raise ActionableError(
             f"auth {change.settings['auth']!r} is unknown", hint="private, shared or public"
@@ -191,12 +205,7 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     changes = [f"new revision of {running.name}, now {running.revision}" if running else "new app"]
     changes += differences(before, after)
     changes += kept
-    allowed = {str(code) for code in change.settings.get("allow") or ()}
-    errors = [
-        finding
-        for finding in checked.findings
-        if finding.severity == "error" and finding.code not in allowed
-    ]
+    errors = [finding for finding in checked.findings if finding.severity == "error"]
     blocked = tuple(
         f"{one.code} {one.file}:{one.line}: {one.message}" for one in errors[:LINES_SHOWN]
     )

@@ -238,6 +238,8 @@ def scaled(before: AppSettings, wanted: Mapping[str, Any]) -> AppSettings:
         )
     after = replace(before, **changed)
     low, high = after.min_concurrency, after.max_concurrency
+    if high == 0:
+        raise ActionableError("max_concurrency must be 1 or more", hint="delete ends an app")
     if low is not None and high is not None and low > high:
         raise ActionableError(f"min_concurrency {low} is over max_concurrency {high}")
     return after
