@@ -1,7 +1,8 @@
 """The embedded platform as an application that is opened when it is first called."""
 
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from catalog.card import ModelCard
 from catalog.index import CatalogIndex
+from server.late import Late, alongside
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from server.deploy.local.hosting import Hosting
     from server.emulator.hosted import House
 
+CLOSED_WITHIN = 10.0  # seconds
+
 
 @asynccontextmanager
 async def late_emulator(settings: Settings, catalog: CatalogIndex) -> AsyncGenerator[ASGIApp]:
@@ -27,31 +31,16 @@ async def late_emulator(settings: Settings, catalog: CatalogIndex) -> AsyncGener
 
     Listing what was made needs the journal only; the platform costs time and memory.
     """
-    emulator = LateEmulator(settings, catalog)
-    failure: Exception | None = None  # a task group would wrap what its body raises
-    async with anyio.create_task_group() as group:
-        group.start_soon(emulator.keep_open)
-        try:
-            yield emulator
-        except Exception as problem:
-            failure = problem
-        finally:
-            emulator.close()
-    if failure is not None:
-        raise failure
+    late = Late(lambda: _emulator(settings, catalog))
+    async with alongside(late.keep_open, ending=partial(late.close, CLOSED_WITHIN)):
+        yield LateEmulator(late)
 
 
 class LateEmulator:
-    """An ASGI application that one task opens when it is first called, and holds open."""
+    """An application in the place of one that is opened when it is first called."""
 
-    def __init__(self, settings: Settings, catalog: CatalogIndex) -> None:
-        self._settings = settings
-        self._catalog = catalog
-        self._wanted = anyio.Event()
-        self._answered = anyio.Event()
-        self._closing = anyio.Event()
-        self._app: ASGIApp | None = None
-        self._problem: Exception | None = None
+    def __init__(self, late: Late[ASGIApp]) -> None:
+        self._late = late
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
@@ -59,45 +48,27 @@ class LateEmulator:
         Raises:
             httpx.ConnectError: it cannot be opened, so that nothing arrived.
         """
-        self._wanted.set()
-        await self._answered.wait()
-        if self._app is None:
+        try:
+            app = await self._late.opened()
+        except Exception as problem:
             import httpx
 
-            reason = f"cannot be opened: {self._problem}" if self._problem else "is closed"
-            raise httpx.ConnectError(f"the emulator {reason}") from self._problem
-        await self._app(scope, receive, send)
+            reason = "is closed" if self._late.is_closing else f"cannot be opened: {problem}"
+            raise httpx.ConnectError(f"the emulator {reason}") from problem
+        await app(scope, receive, send)
 
-    def close(self) -> None:
-        """Let the emulator be closed, if it was opened."""
-        self._closing.set()
-        self._wanted.set()
 
-    async def keep_open(self) -> None:
-        """Open the emulator when it is wanted, and close it in the same task."""
-        await self._wanted.wait()
-        if self._closing.is_set():
-            return
-        from server.emulator.platform import open_emulator
+def _emulator(settings: Settings, catalog: CatalogIndex) -> AbstractAsyncContextManager[ASGIApp]:
+    from server.emulator.platform import open_emulator
 
-        chosen = self._settings
-        opened = open_emulator(
-            chosen.home / "emulator",
-            self._catalog,
-            speed=chosen.emulator_speed,
-            concurrency=chosen.emulator_concurrency,
-            faults=chosen.emulator_faults,
-            hosted=LateHosted(chosen),
-        )
-        try:
-            async with opened as self._app:
-                self._answered.set()
-                await self._closing.wait()
-        except Exception as problem:
-            self._problem = problem
-        finally:
-            self._app = None
-            self._answered.set()
+    return open_emulator(
+        settings.home / "emulator",
+        catalog,
+        speed=settings.emulator_speed,
+        concurrency=settings.emulator_concurrency,
+        faults=settings.emulator_faults,
+        hosted=LateHosted(settings),
+    )
 
 
 def hosted_card(home: Path, endpoint_id: str) -> ModelCard | None:

@@ -20,6 +20,7 @@ from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from prompts.guides import GUIDES
 from server.asking import Approve
+from server.late import Late, alongside
 from server.late_emulator import hosted_card, late_emulator
 from server.lent import LateDeployer, LateJobs, LateMedia, Opened
 from server.settings import Settings
@@ -36,6 +37,7 @@ log = logging.getLogger("falkit.rooms")
 
 # How often a process without open jobs looks whether another one left work behind, in seconds.
 LOOK_EVERY = 2.0
+CLOSED_WITHIN = 5.0  # seconds
 BILL_WITHIN = 6.0  # seconds that a look at fal's bill may take
 # When a server first thinks of a newer catalog, after its busiest minute, and how often then.
 FRESH_AFTER, FRESH_EVERY = 60.0, 3600.0
@@ -60,12 +62,13 @@ async def open_rooms(settings: Settings) -> AsyncGenerator[OpenRooms]:
     """
     catalog, held = open_catalog(settings)
     annexe = Annexe(settings, catalog)
-    failure: Exception | None = None  # a task group would wrap what its body raises
-    async with anyio.create_task_group() as group:
-        group.start_soon(annexe.keep_open)
-        group.start_soon(annexe.watch_for_work)
-        group.start_soon(keep_fresh, settings)
-        try:
+    try:
+        async with alongside(
+            annexe.late.keep_open,
+            annexe.watch_for_work,
+            partial(keep_fresh, settings),
+            ending=partial(annexe.late.close, CLOSED_WITHIN),
+        ):
             jobs = LateJobs(annexe)
             yield OpenRooms(
                 catalog=catalog,
@@ -79,17 +82,9 @@ async def open_rooms(settings: Settings) -> AsyncGenerator[OpenRooms]:
                 end_waits=jobs.end_waits,
                 bill=annexe.bill if settings.backend == "cloud" else None,
             )
-        except Exception as problem:
-            failure = problem
-        finally:
-            annexe.close()
-            with anyio.CancelScope(shield=True), anyio.move_on_after(5):
-                await annexe.closed.wait()
-            group.cancel_scope.cancel()
-            if held is not None:
-                os.close(held)
-    if failure is not None:
-        raise failure
+    finally:
+        if held is not None:
+            os.close(held)
 
 
 def open_catalog(settings: Settings) -> tuple[CatalogIndex, int | None]:
@@ -117,20 +112,12 @@ async def keep_fresh(settings: Settings) -> None:
 
 
 class Annexe:
-    """The late part of the house: opened by whoever needs it first, held open by one task.
-
-    One task opens and closes, since task groups must end where they began.
-    """
+    """The late part of the house, with what can be known without opening it."""
 
     def __init__(self, settings: Settings, catalog: CatalogIndex) -> None:
         self.settings = settings
-        self.catalog = catalog
-        self.closed = anyio.Event()
-        self._wanted = anyio.Event()
-        self._answered = anyio.Event()
-        self._closing = anyio.Event()
-        self._opened: Opened | None = None
-        self._problem: ActionableError | None = None
+        # Search, prices and descriptions go on where it cannot be opened.
+        self.late = Late(lambda: open_annexe(settings, catalog), _mendable)
         self._reads_bill = True
 
     async def opened(self) -> Opened:
@@ -139,17 +126,11 @@ class Annexe:
         Raises:
             ActionableError: they cannot be opened; the next call tries again.
         """
-        if self._opened is None:
-            answered = self._answered
-            self._wanted.set()
-            await answered.wait()
-        if self._opened is None:
-            raise self._problem or ActionableError("falkit is shutting down")
-        return self._opened
+        return await self.late.opened()
 
     async def past_runs(self, endpoint_id: str) -> Sequence[PastRun]:
         """Return what past runs cost, as far as there is a journal that can be read."""
-        if self._opened is None and _mark(self.settings.home / "journal.db") == (0, 0):
+        if not self.late.is_open and _mark(self.settings.home / "journal.db") == (0, 0):
             return ()
         try:
             return await (await self.opened()).jobs.past_runs(endpoint_id)
@@ -178,42 +159,14 @@ class Annexe:
                 log.info("fal's bill cannot be read: %s", problem)
         return ()
 
-    def close(self) -> None:
-        """Let the rooms be closed in reverse; `closed` is set when they are."""
-        self._closing.set()
-        self._wanted.set()
-
-    async def keep_open(self) -> None:
-        """Open the rooms when they are wanted and hold them open to the end."""
-        try:
-            while not self._closing.is_set():
-                await self._wanted.wait()
-                if self._closing.is_set():
-                    return
-                try:
-                    async with open_annexe(self.settings, self.catalog) as self._opened:
-                        self._answered.set()
-                        await self._closing.wait()
-                except Exception as problem:
-                    # Search, prices and descriptions go on; the next call tries to open again.
-                    self._problem = _mendable(problem)
-                    self._wanted = anyio.Event()
-                    answered, self._answered = self._answered, anyio.Event()
-                    answered.set()
-                finally:
-                    self._opened = None
-        finally:
-            self._answered.set()
-            self.closed.set()
-
     async def watch_for_work(self) -> None:
         """Open the rooms when the journal holds work that no process is doing."""
         journal = self.settings.home / "journal.db"
         seen: tuple[int, int] | None = None
-        while self._opened is None and not self._closing.is_set():
+        while not self.late.is_open and not self.late.is_closing:
             await anyio.sleep(LOOK_EVERY)
             mark = _mark(journal)
-            if mark == (0, 0) or mark == seen or self._opened is not None:
+            if mark == (0, 0) or mark == seen or self.late.is_open:
                 continue
             from server.jobs.journal import has_unfinished
 

@@ -2,18 +2,9 @@
 
 import secrets
 import sqlite3
-import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
 
-import anyio
-
-from server.home import make_private_file
-
-T = TypeVar("T")
-Given = TypeVarTuple("Given")
+from server.shared_file import Layout, SharedFile
 
 VERSION = 2
 
@@ -106,39 +97,15 @@ ADDED = (
 )
 
 
-class Store:
-    """The database of one emulator folder, as this process has it open.
+LAYOUT = Layout("the emulator's folder", VERSION, SCHEMA, ADDED)
 
-    Many processes may have the same folder open. Every write says ``BEGIN IMMEDIATE``, since a
-    plain ``BEGIN`` that reads before it writes fails at once, whatever the timeout, when another
-    process wrote in between. All statements run in worker threads, one at a time (`do`).
-    """
+
+class Store(SharedFile):
+    """The database of one emulator folder, as this process has it open."""
 
     def __init__(self, folder: Path) -> None:
-        path = folder / "emulator.db"
-        # SQLite gives its side files the permissions of the database itself.
-        make_private_file(path)
-        self._one_at_a_time = anyio.CapacityLimiter(1)
-        self._db = sqlite3.connect(path, timeout=20, isolation_level=None, check_same_thread=False)
-        self._db.row_factory = sqlite3.Row
-        self._set_up()
+        super().__init__(folder / "emulator.db", LAYOUT)
         self.secret = self._secret()
-
-    def _set_up(self) -> None:
-        _patiently(lambda: self._db.execute("PRAGMA journal_mode = WAL"))
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > VERSION:
-            raise RuntimeError(f"the emulator folder is of version {version}, newer than {VERSION}")
-        if version < VERSION:
-            with self.writing() as db:
-                for statement in SCHEMA.split(";"):
-                    db.execute(statement)
-                for table, column in ADDED if version else ():
-                    known = {row["name"] for row in db.execute(f"PRAGMA table_info({table})")}
-                    if column.partition(" ")[0] not in known:
-                        db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
-                db.execute(f"PRAGMA user_version = {VERSION}")
 
     def _secret(self) -> bytes:
         """Return the key that signs this folder's upload tokens, made by whoever came first."""
@@ -150,45 +117,6 @@ class Store:
                 db.execute("INSERT OR IGNORE INTO facts VALUES ('secret', ?)", (made,))
                 row = db.execute(known).fetchone()
         return bytes.fromhex(row["value"])
-
-    @contextmanager
-    def writing(self) -> Generator[sqlite3.Connection]:
-        """Yield the connection inside one immediate transaction: all of it happens, or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
-    def reading(self) -> sqlite3.Connection:
-        """Return the connection for single statements that only read."""
-        return self._db
-
-    async def do(self, work: Callable[[*Given], T], *given: *Given) -> T:
-        """Return ``work(*given)``, run in a thread while no other work of this store runs."""
-        return await anyio.to_thread.run_sync(work, *given, limiter=self._one_at_a_time)
-
-    def close(self) -> None:
-        self._db.close()
-
-
-def _patiently(statement: Callable[[], object]) -> None:
-    """Run *statement* again while another process is just switching the same file to WAL.
-
-    SQLite does not wait for its busy timeout there.
-    """
-    for _ in range(200):
-        try:
-            statement()
-        except sqlite3.OperationalError as problem:
-            if "locked" not in str(problem):
-                raise
-            time.sleep(0.02)
-        else:
-            return
-    statement()
 
 
 def count(db: sqlite3.Connection, what: str, endpoint_id: str = "") -> None:

@@ -2,19 +2,14 @@
 
 import logging
 import sqlite3
-import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
+from typing import TypeVarTuple
 
-import anyio
-
-from server.home import make_private_file
+from server.shared_file import Layout, SharedFile
 
 log = logging.getLogger("falkit.deploy")
 
-T = TypeVar("T")
 Given = TypeVarTuple("Given")
 
 VERSION = 1
@@ -90,69 +85,18 @@ CREATE TABLE IF NOT EXISTS secrets (
     changed REAL NOT NULL
 );
 """
-PATIENCE = 200
 
 
-class Database:
-    """One process's connection to the file; every write is immediate and whole.
-
-    All statements run one at a time in worker threads (`do`).
-    """
+class Database(SharedFile):
+    """One process's connection to the file."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        make_private_file(path)
-        self.path = path
-        self._one_at_a_time = anyio.CapacityLimiter(1)
-        self._db = sqlite3.connect(path, timeout=20, isolation_level=None, check_same_thread=False)
-        self._db.row_factory = sqlite3.Row
-        try:
-            self._set_up()
-        except BaseException:
-            self._db.close()
-            raise
-
-    def _set_up(self) -> None:
-        for _ in range(PATIENCE):  # SQLite does not wait while another process switches to WAL
-            try:
-                self._db.execute("PRAGMA journal_mode = WAL")
-                break
-            except sqlite3.OperationalError as problem:
-                if "locked" not in str(problem):
-                    raise
-                time.sleep(0.02)
-        self._db.execute("PRAGMA synchronous = NORMAL")
-        version = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if version > VERSION:
-            raise RuntimeError(f"the apps of this home are of version {version}, over {VERSION}")
-        if version < VERSION:
-            with self.writing() as db:
-                for statement in SCHEMA.split(";"):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {VERSION}")
-
-    @contextmanager
-    def writing(self) -> Generator[sqlite3.Connection]:
-        """Yield the connection inside one immediate transaction: all of it happens, or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
-    def reading(self) -> sqlite3.Connection:
-        """Return the connection for statements that only read."""
-        return self._db
+        super().__init__(path, Layout("the file of apps", VERSION, SCHEMA))
 
     def version(self) -> int:
         """Return a number that another process's writes change."""
         return int(self._db.execute("PRAGMA data_version").fetchone()[0])
-
-    async def do(self, work: Callable[[*Given], T], *given: *Given) -> T:
-        """Return ``work(*given)``, run in a thread while no other work of this file runs."""
-        return await anyio.to_thread.run_sync(work, *given, limiter=self._one_at_a_time)
 
     async def note(self, work: Callable[[*Given], object], *given: *Given) -> None:
         """Write something down that may be missing: a full disk is told in the log alone."""
@@ -160,9 +104,6 @@ class Database:
             await self.do(work, *given)
         except sqlite3.OperationalError as problem:
             log.warning("the file of apps cannot be written: %s", problem)
-
-    def close(self) -> None:
-        self._db.close()
 
 
 def database_of(home: Path) -> Path:
