@@ -165,9 +165,16 @@ class FolderPlatform:
             await anyio.sleep(0.01)
 
     def _status(self, request_id: str) -> Status:
-        age = time.time() - self._request(request_id)["at"]
+        sent = self._request(request_id)["at"]
+        age = time.time() - sent
         if self._cancelled(request_id).exists():
-            return Status("completed", error="cancelled", error_type="client_cancelled")
+            ran = self._cancelled(request_id).stat().st_mtime - sent - self.waits
+            return Status(
+                "completed",
+                error="cancelled",
+                error_type="client_cancelled",
+                inference_seconds=ran if ran > 0 else None,
+            )
         if age < self.waits:
             return Status("queued", queue_position=1)
         lines = (LogLine("2026-01-01T00:00:00Z", "INFO", "step 40%|####      |"),)

@@ -1,5 +1,6 @@
 """A cancellation says plainly whether it was in time and whether it cost."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -53,6 +54,20 @@ async def test_a_running_job_is_cancelled_and_its_cost_is_not_known(
         while job.state != "running":
             job = await jobs.wait(job.job_id, 0.05)
         outcome = await jobs.cancel(job.job_id.upper())
+
+    assert (outcome.cancelled, outcome.charged, outcome.job.state) == (True, None, "cancelled")
+
+
+async def test_of_one_that_began_between_two_looks_nobody_says_that_it_was_free(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    platform.runs = 60
+    slow = replace(HASTY, poll_first=30.0, poll_gap=30.0)
+    async with jobs_in(tmp_path, platform, slow, key="id:secret") as jobs:
+        job = await jobs.start(intent())
+        await anyio.sleep(0.05)
+        assert (await jobs.find(job.job_id)).started is None
+        outcome = await jobs.cancel(job.job_id)
 
     assert (outcome.cancelled, outcome.charged, outcome.job.state) == (True, None, "cancelled")
 

@@ -280,14 +280,15 @@ class Follower:
         try:
             result = await self._backend.result(job.endpoint_id, job.request_id)
         except CancelledOnPlatformError as problem:
-            return await self._cancelled(course, problem)
+            return await self._cancelled(course, problem, status)
         except (NetworkError, ConcurrencyError):
             raise
         except (NotFoundError, UnauthorisedError):
             if not status.failed:
                 raise
             # The failure itself can no longer be read; the status says a little of it.
-            return await self._ended_badly(course, problem_of_status(status, job.endpoint_id))
+            lost = problem_of_status(status, job.endpoint_id)
+            return await self._ended_badly(course, lost, status)
         except BackendError as problem:
             course.doubts += 1
             if not status.failed and course.doubts < _doubts_about(problem):
@@ -296,7 +297,7 @@ class Follower:
             if isinstance(problem, PlatformError) and status.error_type not in said:
                 # What failed is the reading, of a request that failed otherwise.
                 problem = problem_of_status(status, job.endpoint_id)
-            return await self._ended_badly(course, problem)
+            return await self._ended_badly(course, problem, status)
         return await self._done(course, status, result)
 
     async def _done(self, course: _Course, status: Status, result: Result) -> Work:
@@ -308,9 +309,9 @@ class Follower:
         await self._write(course, fields, Step("done", "the platform completed it", durable=True))
         return replace(course.work, result=fields.get("result"))
 
-    async def _ended_badly(self, course: _Course, problem: BackendError) -> Work:
+    async def _ended_badly(self, course: _Course, problem: BackendError, status: Status) -> Work:
         if isinstance(problem, CancelledOnPlatformError):
-            return await self._cancelled(course, problem)
+            return await self._cancelled(course, problem, status)
         return await self._failed(course, problem)
 
     async def _failed(self, course: _Course, problem: BackendError) -> Work:
@@ -325,14 +326,19 @@ class Follower:
         await self._write(course, fields, Step("failed", error.message[:200]))
         return course.work
 
-    async def _cancelled(self, course: _Course, problem: BackendError) -> Work:
+    async def _cancelled(self, course: _Course, problem: BackendError, status: Status) -> Work:
         job = course.work.job
         card = self._catalog.find(job.endpoint_id)
-        charged = False if job.started is None else problem.charged
+        now = datetime.now(UTC)
+        # It may have begun and been cancelled between two looks: then only its end tells of it.
+        ran = min(status.inference_seconds or 0, LONGEST_RUN)
+        started = job.started or (now - timedelta(seconds=ran) if ran else None)
+        charged = False if started is None else problem.charged
         cost, amount = settled_failure(job, card, problem, charged)
         fields = Fields(
             cost=cost,
-            ended=datetime.now(UTC),
+            started=started,
+            ended=now,
             queue_position=None,
             note="cancelled on the platform",
         )
