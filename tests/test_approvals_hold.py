@@ -139,8 +139,8 @@ async def test_an_endpoint_approved_for_the_day_is_that_endpoint_of_that_account
 
 async def test_what_was_held_for_over_a_week_is_asked_for_anew(tmp_path: Path) -> None:
     platform = FolderPlatform(tmp_path / "platform")
-    async with jobs_in(tmp_path, platform, **ASKS) as jobs:
-        held = await jobs.start(intent())
+    async with jobs_in(tmp_path, platform, key="me:secret") as jobs:
+        held = await jobs.start(intent("one", "3"))
         with closing(sqlite3.connect(tmp_path / "journal.db", timeout=5)) as journal, journal:
             journal.execute("UPDATE jobs SET created = created - ?", (8 * 86_400_000,))
         with pytest.raises(ActionableError, match="has been held since"):
