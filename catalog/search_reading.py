@@ -1,13 +1,12 @@
 """Read a query: its words, slips mended, and the senses and tasks that they speak of."""
 
-import json
 import re
-from array import array
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
+from catalog.search_rows import Chains, Lines, Rows, kept
 from catalog.search_text import LONGEST_QUERY, distance, is_unspaced, letters, plain, segments, stem
 
 # Written with a capital within a sentence, so perhaps the name of a place or person.
@@ -40,13 +39,8 @@ _SHORTEST_TRUNK = 3
 _MOST_WORDS = 60
 # Signs of unspaced scripts between known words that pass for endings and particles.
 _LONGEST_GAP = 3
-# Rows of one kind that stay parsed; they take some 1 KB each.
-_MOST_PARSED = 1024
 _VERSION = re.compile(r"\d")
 _VOWELS = str.maketrans("aeiouy", "------")
-
-K = TypeVar("K")
-R = TypeVar("R")
 
 
 class Word(NamedTuple):
@@ -78,79 +72,6 @@ class Reading:
     )
     mended: dict[str, str] = field(default_factory=dict[str, str])
     tasks: dict[int, Fired] = field(default_factory=dict[int, Fired])
-
-
-class Rows:
-    """Rows by key that stay JSON text until they are asked for: a quarter of the memory.
-
-    Those asked for last stay parsed, since most queries are made of the same words.
-    """
-
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self._texts = texts
-        self._parsed: dict[str, list[list[Any]]] = {}
-
-    def get(self, key: str) -> list[list[Any]]:
-        """Return the rows of *key*, none if there are none."""
-        rows = self._parsed.get(key)
-        if rows is None:
-            text = self._texts.get(key)
-            if text is None:
-                return []
-            rows = _keep(self._parsed, key, json.loads(text))
-        return rows
-
-
-class Chains:
-    """The chains of words by the first of each, parsed like `Rows`."""
-
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self._texts = texts
-        self._parsed: dict[str, dict[str, list[list[Any]]]] = {}
-
-    def get(self, first: str, second: str) -> Sequence[list[Any]]:
-        """Return the chains that begin with *first* and *second*: all words but *first*, senses,
-        and whether a chain hides what it covers.
-        """
-        chains = self._parsed.get(first)
-        if chains is None:
-            text = self._texts.get(first)
-            if text is None:
-                return ()
-            chains = dict[str, list[list[Any]]]()
-            for row in json.loads(text):
-                chains.setdefault(row[0][0], []).append(row)
-            _keep(self._parsed, first, chains)
-        return chains.get(second, ())
-
-
-class Lines:
-    """Rows by number that stay lines of one JSON text until they are asked for, as in `Rows`."""
-
-    def __init__(self, text: str) -> None:
-        self._parsed: dict[int, list[list[Any]]] = {}
-        self._text = text
-        self._starts = array("I", [0])
-        at = 0
-        while at := text.find("\n", at) + 1:
-            self._starts.append(at)
-        self._starts.append(len(text) + 1)
-
-    def get(self, number: int) -> list[list[Any]]:
-        """Return the rows of *number*, which must be known; none if there are none."""
-        rows = self._parsed.get(number)
-        if rows is None:
-            text = self._text[self._starts[number] : self._starts[number + 1] - 1]
-            rows = _keep(self._parsed, number, json.loads(text) if text else [])
-        return rows
-
-
-def _keep(parsed: dict[K, R], key: K, rows: R) -> R:
-    """Keep *rows* among the last that were *parsed*, and return them."""
-    if len(parsed) >= _MOST_PARSED:
-        del parsed[next(iter(parsed))]
-    parsed[key] = rows
-    return rows
 
 
 class Lexicon:
@@ -204,7 +125,7 @@ class Lexicon:
     def senses_of(self, word: str) -> list[int]:
         """Return the senses of *word*: as it is, else by its trunk, else by its beginning."""
         found = self._senses.get(word)
-        return _keep(self._senses, word, self._read_senses(word)) if found is None else found
+        return kept(self._senses, word, self._read_senses(word)) if found is None else found
 
     def _read_senses(self, word: str) -> list[int]:
         found = self.words.get(word)

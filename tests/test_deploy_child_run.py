@@ -45,6 +45,7 @@ class Kitchen(fal.App):
 """
 
 
+@pytest.mark.proof
 async def test_an_app_is_set_up_answers_says_lines_with_their_request_and_is_torn_down(
     tmp_path: Path,
 ) -> None:

@@ -97,6 +97,8 @@ def scaffold(template: str, folder: Path, *, name: str = "", machine: str = "") 
     chosen = _chosen(template)
     app_name = _app_name(name or folder.name)
     asked = _machine(machine) if machine else chosen.machine
+    if not folder.name.isprintable() or folder.name != folder.name.strip():
+        raise ActionableError(f"{folder.name[:60]!r} is no name for a folder")
     if folder.is_symlink() or (folder.exists() and any(folder.iterdir())):
         raise ActionableError(
             f"{folder.name!r} is not empty, and nothing is written over",
