@@ -21,6 +21,7 @@ from server.deploy.isolation import (
 )
 from server.deploy.nurseries import Nursery
 from server.deploy.processes import Child, ending, harmless, read_all, record_of, started
+from server.deploy.targets import numbers_of
 from server.fal.wire import plain
 from tools.deploy_records import AppSettings, Route, RouteKind
 from tools.errors import BackendError
@@ -211,10 +212,6 @@ def settings_of(app: Mapping[str, Any]) -> AppSettings:
     machines = app["machine_type"]
     listed = cast("list[Any]", machines) if isinstance(machines, list) else [machines]
 
-    def number(name: str) -> int | None:
-        value = settings.get(name)
-        return int(value) if isinstance(value, int | float) else None
-
     def words(name: str) -> tuple[str, ...]:
         value = settings.get(name)
         if not isinstance(value, list):
@@ -229,21 +226,13 @@ def settings_of(app: Mapping[str, Any]) -> AppSettings:
     return AppSettings(
         machine_types=tuple(str(one) for one in listed if one),
         num_gpus=app["num_gpus"],
-        keep_alive=number("keep_alive"),
-        min_concurrency=number("min_concurrency"),
-        max_concurrency=number("max_concurrency"),
-        max_multiplexing=number("max_multiplexing"),
-        concurrency_buffer=number("concurrency_buffer"),
-        scaling_delay=number("scaling_delay"),
-        startup_timeout=number("startup_timeout"),
-        request_timeout=number("request_timeout"),
         auth=_auth(app["auth"]),
         regions=words("regions"),
         requirements=tuple(flat),
         secrets=words("secrets") if isinstance(settings.get("secrets"), list) else None,
         python_version=str(settings.get("python_version") or ""),
         image=bool(app["image"]),
-        termination_grace_period_seconds=number("termination_grace_period_seconds"),
+        **numbers_of(settings),
     )
 
 

@@ -14,7 +14,6 @@ from server.deploy.checking import CheckedSource
 from server.deploy.plans import Kept, Plans
 from server.deploy.policy import (
     OWN_NAMES,
-    SCALING,
     Proposal,
     asks,
     check_allowed,
@@ -22,6 +21,7 @@ from server.deploy.policy import (
     scaled,
 )
 from server.deploy.source import snapshot
+from server.deploy.targets import SCALING
 from server.settings import Settings
 from tools.deploy_records import (
     Action,
@@ -131,6 +131,7 @@ async def draw(change: Change, ground: Ground, settings: Settings, plans: Plans)
         after=sketch.after,
         machine=sketch.machine,
         trusted=trusted,
+        network=network,
     )
     why = asks(proposal, settings, caps)
     shown = {
@@ -205,6 +206,8 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     changes = [f"new revision of {running.name}, now {running.revision}" if running else "new app"]
     changes += differences(before, after)
     changes += kept
+    if change.target == "local" and change.settings.get("network") is True:
+        changes.append("network: its code may reach others from this machine")
     errors = [finding for finding in checked.findings if finding.severity == "error"]
     blocked = tuple(
         f"{one.code} {one.file}:{one.line}: {one.message}" for one in errors[:LINES_SHOWN]
@@ -293,8 +296,6 @@ def _risks(change: Change, checked: Checked, after: AppSettings) -> list[str]:
         risks.append("public: anybody can spend your money")
     if change.target == "cloud" and after.max_concurrency is None:
         risks.append("no max_concurrency: fal's default is the only cap on runners")
-    if change.target == "local" and change.settings.get("network") is True:
-        risks.append("its code may reach the network from this machine")
     if change.target == "local" and any(name.startswith("GPU") for name in after.machine_types):
         risks.append("it asks for a GPU; on this machine it runs with what there is")
     return risks

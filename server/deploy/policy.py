@@ -10,22 +10,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from catalog.errors import ActionableError
+from server.deploy.targets import SCALING
 from server.settings import Settings
 from tools.deploy_records import Action, AppSettings, MachineAdvice, Target
 from tools.errors import NotConfiguredError
 
 # Environment names that are falkit's or fal's own: no app ever sees their values.
 OWN_NAMES = ("FAL_KEY", "FAL_KEY_ID", "FAL_KEY_SECRET", "FAL_KEY_FILE", "FALKIT_HTTP_TOKEN")
-SCALING = (
-    "keep_alive",
-    "min_concurrency",
-    "max_concurrency",
-    "max_multiplexing",
-    "concurrency_buffer",
-    "scaling_delay",
-    "startup_timeout",
-    "request_timeout",
-)
 
 
 class Caps(BaseModel):
@@ -108,6 +99,7 @@ class Proposal:
     after: AppSettings | None
     machine: MachineAdvice | None = None
     trusted: bool = False
+    network: bool = False
 
 
 def asks(proposal: Proposal, settings: Settings, caps: Caps | None) -> tuple[str, ...]:
@@ -137,7 +129,8 @@ def _asks_locally(proposal: Proposal) -> tuple[str, ...]:
     if proposal.action == "set_secret":
         return ("apps on this machine that list the secret will see it",)
     if proposal.action == "deploy" and not proposal.trusted:
-        return ("this source has not run on this machine before: deploying runs its code",)
+        how = "with network " if proposal.network else ""
+        return (f"this source has not run {how}on this machine before: deploying runs its code",)
     return ()
 
 

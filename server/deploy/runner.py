@@ -189,7 +189,8 @@ class Runner:
             self._child.signal(signal.SIGTERM)
             await self.ended()
         if bound.cancelled_caught:
-            self._say("warning", f"it did not end within {grace:g} seconds and was killed")
+            if grace > 0:
+                self._say("warning", f"it did not end within {grace:g} seconds and was killed")
             self._child.kill()
             with anyio.CancelScope(shield=True), anyio.move_on_after(10):
                 await self.ended()

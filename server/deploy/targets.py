@@ -16,6 +16,17 @@ from tools.deploy_records import (
     Target,
 )
 
+# What of an app can be scaled while it runs (fal 1.83: `fal apps scale`).
+SCALING = (
+    "keep_alive",
+    "min_concurrency",
+    "max_concurrency",
+    "max_multiplexing",
+    "concurrency_buffer",
+    "scaling_delay",
+    "startup_timeout",
+    "request_timeout",
+)
 # How a change tells where it stands: the share done (0 to 1) and what a person reads.
 Tell = Callable[[float, str], Awaitable[None]]
 
@@ -43,6 +54,15 @@ class Release:
     network: bool = False
     code: AppSettings | None = None
     reset_scale: bool = False
+
+
+def numbers_of(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of scaling in *told* that are numbers, by the names of `AppSettings`."""
+    return {
+        name: int(told[name])
+        for name in (*SCALING, "termination_grace_period_seconds")
+        if isinstance(told.get(name), int | float)
+    }
 
 
 class DeployTarget(Protocol):

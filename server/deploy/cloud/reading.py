@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 
 import anyio
 
+from server.deploy.targets import numbers_of
 from server.fal.platform import PlatformClient
 from server.fal.platform_app_records import AppEvent, RunnerCount, ServerlessApp
 from server.fal.platform_app_records import Revision as RevisionRecord
@@ -169,22 +170,11 @@ def settings_of_alias(alias: Mapping[str, Any]) -> AppSettings:
     """Return the settings of an app as fal's control plane tells them (`AliasInfo` of `fal`)."""
     auth = str(alias.get("auth_mode") or "").lower()
 
-    def number(name: str) -> int | None:
-        value = alias.get(name)
-        return int(value) if isinstance(value, int | float) else None
-
     return AppSettings(
         machine_types=tuple(map(str, alias.get("machine_types") or ())),
-        keep_alive=number("keep_alive"),
-        min_concurrency=number("min_concurrency"),
-        max_concurrency=number("max_concurrency"),
-        max_multiplexing=number("max_multiplexing"),
-        concurrency_buffer=number("concurrency_buffer"),
-        scaling_delay=number("scaling_delay"),
-        startup_timeout=number("startup_timeout"),
-        request_timeout=number("request_timeout"),
         auth=auth if auth in ("public", "shared") else "private",
         regions=tuple(map(str, alias.get("valid_regions") or ())),
+        **numbers_of(alias),
     )
 
 

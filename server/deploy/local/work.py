@@ -23,7 +23,6 @@ from server.emulator.runs import Ending, broken
 from server.emulator.shelf import Shelf
 
 CANCEL_SECONDS = 5.0
-TIMED_OUT = broken(504, "request_timeout", "The request ran too long")
 SAID = "x-falkit-said"  # how many lines a request had printed when its answer began
 
 
@@ -122,7 +121,8 @@ class HostedWork:
             return outcome_of(answer, base)
         assert bound.cancelled_caught  # noqa: S101  # the only way to get here
         self._crew.condemn_held(held, kill=True)
-        return TIMED_OUT
+        words = f"The request ran longer than its request_timeout of {limit:g} s; its runner ended"
+        return broken(504, "request_timeout", words)
 
     async def _tell_cancelled(self, call: _Call) -> None:
         """Post to the path at which an app hears of cancellations, if it has one."""
