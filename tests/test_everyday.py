@@ -56,7 +56,8 @@ async def test_a_task_chooses_a_model_within_max_dollars(tmp_path: Path, picture
     async with connected(tmp_path) as client:
         dear = await made(client, **asked, wait_seconds=0)
         await client.call_tool("cancel_job", {"job_id": dear["job_id"]})
-        job = await made(client, **asked, max_dollars=0.3)
+        job = await made(client, **asked, max_dollars=0.3, wait_seconds=0)
+        await client.call_tool("cancel_job", {"job_id": job["job_id"]})
     assert dear["cost"]["dollars"] > 0.3
     assert job["cost"]["dollars"] <= 0.3
     assert any("within $0.3" in note for note in job["notes"])
@@ -263,6 +264,7 @@ async def test_what_a_model_requires_but_has_a_default_for_is_filled_in_and_said
     assert 'prompt_expansion_mode: "balanced" sent, its default' in job["notes"]
 
 
+@pytest.mark.proof  # every change plays it as `make demo`
 async def test_the_demonstration_reaches_its_end(tmp_path: Path) -> None:
     story = Story(tmp_path)
     async with connected(tmp_path) as client:

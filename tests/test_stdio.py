@@ -193,7 +193,7 @@ async def test_the_sdk_client_works_in_both_eras(tmp_path: Path, mode: Any) -> N
     "way",
     [
         "end of input",
-        "SIGINT",
+        pytest.param("SIGINT", marks=pytest.mark.proof),
         "SIGTERM",
         pytest.param("both signals", marks=pytest.mark.proof),
     ],

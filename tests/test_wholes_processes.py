@@ -31,7 +31,9 @@ LONG = pytest.mark.proof
         pytest.param("kind = 'batch'", 0, id="the batch stands", marks=LONG),
         pytest.param("kind = 'batch' AND state = 'queued'", 0, id="its parts are next", marks=LONG),
         pytest.param("whole != '' AND holder != ''", 0, id="a part is claimed", marks=LONG),
-        pytest.param("whole != '' AND submitting IS NOT NULL", 2, id="a part is about to be sent"),
+        pytest.param(
+            "whole != '' AND submitting IS NOT NULL", 2, id="a part is about to be sent", marks=LONG
+        ),
         pytest.param("whole != '' AND state = 'queued'", 2, id="a part is accepted", marks=LONG),
         pytest.param("whole != '' AND state = 'done'", 0, id="a part is done"),
         pytest.param(
