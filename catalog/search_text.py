@@ -48,8 +48,8 @@ def _is_accent(sign: str) -> bool:
 
 @cache
 def _marked() -> re.Pattern[str]:
-    """Return what finds words of scripts in which vowels are marks on letters."""
-    mark = "[\u0900-\u0903\u093a-\u094f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]"
+    """Return what finds words of scripts in which vowels are marks: those of India, and Thai."""
+    mark = "[\u0900-\u0963\u0966-\u0df3\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]"
     return re.compile(_SEGMENT.pattern.replace(r"|[^\W_]+|", rf"|(?:[^\W_]|{mark})+|"))
 
 
