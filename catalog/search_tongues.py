@@ -22,6 +22,10 @@ _COMPOUND: Mapping[str, tuple[str, ...]] = {
     "de": ("", "s", "n", "en"),
     "nl": ("", "s", "en"),
     "sv": ("", "s"),
+    "da": ("", "s", "e"),
+    "no": ("", "s", "e"),
+    "fi": ("", "n"),
+    "hu": ("",),
 }
 # Short words that are glued to the front of the next one.
 _GLUED: Mapping[str, tuple[str, ...]] = {
@@ -31,7 +35,11 @@ _GLUED: Mapping[str, tuple[str, ...]] = {
 _GLUED_MEANS: Mapping[str, str] = {
     "لل": "to", "ل": "to", "ب": "with", "بال": "with", "ל": "to", "מ": "from", "מה": "from",
 }  # fmt: skip
-_NEAREST_KIN: Mapping[str, str] = {"uk": "ru", "ru": "uk"}
+_NEAREST_KIN: Mapping[str, str] = {
+    "uk": "ru", "ru": "uk", "da": "no", "no": "da", "cs": "sk", "sk": "cs",
+}  # fmt: skip
+# Languages that are meant only where they know more of a question than any other.
+_SELDOM = frozenset({"bg", "ca", "da", "fi", "hr", "hu", "no", "sk"})
 
 
 class Tongues:
@@ -58,7 +66,7 @@ class Tongues:
         if not tongue:
             return text
         tables = [self._table(tongue)]
-        if other := _NEAREST_KIN.get(tongue):
+        if (other := _NEAREST_KIN.get(tongue)) in self._names:
             tables.append(self._table(other))
         glosses = [gloss for gloss in self._glosses(_with_commas(text), tables) if gloss != "-"]
         if "aloud" in glosses:  # to read a text is otherwise to find what is written in a picture
@@ -105,7 +113,8 @@ class Tongues:
                     bits |= marks.get(word[len(glued) :], 0)
             for at in range(len(scores)):
                 scores[at] += bits >> at & 1
-        best = max(range(1, len(scores)), key=lambda at: (scores[at], -at))
+        seldom = [True, *[name in _SELDOM for name in self._names]]
+        best = max(range(1, len(scores)), key=lambda at: (scores[at], not seldom[at], -at))
         told = scores[best] > scores[0] and scores[best] >= min(2, len(words))
         return self._names[best - 1] if told else ""
 
