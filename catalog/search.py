@@ -237,13 +237,14 @@ def _may(engine: _Engine, filters: _Filters, card: int) -> bool:
 def _answered(engine: _Engine, text: str, query: str, filters: _Filters, most: int) -> list[_Step]:
     """Return the steps of *text* with the cards that answer each, *most* where so many do."""
     parts = _steps(text)
+    asked = most if len(parts) == 1 and filters.dollars is None else MOST_HITS
     steps: list[_Step] = []
     made = ""
     for part in parts:
         whole = query if len(parts) == 1 else _with_object(part, made) if made else part
         understood = understand(whole, engine.lexicon, engine.tables, engine.learned)
         made = understood.product(engine.tables) or made
-        ranking = rank(understood, engine.tables, filters.allowed)
+        ranking = rank(understood, engine.tables, filters.allowed, asked)
         total = len(ranking.scores)
         if filters.dollars is not None:
             cards = [card for card in ranking.all_cards() if _may(engine, filters, card)]

@@ -2,12 +2,12 @@
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from catalog.search_frame import SURE_ROLE
 from catalog.search_reading import Reading
-from catalog.search_tables import PARTS, SearchTables, media_bits
+from catalog.search_tables import HEAD, PARTS, SearchTables, media_bits
 from catalog.search_text import stem, word_parts
 from catalog.search_understand import SURE_TASK, Understood
 from catalog.search_wishes import Wishes
@@ -30,8 +30,11 @@ _VARIANT_KINDS = frozenset(
 )
 # Scores count to so many digits; scores that far apart may be the same.
 _DIGITS, _SAME = 4, 1e-4
-# Cards that are looked at closely.
-_CLOSE = 96
+# Cards that are looked at closely, and those that are first, if so few are asked for that they may
+# do.
+_CLOSE, _FIRST, _FEW_ASKED = 96, 24, 12
+# Of more cards than this most are left out before those that are left are put in order.
+_MANY = 1000
 
 _LONG_WORD = 8
 _KNOWN_SHARE = 0.55
@@ -46,7 +49,10 @@ class Ranking(NamedTuple):
     tables: SearchTables
 
     def cards(self, most: int) -> list[int]:
-        """Return the cards that match, best first, at least *most* of them where so many do."""
+        """Return the cards that match, best first, at least *most* of them where so many do.
+
+        *most* is what `rank` was asked for, or less.
+        """
         if most <= len(self.final):
             return _ordered(self.final, self.tables, most)
         rest = [(-score, card) for card, score in self.scores.items() if card not in self.final]
@@ -58,12 +64,20 @@ class Ranking(NamedTuple):
         return self.cards(len(self.scores) + 1)
 
 
-def rank(understood: Understood, tables: SearchTables, allowed: int | None = None) -> Ranking:
-    """Return the cards that answer *understood*; only those among the bits *allowed*, if given."""
+def rank(
+    understood: Understood, tables: SearchTables, allowed: int | None = None, most: int = _CLOSE
+) -> Ranking:
+    """Return the cards that answer *understood*; only those among the bits *allowed*, if given.
+
+    The fewer are asked for (*most*), the fewer have to be looked at closely.
+    """
     scores = _first_scores(understood, tables, allowed)
-    final = _Look(understood, tables).closely(_best(scores, tables.prior))
+    look = _Look(understood, tables)
     if understood.wishes.cheap:
+        final = _looked_at(look, scores, _CLOSE)
         _add_cheapness(final, understood, tables)
+    else:
+        final = _looked_at(look, scores, most)
     return Ranking(final, scores, _is_low(understood, tables, final), tables)
 
 
@@ -82,20 +96,51 @@ def _ordered(final: dict[int, float], tables: SearchTables, most: int = _CLOSE) 
     return [card for *_, card in order[:most]]
 
 
-def _best(scores: dict[int, float], prior: "array[float]") -> list[tuple[float, int]]:
-    """Return the cards with the best `_CLOSE` of *scores*, to which *prior* is added.
+def _looked_at(look: "_Look", scores: dict[int, float], most: int) -> dict[int, float]:
+    """Return the scores of the best cards after a closer look, at least of the *most* best ones.
+
+    Before it, those are the best whose first score with what everybody knows of them is best. A
+    few of these do, if no other could gain enough to get among the *most* best ones.
+    """
+    prior = look.tables.prior
+    worths = [score + prior[card] for card, score in scores.items()]
+    if len(worths) <= _CLOSE:
+        return look.closely(zip(worths, scores, strict=True))
+    top = _top(worths)
+    final: dict[int, float] = {}
+    if most <= _FEW_ASKED:
+        final = look.closely(_between(worths, scores, top[-_FIRST], math.inf))
+        if len(final) < len(top) and len(final) <= _CLOSE:
+            needed = sorted(final.values())[-most] - _SAME
+            if top[-len(final) - 1] + look.most < needed:
+                return final
+    best = _between(worths, scores, top[-_CLOSE], top[-_FIRST] if final else math.inf)
+    if len(best) + len(final) > _CLOSE:
+        best = _between(worths, scores, top[-_CLOSE], math.inf)
+        best = sorted(best, key=lambda pair: (-pair[0], pair[1]))[:_CLOSE]
+        final = {}
+    final.update(look.closely(best))
+    return final
+
+
+def _top(worths: Sequence[float]) -> Sequence[float]:
+    """Return the best of *worths*, at least `_CLOSE`, the best last.
 
     The least of the best among a part of them is a bound that most of the others do not reach.
     """
-    worths = [score + prior[card] for card, score in scores.items()]
-    if len(worths) <= _CLOSE:
-        return list(zip(worths, scores, strict=True))
-    part = sorted(worths[: 2 * _CLOSE])[-_CLOSE]
-    least = sorted([worth for worth in worths if worth >= part])[-_CLOSE]
-    best = [(worth, card) for worth, card in zip(worths, scores, strict=True) if worth >= least]
-    if len(best) > _CLOSE:
-        best = sorted(best, key=lambda pair: (-pair[0], pair[1]))[:_CLOSE]
-    return best
+    if len(worths) > _MANY:
+        part = sorted(worths[: 2 * _CLOSE])[-_CLOSE]
+        worths = [worth for worth in worths if worth >= part]
+    return sorted(worths)
+
+
+def _between(
+    worths: Sequence[float], cards: Iterable[int], least: float, most: float
+) -> list[tuple[float, int]]:
+    """Return those *cards* with their worths that are worth at least *least* and below *most*."""
+    return [
+        (worth, card) for worth, card in zip(worths, cards, strict=True) if least <= worth < most
+    ]
 
 
 def _first_scores(
@@ -203,7 +248,15 @@ class _Look:
             self.tongue = frozenset(tables.cards(f"n{understood.tongue}"))
             self.tongues = frozenset(card for word in _TONGUES for card in tables.cards(f"n{word}"))
 
-    def closely(self, best: Sequence[tuple[float, int]]) -> dict[int, float]:
+    @property
+    def most(self) -> float:
+        """The most that any card gains by a closer look, or more."""
+        if self.named is not None and len(self.named.bearers) >= HEAD:
+            return math.inf  # so many that some are only weighed now
+        gain = self.wishes.most if self.wishes is not None else 0.0
+        return gain + (_SORT if self.sorts else 0.0) + (_OWN_TONGUE if self.tongues else 0.0)
+
+    def closely(self, best: Iterable[tuple[float, int]]) -> dict[int, float]:
         """Return the scores of the *best* cards after a closer look at each."""
         tables, named, wishes = self.tables, self.named, self.wishes
         takes, returns, category = tables.media_in, tables.media_out, tables.category

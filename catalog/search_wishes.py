@@ -19,7 +19,7 @@ from catalog.search_tables import HEIGHTS, SIZES, SearchTables, media_bits
 
 # One of whatever a card is priced in.
 _ONE = Measure()
-_KEPT, _BROKEN = 2.6, -2.6
+_KEPT, _BROKEN, _HAS = 2.6, -2.6, 2.2
 _FAST, _BEST, _NEW, _LONG_ENOUGH = 0.9, 0.5, 1.2, 1.6
 # Features that a card can hardly do without when they are asked for.
 _NEEDED = frozenset(
@@ -60,6 +60,14 @@ class Wishes:
     def is_telling(self) -> bool:
         """Whether these wishes alone show that a model is sought."""
         return self.limit is not None or any(f != "long" for f in self.features)
+
+    @property
+    def most(self) -> float:
+        """The most that a card gains that keeps every wish."""
+        gain = _KEPT * ((self.limit is not None) + (self.height >= 0 or self.size > 0))
+        gain += _LONG_ENOUGH if self.seconds else 0.0
+        gain += _HAS * len(self.features)
+        return gain + _FAST * self.fast + _BEST * self.best + _NEW * self.newest
 
     def worth(self, card: int, tables: SearchTables) -> float:
         """Return what *card* gains for wishes it keeps and loses for those it breaks."""
@@ -104,7 +112,7 @@ class Wishes:
         if feature == "draft":
             return 1.4 if tables.has(card, "fdraft") else 0.0
         if tables.has(card, f"f{feature}"):
-            return 2.2
+            return _HAS
         return -2.2 if feature in _NEEDED else -0.9
 
     def words(self) -> list[str]:

@@ -55,6 +55,14 @@ def test_the_second_set_finds_a_good_model_among_three(index: CatalogIndex) -> N
     assert found.wrongly_flagged <= 0.05
 
 
+def test_the_first_of_a_long_answer_are_those_of_a_short_one(index: CatalogIndex) -> None:
+    for query in read_set("search-dev.jsonl", list(index.cards())):
+        short = search(index, SearchRequest(query.text, limit=5))
+        whole = search(index, SearchRequest(query.text, limit=50))
+        assert short.hits == whole.hits[:5], query.text
+        assert short.total == whole.total
+
+
 @pytest.mark.proof
 def test_everyday_words_find_a_model_for_the_task_and_foreign_needs_are_flagged(
     index: CatalogIndex,
