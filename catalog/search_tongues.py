@@ -17,6 +17,17 @@ _ENGLISH_SHARE = 0.7
 _SHORTEST_BEGIN, _LONGEST_BEGIN = 3, 14
 _SHORTEST_PART, _SHORTEST_SLIP = 4, 6
 _MOST_WORDS = 60
+# Letters, as `plain` leaves them, that only one of the languages has.
+_OWN_SIGNS: Mapping[str, str] = {
+    "\u044b": "ru", "\u044d": "ru", "\u0456": "uk", "\u0454": "uk", "\u0491": "uk",
+    "\u0458": "hr", "\u0459": "hr", "\u045a": "hr", "\u045b": "hr", "\u0452": "hr",
+    "\u045f": "hr", "\u067e": "fa", "\u0686": "fa", "\u0698": "fa", "\u06af": "fa",
+}  # fmt: skip
+# Where the letters of alphabets end, and the language that is most written in each.
+_LAST_LATIN = "\u02ff"
+_ALPHABETS = (
+    ("\u03ff", "el"), ("\u052f", "ru"), ("\u05ff", "he"), ("\u06ff", "ar"), ("\u097f", "hi"),
+)  # fmt: skip
 # Languages that write nouns as one word, and what may stand between their parts.
 _COMPOUND: Mapping[str, tuple[str, ...]] = {
     "de": ("", "s", "n", "en"),
@@ -90,6 +101,8 @@ class Tongues:
         if any("\u3040" <= sign <= "\u30ff" for sign in text):
             return "ja"
         for sign in text:
+            if tongue := _OWN_SIGNS.get(sign):
+                return tongue
             if "\uac00" <= sign <= "\ud7af":
                 return "ko"
             if "\u0e00" <= sign <= "\u0e7f":
@@ -97,7 +110,10 @@ class Tongues:
         return "zh" if any(is_unspaced(sign) for sign in text) else ""
 
     def _guess(self, words: Sequence[str]) -> str:
-        """Return the language that knows most of *words*, empty if none knows more than English."""
+        """Return the language that knows most of *words*, empty if none knows more than English.
+
+        Where none does, letters that few languages are written in tell the likeliest one.
+        """
         marks, begins = self._head["marks"], self._head["begins"]
         scores = [0] * (len(self._names) + 1)
         for word in words:
@@ -116,7 +132,10 @@ class Tongues:
         seldom = [True, *[name in _SELDOM for name in self._names]]
         best = max(range(1, len(scores)), key=lambda at: (scores[at], not seldom[at], -at))
         told = scores[best] > scores[0] and scores[best] >= min(2, len(words))
-        return self._names[best - 1] if told else ""
+        if told:
+            return self._names[best - 1]
+        first = next((word[0] for word in words if word[0] > _LAST_LATIN), "")
+        return next((tongue for last, tongue in _ALPHABETS if first and first <= last), "")
 
     def _table(self, tongue: str) -> "_Tongue":
         if tongue not in self._tables:
