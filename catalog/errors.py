@@ -2,6 +2,7 @@
 
 ActionableError                 what happened, and the next step
 ├── UnknownModelError           the catalog holds no such endpoint
+│   └── MisreadModelError       it holds the one in what was given, and more than would be sent
 ├── ArgumentsError              arguments do not fit the card's schema
 ├── UnpricedError               the price cannot be turned into money
 └── (tools.errors adds its own)
@@ -35,6 +36,17 @@ class UnknownModelError(ActionableError):
         super().__init__(f"no model {endpoint_id[:120]!r} in the catalog", hint=hint)
         self.endpoint_id = endpoint_id
         self.nearest = tuple(nearest)
+
+
+class MisreadModelError(UnknownModelError):
+    """What was given holds the id of an endpoint, and more than would be sent."""
+
+    def __init__(
+        self, endpoint_id: str, what: str, instead: str, *, nearest: Sequence[str]
+    ) -> None:
+        super().__init__(endpoint_id, nearest=nearest)
+        self.message = f"{endpoint_id[:120]!r} {what}; nothing was sent"
+        self.hint = f"use {', '.join(nearest)}; {instead}" if nearest else instead
 
 
 @dataclass(frozen=True, slots=True)

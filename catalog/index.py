@@ -12,7 +12,8 @@ from threading import Lock
 from typing import Any, TypeVar, cast
 
 from catalog.card import ModelCard
-from catalog.errors import UnknownModelError
+from catalog.errors import MisreadModelError, UnknownModelError
+from catalog.pasted import misread, plain_id
 
 SNAPSHOT = Path(__file__).resolve().parent / "snapshot"
 
@@ -22,13 +23,6 @@ T = TypeVar("T")
 MOST_PARSED = 64
 LONGEST_CHAIN = 8
 
-# What people paste in front of an id.
-_PREFIXES = re.compile(
-    r"^(?:https?://)?(?:www\.)?"
-    r"(?:fal\.ai/models/|(?:queue\.|ws\.)?fal\.run/|rest\.fal\.ai/|fal\.ai/)",
-    re.IGNORECASE,
-)
-_SUFFIXES = re.compile(r"(?:/(?:api|playground|llms\.txt|examples))?/*(?:[?#].*)?$", re.IGNORECASE)
 _PARTS = re.compile(r"\d+(?:\.[1-9]\d*)*|[a-z]+")
 
 
@@ -81,8 +75,18 @@ class CatalogIndex:
         """
         card = self.find(endpoint_id)
         if card is None:
-            raise UnknownModelError(endpoint_id, nearest=self.nearest(endpoint_id))
+            raise self.unknown(endpoint_id)
         return card
+
+    def unknown(self, endpoint_id: str) -> UnknownModelError:
+        """Return what to tell of *endpoint_id*, which the catalog does not hold."""
+        bare = plain_id(endpoint_id)
+        if (told := misread(bare)) is None:
+            return UnknownModelError(endpoint_id, nearest=self.nearest(bare))
+        what, meant, instead = told
+        card = self.find(meant)
+        nearest = (card.endpoint_id,) if card else self._below(meant) or self.nearest(meant)
+        return MisreadModelError(endpoint_id, what, instead, nearest=nearest)
 
     def find(self, endpoint_id: str) -> ModelCard | None:
         """Return the card of *endpoint_id*, or None; see `get`."""
@@ -146,6 +150,12 @@ class CatalogIndex:
         retired = frozenset(cast("list[int]", self._facets["retired"]))
         return nearest_ids(plain_id(endpoint_id)[:200], self.ids, count, retired)
 
+    def _below(self, app: str, count: int = 3) -> tuple[str, ...]:
+        """Return up to *count* ids of *app*, such as ``fal-ai/flux/dev`` of ``fal-ai/flux``."""
+        start = bisect_left(self.ids, f"{app}/")
+        found = self.ids[start : start + count]
+        return tuple(endpoint_id for endpoint_id in found if endpoint_id.startswith(f"{app}/"))
+
     def kept(self, load: Callable[[Path], T]) -> T:
         """Return what *load* makes of the snapshot's folder: made once, kept with this catalog."""
         if load not in self._kept:
@@ -188,12 +198,6 @@ class CatalogIndex:
         with (self.folder / "cards.jsonl").open("rb") as lines:
             lines.seek(start)
             return ModelCard.from_record(json.loads(lines.read(end - start)))
-
-
-def plain_id(text: str) -> str:
-    """Return the bare endpoint id in *text*: blanks, slashes, hosts and page suffixes removed."""
-    bare = _PREFIXES.sub("", text.strip().strip("`'\"<>"))
-    return _SUFFIXES.sub("", bare).strip("/ ")
 
 
 def nearest_ids(

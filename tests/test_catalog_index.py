@@ -11,7 +11,8 @@ import pytest
 
 from catalog.build import build
 from catalog.errors import UnknownModelError
-from catalog.index import MOST_PARSED, SNAPSHOT, CatalogIndex, plain_id
+from catalog.index import MOST_PARSED, SNAPSHOT, CatalogIndex
+from catalog.pasted import plain_id
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +206,58 @@ def test_opening_and_searching_import_nothing_heavy() -> None:
 def test_what_people_paste_around_an_id_is_taken_off() -> None:
     assert plain_id("https://fal.ai/models/openai/gpt-image-2/llms.txt") == "openai/gpt-image-2"
     assert plain_id("") == ""
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "https://fal.ai/models/fal-ai/flux/dev/playground",
+        "https://fal.ai/models/fal-ai/flux/dev/api?platform=python#about",
+        "https://fal.ai/explore/models/fal-ai%2Fflux%2Fdev?share=1",
+        "https://fal.ai/api/openapi/queue/openapi.json?endpoint_id=fal-ai/flux/dev",
+        "https://queue.fal.run:443/fal-ai/flux/dev",
+        "wss://ws.fal.run/fal-ai/flux/dev/",
+        "[FLUX dev](https://fal.ai/models/fal-ai/flux/dev)",
+        "(FAL-AI/flux/Dev)",
+        "models/fal-ai/flux/dev.",
+    ],
+)
+def test_the_address_of_a_page_or_a_call_leads_to_its_card(
+    index: CatalogIndex, pasted: str
+) -> None:
+    assert index.get(pasted).endpoint_id == "fal-ai/flux/dev"
+
+
+@pytest.mark.parametrize(
+    ("pasted", "told"),
+    [
+        (
+            "fal-ai/flux/dev?y=1",
+            "'fal-ai/flux/dev?y=1' has a query, which no request takes along; nothing was sent "
+            "(use fal-ai/flux/dev; inputs go into arguments, a webhook into webhook_url)",
+        ),
+        (
+            "https://queue.fal.run/fal-ai/flux/dev?fal_webhook=https://a.example/x",
+            "'https://queue.fal.run/fal-ai/flux/dev?fal_webhook=https://a.example/x' has a query, "
+            "which no request takes along; nothing was sent "
+            "(use fal-ai/flux/dev; inputs go into arguments, a webhook into webhook_url)",
+        ),
+        (
+            "https://queue.fal.run/fal-ai/flux/requests/764c-b745/status",
+            "'https://queue.fal.run/fal-ai/flux/requests/764c-b745/status' is the address of a "
+            "request, not a model; nothing was sent (use fal-ai/flux/dev, "
+            "fal-ai/flux/dev/image-to-image, fal-ai/flux/dev/inpainting; list_jobs shows the jobs)",
+        ),
+        (
+            "https://fal.ai@evil.example/fal-ai/flux/dev",
+            "no model 'https://fal.ai@evil.example/fal-ai/flux/dev' in the catalog "
+            "(nearest: fal-ai/flux/dev, fal-ai/flux/dev/image-to-image, fal-ai/flux/dev/redux)",
+        ),
+    ],
+)
+def test_what_would_be_lost_on_the_way_is_refused_with_the_right_id(
+    index: CatalogIndex, pasted: str, told: str
+) -> None:
+    with pytest.raises(UnknownModelError) as raised:
+        index.get(pasted)
+    assert str(raised.value) == told
