@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.build_lexicon import LEXICON, Forms, LexiconError, as_texts, rows
-from catalog.search_operations import singular
+from catalog.search_cues import singular
 from catalog.search_text import plain, segments, stem
 
 _STRONG, _HALF, _HINT, _NOT = 1.0, 0.55, 0.25, -1.0

@@ -1,13 +1,12 @@
 """Read from everyday words what is to be done with the media at hand."""
 
 import math
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from catalog.search_cues import Cue, Told, follows, shapes, singular
 from catalog.search_frame import SURE_ROLE, Frame
 from catalog.search_reading import Fired, Lexicon, Reading
-from catalog.search_text import stem
 
 # An operation with less evidence than this, or this share of the best one's, is taken for chance.
 _LEAST, _LEAST_SHARE = 0.6, 0.55
@@ -25,11 +24,8 @@ _LONE, _NOT_SPOKEN, _LESS_LIKELY = 0.4, 0.5, 0.7
 _TEXT = frozenset({"text"})
 _SMALL = frozenset({"it", "this", "that", "me", "them"})
 _ASKS = frozenset({"what", "which", "who", "how", "why", "when"})
-_ARTICLES = {
-    **dict.fromkeys(["my", "our", "his", "her", "their", "your"], ("my", "the")),
-    **dict.fromkeys(["the", "this", "that", "these", "those", "it"], ("the",)),
-    **dict.fromkeys(["a", "an", "some", "one"], ("a",)),
-}
+# The place of what tells against an operation.
+_AGAINST = -1
 
 
 class Operation(NamedTuple):
@@ -44,30 +40,6 @@ class Operation(NamedTuple):
     lone: bool = False
 
 
-class _Found:
-    """The evidence for operations so far, by the places of the words that tell it."""
-
-    def __init__(self) -> None:
-        self.worths: dict[int, dict[int, float]] = {}
-        self.units: dict[int, set[int]] = {}
-
-    def add(self, number: int, units: Sequence[int], worth: float) -> None:
-        """Let the words at *units* tell of an operation, unless they tell more of it already."""
-        places = self.worths.setdefault(number, {})
-        if worth < 0:
-            places[-1] = worth
-            return
-        if len(units) == 1:
-            if places.get(units[0], 0.0) >= worth:
-                return
-        elif max([places.get(unit, 0.0) for unit in units]) >= worth:
-            return
-        else:
-            places.update(dict.fromkeys(units, 0.0))
-        places[units[0]] = worth
-        self.units.setdefault(number, set()).update(units)
-
-
 def operations_in(
     reading: Reading, lexicon: Lexicon, names: frozenset[str] = frozenset()
 ) -> list[Operation]:
@@ -75,35 +47,80 @@ def operations_in(
 
     Words of *names* tell nothing. Hints count only beside something more telling.
     """
-    found = _Found()
     words = reading.words
-    texts = [word.text for word in words]
-    shapes = [_shapes(text, stem(text)) for text in texts]
-    for at, text in enumerate(texts):
-        if text in names:
+    told = [lexicon.cues.told(word.text) for word in words]
+    found: dict[int, dict[int, float]] = {}
+    for at, word in enumerate(words):
+        if word.text in names:
             continue
-        following = shapes[at + 1] if at + 1 < len(shapes) else ()
-        for first in shapes[at]:
-            for rest, number, weight in lexicon.cues.get(first):
-                if not rest:
-                    found.add(number, (words[at].unit,), weight)
-                elif rest[0] in following and _follows(shapes, at + 1, rest):
-                    units = [word.unit for word in words[at : at + 1 + len(rest)]]
-                    found.add(number, units, weight * (1 + _LONGER * len(rest)))
+        if longer := _longer(told, at):
+            _tell_longer(found, sorted([*told[at].alone, *longer]), [w.unit for w in words[at:]])
+        else:
+            _tell_alone(found, told[at].alone, word.unit)
     for sense, spans in reading.senses.items():
-        for number, weight in lexicon.cue_senses.get(str(sense), ()):
-            found.add(number, range(*spans[0]), weight)
-    others = sum(1 for word in words if word.unit not in reading.quiet and word.text not in _SMALL)
-    doubtful = others > 1 or not _ASKS.isdisjoint(texts[:1])
+        for number, weight in lexicon.cue_senses.get(sense, ()):
+            _tell(found.setdefault(number, {}), range(*spans[0]), weight)
+    others = sum([word.unit not in reading.quiet and word.text not in _SMALL for word in words])
+    doubtful = others > 1 or (bool(words) and words[0].text in _ASKS)
     made: list[Operation] = []
-    for number, worths in found.worths.items():
-        units = frozenset(found.units.get(number, ()))
-        evidence = _evidence(worths.values())
-        made.append(Operation(number, evidence, units, doubtful and len(units) == 1))
-    return sorted(made, key=lambda one: (-one.evidence, one.number))
+    for number, places in found.items():
+        if (evidence := _evidence(places.values())) > 0:
+            units = frozenset([unit for unit in places if unit != _AGAINST])
+            made.append(Operation(number, evidence, units, doubtful and len(units) == 1))
+    made.sort(key=lambda one: (-one.evidence, one.number))
+    return made
 
 
-def _evidence(worths: Iterable[float]) -> float:
+def _longer(told: Sequence[Told], at: int) -> list[Cue]:
+    """Return the cues of several words that begin at the place *at*."""
+    longer = told[at].longer
+    if not longer or at + 1 == len(told):
+        return []
+    shapes = [one.shapes for one in told]
+    return [
+        cue
+        for form in shapes[at + 1]
+        if form in longer
+        for cue in longer[form]
+        if follows(shapes, at + 1, cue[1])
+    ]
+
+
+def _tell_alone(found: dict[int, dict[int, float]], cues: Sequence[Cue], unit: int) -> None:
+    """Let the word at *unit* tell of operations what its *cues* of one word do."""
+    for _, _, number, weight in cues:
+        places = found.get(number)
+        if places is None:
+            found[number] = {unit if weight > 0 else _AGAINST: weight}
+        elif weight < 0:
+            places[_AGAINST] = weight
+        elif places.get(unit, 0.0) < weight:
+            places[unit] = weight
+
+
+def _tell_longer(
+    found: dict[int, dict[int, float]], cues: Sequence[Cue], units: Sequence[int]
+) -> None:
+    """Let the words at *units* tell what *cues* do that begin with the first, in order."""
+    for _, rest, number, weight in cues:
+        size = 1 + len(rest)
+        worth = weight * (1 + _LONGER * len(rest))
+        _tell(found.setdefault(number, {}), units[:size], worth)
+
+
+def _tell(places: dict[int, float], units: Sequence[int], worth: float) -> None:
+    """Let the words at *units* tell of an operation, unless they tell more of it already.
+
+    *places* have what is told of it so far, by the places of the words that tell it.
+    """
+    if worth < 0:
+        places[_AGAINST] = worth
+    elif max([places.get(unit, 0.0) for unit in units]) < worth:
+        places.update(dict.fromkeys(units, 0.0))
+        places[units[0]] = worth
+
+
+def _evidence(worths: Collection[float]) -> float:
     """Return the sum of *worths*, in which hints count for little and alone for nothing."""
     telling = hints = 0.0
     for worth in worths:
@@ -112,19 +129,6 @@ def _evidence(worths: Iterable[float]) -> float:
         else:
             hints += worth
     return telling + min(hints, _MOST_HINTS) if telling > 0 else 0.0
-
-
-@lru_cache(maxsize=4096)
-def _shapes(text: str, trunk: str) -> tuple[str, ...]:
-    """Return the forms in which a word may stand in a cue, each once, in a fixed order."""
-    return tuple(dict.fromkeys((trunk, text, f"={text}", *_ARTICLES.get(text, ()))))
-
-
-def _follows(shapes: Sequence[Sequence[str]], at: int, rest: Sequence[str]) -> bool:
-    """Whether the words from the place *at* are *rest*."""
-    if at + len(rest) > len(shapes) or rest[0] not in shapes[at]:
-        return False
-    return all(part in shapes[at + n] for n, part in enumerate(rest))
 
 
 def tasks_of(operations: list[Operation], frame: Frame, lexicon: Lexicon) -> list[Fired]:
@@ -175,21 +179,15 @@ def _fit(given: str, wanted: str, frame: Frame) -> float:
     return fit
 
 
-def singular(word: str) -> str:
-    """Return *word* without the s of its plural: words that no model has to do with, to compare."""
-    return word.removesuffix("s") if len(word) > 3 else word
-
-
 def outside_in(reading: Reading, lexicon: Lexicon) -> tuple[bool, bool]:
     """Return whether *reading* begins with a deed, and names a thing, foreign to all models."""
     texts = [word.text for word in reading.words]
-    shapes = [_shapes(text, singular(text)) for text in texts]
-    first = next((at for at, text in enumerate(texts) if text not in lexicon.grammar["polite"]), 0)
+    polite = lexicon.grammar["polite"]
+    first = next((at for at, text in enumerate(texts) if text not in polite), 0)
     verb = thing = False
-    for at, forms in enumerate(shapes):
-        for key in forms:
-            for rest, kind in lexicon.outside.get(key, ()):
-                if not rest or _follows(shapes, at + 1, rest):
-                    verb = verb or (kind == "verb" and at == first)
-                    thing = thing or kind == "thing"
+    for at, text in enumerate(texts):
+        for rest, kind in lexicon.cues.told(text).foreign:
+            if not rest or follows([shapes(t, singular(t)) for t in texts], at + 1, rest):
+                verb = verb or (kind == "verb" and at == first)
+                thing = thing or kind == "thing"
     return verb, thing

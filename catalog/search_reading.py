@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from catalog.search_cues import Cues
 from catalog.search_rows import Chains, Lines, Rows, kept
 from catalog.search_text import LONGEST_QUERY, distance, is_unspaced, letters, plain, segments, stem
 
@@ -98,12 +99,11 @@ class Lexicon:
         self.common_stems: frozenset[str] = frozenset(compiled["common_stems"])
         self.weak: frozenset[str] = frozenset(compiled["weak"])
         self.never: frozenset[str] = frozenset(compiled["never"])
-        self.damps: dict[str, list[int]] = compiled["damps"]
+        self.damps = _numbered(compiled["damps"])
         self.operations: list[list[Any]] = compiled["operations"]
-        self.cues = Rows(compiled["cues"])
-        self.cue_senses: dict[str, list[list[Any]]] = compiled["cue_senses"]
-        self.outside: dict[str, list[list[Any]]] = compiled["outside"]
-        self.kin: dict[str, list[list[Any]]] = compiled["kin"]
+        self.cues = Cues(compiled["cues"], compiled["outside"])
+        self.cue_senses = _numbered(compiled["cue_senses"])
+        self.kin = _numbered(compiled["kin"])
         self.grammar = {part: frozenset(found) for part, found in compiled["grammar"].items()}
         leads = ("from", "at", "into", "make", "have")
         self.grammar["leads"] = frozenset().union(*(self.grammar[part] for part in leads))
@@ -397,6 +397,11 @@ class Lexicon:
                 if worth > best:
                     best, where = worth, frozenset(covered)
         return best, where
+
+
+def _numbered(rows: Mapping[str, list[Any]]) -> Mapping[int, list[Any]]:
+    """Return *rows* by number: JSON has texts for keys."""
+    return {int(number): found for number, found in rows.items()}
 
 
 def _same_but_vowels(word: str, known: str) -> bool:

@@ -224,7 +224,7 @@ def _together(spoken: list[Fired], told: list[Fired], lexicon: Lexicon) -> list[
     """Return the tasks of phrases (*spoken*) and of operations (*told*), strongest first."""
     both = {one.task: one for one in spoken}
     sure = [one for one in spoken if one.strength >= _SURE_PHRASE]
-    damped = {other for one in sure for other in lexicon.damps.get(str(one.task), ())}
+    damped = {other for one in sure for other in lexicon.damps.get(one.task, ())}
     for one in told:
         other = both.get(one.task)
         is_telling = one.strength >= _TELLING
@@ -240,7 +240,7 @@ def _together(spoken: list[Fired], told: list[Fired], lexicon: Lexicon) -> list[
             one = one._replace(strength=one.strength * (_BESIDE_SURE if is_telling else _INSIDE))
         both[one.task] = max(one, other or one, key=lambda f: f.strength)
     for one in list(both.values()):
-        for general, share in lexicon.kin.get(str(one.task), ()):
+        for general, share in lexicon.kin.get(one.task, ()):
             strength = one.strength * share
             if general not in both or both[general].strength < strength:
                 both[general] = Fired(general, strength, one.units)
@@ -342,10 +342,10 @@ def _weighed(fired: list[Fired], lexicon: Lexicon) -> list[Fired]:
     """
     fired.sort(key=lambda f: (-f.strength, -len(f.units), f.task))
     sure = [one.task for one in fired if one.strength >= _DAMPS_FROM]
-    damped = {other for task in sure for other in lexicon.damps.get(str(task), ())}
+    damped = {other for task in sure for other in lexicon.damps.get(task, ())}
     for task in sure:  # two that would put each other out both stay
-        for other in lexicon.damps.get(str(task), ()):
-            if other in sure and task in lexicon.damps.get(str(other), ()):
+        for other in lexicon.damps.get(task, ()):
+            if other in sure and task in lexicon.damps.get(other, ()):
                 damped -= {task, other}
     fired = [
         one._replace(strength=one.strength * _DAMPED) if one.task in damped else one
