@@ -49,8 +49,8 @@ _GLUED_MEANS: Mapping[str, str] = {
 _NEAREST_KIN: Mapping[str, str] = {
     "uk": "ru", "ru": "uk", "da": "no", "no": "da", "cs": "sk", "sk": "cs",
 }  # fmt: skip
-# Languages that are meant only where they know more of a question than any other.
-_SELDOM = frozenset({"bg", "ca", "da", "fi", "hr", "hu", "no", "sk"})
+# Languages that are meant only where they know more of a question than any larger one.
+_SELDOM = frozenset({"bg", "ca", "cs", "da", "fi", "hr", "hu", "no", "ro", "sk"})
 
 
 class Tongues:
