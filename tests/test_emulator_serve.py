@@ -120,3 +120,21 @@ def test_the_exports_name_every_host_of_the_released_client() -> None:
         assert f"fal.{name} = " in words
     assert words.count("127.0.0.1:8123") >= 6
     assert "requestMiddleware" in words
+
+
+async def test_the_bare_address_says_what_it_is_and_where_its_routes_are(tmp_path: Path) -> None:
+    with anyio.fail_after(20):
+        async with served(tmp_path) as client:
+            for path in ("/", "/_emulator", "/_emulator/"):
+                told = await client.get(path, follow_redirects=True)
+                assert told.status_code == 200
+                assert told.headers["content-type"].startswith("text/plain")
+                assert "not fal" in told.text
+                asked = {"accept": "application/json"}
+                routes = (await client.get(path, headers=asked, follow_redirects=True)).json()
+                assert [line.split()[0] for line in told.text.splitlines()[3:]] == [
+                    *routes["routes"]
+                ]
+            controls = (await client.get("/_emulator", headers=asked)).json()["routes"]
+            for path in controls:  # 405 where GET is not among what it hears
+                assert (await client.get(path)).status_code in (200, 405)

@@ -31,6 +31,7 @@ from server.emulator.controls import Controls
 from server.emulator.direct import Direct
 from server.emulator.drawing import Drawers
 from server.emulator.engine import Engine
+from server.emulator.entrance import Entrance
 from server.emulator.faults import FaultRows, StandingFaults
 from server.emulator.hosted import Bell, Hosted, House
 from server.emulator.hosted_rows import HostedRows
@@ -129,6 +130,7 @@ async def open_emulator(
                 *webhooks.routes(),
                 *platform_routes(folder, catalog, store, shelf, pace),
                 *Controls(store, asked, pace).routes(),
+                *Entrance().routes(),
                 *bells,
             ]
             hosts = Starlette(routes=routes, exception_handlers=ANSWERS)
