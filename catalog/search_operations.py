@@ -76,14 +76,11 @@ def _longer(told: Sequence[Told], at: int) -> list[Cue]:
     longer = told[at].longer
     if not longer or at + 1 == len(told):
         return []
-    shapes = [one.shapes for one in told]
-    return [
-        cue
-        for form in shapes[at + 1]
-        if form in longer
-        for cue in longer[form]
-        if follows(shapes, at + 1, cue[1])
-    ]
+    cues = [cue for form in told[at + 1].shapes if form in longer for cue in longer[form]]
+    if not cues:
+        return cues
+    forms = [one.shapes for one in told]
+    return [cue for cue in cues if follows(forms, at + 1, cue[1])]
 
 
 def _tell_alone(found: dict[int, dict[int, float]], cues: Sequence[Cue], unit: int) -> None:

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from catalog.search_cues import Cues
-from catalog.search_rows import Chains, Lines, Rows, kept
+from catalog.search_rows import Chains, Phrases, Rows, kept
 from catalog.search_text import LONGEST_QUERY, distance, is_unspaced, letters, plain, segments, stem
 
 # Written with a capital within a sentence, so perhaps the name of a place or person.
@@ -91,7 +91,7 @@ class Lexicon:
         self.chains = Chains(compiled["chains"])
         self.runs = Rows(compiled["runs"])
         self.pieces: dict[str, list[list[Any]]] = compiled["pieces"]
-        self.phrases = Lines(compiled["phrases"])
+        self.phrases = Phrases(compiled["phrases"])
         self.aliases: dict[str, list[list[Any]]] = compiled["aliases"]
         self.unspaced_aliases: list[str] = [a for a in self.aliases if is_unspaced(a)]
         self.stop: frozenset[str] = frozenset(compiled["stop"])
@@ -345,19 +345,24 @@ class Lexicon:
     def _fire(self, reading: Reading) -> None:
         senses = reading.senses
         has = senses.__contains__
-        for sense in senses:
-            for task, strength, ordered, needs, bars in self.phrases.get(sense):
-                if not all(map(has, needs)) or any(map(has, bars)):
-                    continue
-                close, units = self._closeness(reading, needs, bool(ordered))
-                if not close:
-                    continue
-                worth = strength * close
-                if len(needs) == 1 and self._is_ordinary(reading, units):
-                    worth *= _ORDINARY
-                known = reading.tasks.get(task)
-                if known is None or (worth, len(units)) > (known.strength, len(known.units)):
-                    reading.tasks[task] = Fired(task, worth, units)
+        found = [
+            phrase
+            for sense in senses
+            for other, phrase in self.phrases.get(sense)
+            if other in senses
+        ]
+        for task, strength, ordered, needs, bars in found:
+            if not all(map(has, needs)) or any(map(has, bars)):
+                continue
+            close, units = self._closeness(reading, needs, bool(ordered))
+            if not close:
+                continue
+            worth = strength * close
+            if len(needs) == 1 and self._is_ordinary(reading, units):
+                worth *= _ORDINARY
+            known = reading.tasks.get(task)
+            if known is None or (worth, len(units)) > (known.strength, len(known.units)):
+                reading.tasks[task] = Fired(task, worth, units)
 
     def _is_ordinary(self, reading: Reading, units: frozenset[int]) -> bool:
         """Whether *units* are one everyday word among others that mean something."""
@@ -374,11 +379,11 @@ class Lexicon:
             span = first[0]
             return 1.0, frozenset(range(*span))
         best, where = 0.0, frozenset[int]()
+        others = [reading.senses[need] for need in needs[1:]]
         for start in first[:4]:
             chosen = [start]
             last = start[0]
-            for need in needs[1:]:
-                spans = reading.senses[need]
+            for spans in others:
                 if ordered:
                     spans = [s for s in spans if s[0] > last]
                 if not spans:
@@ -389,13 +394,16 @@ class Lexicon:
                 last = near[0]
                 chosen.append(near)
             else:
-                covered = {unit for span in chosen for unit in range(*span)}
-                between = set(range(min(covered), max(covered))) - covered - reading.quiet
-                worth = 1 / (1 + _GAP * len(between))
+                covered = frozenset([unit for span in chosen for unit in range(*span)])
+                low, high = min(covered), max(covered)
+                worth = 1.0
+                if high - low >= len(covered):
+                    between = set(range(low, high)) - covered - reading.quiet
+                    worth = 1 / (1 + _GAP * len(between))
                 if chosen != sorted(chosen):
                     worth *= _REVERSED
                 if worth > best:
-                    best, where = worth, frozenset(covered)
+                    best, where = worth, covered
         return best, where
 
 

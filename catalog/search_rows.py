@@ -56,11 +56,11 @@ class Chains:
         return chains.get(second, ())
 
 
-class Lines:
-    """Rows by number that stay lines of one JSON text until they are asked for, as in `Rows`."""
+class Phrases:
+    """The phrases by a sense that each needs: lines of one JSON text, parsed like `Rows`."""
 
     def __init__(self, text: str) -> None:
-        self._parsed: dict[int, list[list[Any]]] = {}
+        self._parsed: dict[int, list[tuple[int, list[Any]]]] = {}
         self._text = text
         self._starts = array("I", [0])
         at = 0
@@ -68,13 +68,18 @@ class Lines:
             self._starts.append(at)
         self._starts.append(len(text) + 1)
 
-    def get(self, number: int) -> list[list[Any]]:
-        """Return the rows of *number*, which must be known; none if there are none."""
-        rows = self._parsed.get(number)
-        if rows is None:
-            text = self._text[self._starts[number] : self._starts[number + 1] - 1]
-            rows = kept(self._parsed, number, json.loads(text) if text else [])
-        return rows
+    def get(self, sense: int) -> Sequence[tuple[int, list[Any]]]:
+        """Return the phrases of *sense*, which must be known, each behind another sense it needs.
+
+        Where a phrase needs no other, that is *sense* itself.
+        """
+        phrases = self._parsed.get(sense)
+        if phrases is None:
+            text = self._text[self._starts[sense] : self._starts[sense + 1] - 1]
+            rows: list[list[Any]] = json.loads(text) if text else []
+            phrases = [(next((n for n in row[3] if n != sense), sense), row) for row in rows]
+            kept(self._parsed, sense, phrases)
+        return phrases
 
 
 def kept(parsed: dict[K, R], key: K, rows: R) -> R:
