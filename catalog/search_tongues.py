@@ -22,11 +22,13 @@ _OWN_SIGNS: Mapping[str, str] = {
     "\u044b": "ru", "\u044d": "ru", "\u0456": "uk", "\u0454": "uk", "\u0491": "uk",
     "\u0458": "hr", "\u0459": "hr", "\u045a": "hr", "\u045b": "hr", "\u0452": "hr",
     "\u045f": "hr", "\u067e": "fa", "\u0686": "fa", "\u0698": "fa", "\u06af": "fa",
+    "\u0679": "ur", "\u0688": "ur", "\u0691": "ur", "\u06ba": "ur", "\u06c1": "ur", "\u06d2": "ur",
 }  # fmt: skip
 # Where the letters of alphabets end, and the language that is most written in each.
 _LAST_LATIN = "\u02ff"
 _ALPHABETS = (
     ("\u03ff", "el"), ("\u052f", "ru"), ("\u05ff", "he"), ("\u06ff", "ar"), ("\u097f", "hi"),
+    ("\u09ff", "bn"), ("\u0aff", "hi"), ("\u0bff", "ta"), ("\u0c7f", "te"),
 )  # fmt: skip
 # Languages that write nouns as one word, and what may stand between their parts.
 _COMPOUND: Mapping[str, tuple[str, ...]] = {
@@ -50,7 +52,7 @@ _NEAREST_KIN: Mapping[str, str] = {
     "uk": "ru", "ru": "uk", "da": "no", "no": "da", "cs": "sk", "sk": "cs",
 }  # fmt: skip
 # Languages that are meant only where they know more of a question than any larger one.
-_SELDOM = frozenset({"bg", "ca", "cs", "da", "fi", "hr", "hu", "no", "ro", "sk"})
+_SELDOM = frozenset({"bg", "ca", "cs", "da", "fi", "hr", "hu", "no", "ro", "sk", "sw", "tl"})
 
 
 class Tongues:
@@ -100,9 +102,9 @@ class Tongues:
         """Return the language that the signs of *text* tell, if they do."""
         if any("\u3040" <= sign <= "\u30ff" for sign in text):
             return "ja"
+        if own := {_OWN_SIGNS[sign] for sign in text if sign in _OWN_SIGNS}:
+            return max(own)  # Urdu has the letters of Persian, too
         for sign in text:
-            if tongue := _OWN_SIGNS.get(sign):
-                return tongue
             if "\uac00" <= sign <= "\ud7af":
                 return "ko"
             if "\u0e00" <= sign <= "\u0e7f":
@@ -122,7 +124,10 @@ class Tongues:
             bits = marks.get(word, 0)
             if word in self._lexicon.common or word in _ENGLISH or self._is_name(word):
                 bits |= 1
-            for size in range(_SHORTEST_BEGIN - 1, min(len(word), _LONGEST_BEGIN) + 1):
+            longest = min(len(word), _LONGEST_BEGIN)
+            if not bits & 1 and word in self._lexicon.english:
+                longest = 0  # "notary" is no form of the Hungarian "nota"
+            for size in range(_SHORTEST_BEGIN - 1, longest + 1):
                 bits |= begins.get(word[:size], 0)
             for glued in ("ال", "وال", "بال", "لل", "ب", "ل", "ה", "ל", "ב", "מ"):
                 if word.startswith(glued):
