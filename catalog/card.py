@@ -8,6 +8,9 @@ from typing import Any, Literal, cast
 Status = Literal["active", "unknown", "deprecated"]
 Completeness = Literal["full", "partial", "names", "free-form", "none"]
 
+# What a schema or a price is said to come from that fal itself was asked for.
+SOURCE = "fal's platform API"
+
 # Names under which cards ask for their main text, best first.
 TEXT_FIELDS = (
     "prompt",
@@ -91,6 +94,11 @@ class ModelCard:
             if isinstance(kind, str):
                 found[name] = kind
         return found
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is in use and all of its inputs are known."""
+        return self.status == "active" and self.completeness == "full" and not self.seed_only
 
     @property
     def full_title(self) -> str:

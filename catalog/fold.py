@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from catalog.build_facts import facts_of
-from catalog.card import ModelCard
+from catalog.card import SOURCE, ModelCard
 from catalog.live_schema import live_schema, media_of
 
 Record = dict[str, Any]
 
-SOURCE = "fal's platform API"
 # An answer in which more than this part of the models in use is missing is taken for a broken one.
 MOST_GONE = 0.3
 LONGEST_TITLE, LONGEST_SUMMARY = 60, 140
@@ -84,6 +83,24 @@ def fold(
             told.new.append(endpoint_id)
     made.sort(key=lambda record: record["id"])
     return made, told
+
+
+def fold_one(
+    known: Record | None,
+    endpoint_id: str,
+    live: Mapping[str, Any],
+    price: Mapping[str, Any] | None,
+    today: str,
+) -> Record | None:
+    """Return *known*, or a new record, with what fal says of one model; None where it is no model.
+
+    Arguments are as for `fold`.
+    """
+    told = Difference()
+    if known is None:
+        return _new(endpoint_id, live, price, today, told)
+    made = _renewed(known, live, price, today, told)
+    return None if told.left else made
 
 
 def _renewed(

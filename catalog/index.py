@@ -33,8 +33,8 @@ LOCAL = "local/"
 class CatalogIndex:
     """The shipped catalog. Opening reads nothing; each part is read when it is first asked for.
 
-    It never changes and may be shared between threads. *beside*, where given, is asked for ids
-    under `LOCAL`, which no snapshot holds.
+    It never changes and may be shared between threads. *beside*, where given, is asked for a bare
+    id that the snapshot does not hold, or holds as retired or without all inputs.
     """
 
     def __init__(
@@ -90,10 +90,21 @@ class CatalogIndex:
 
     def find(self, endpoint_id: str) -> ModelCard | None:
         """Return the card of *endpoint_id*, or None; see `get`."""
-        if self._beside is not None and (wanted := plain_id(endpoint_id)).startswith(LOCAL):
-            return self._beside(wanted)
+        held = self.held(endpoint_id)
+        if self._beside is None or (held is not None and held.is_current):
+            return held
+        bare = plain_id(endpoint_id) if held is None else held.endpoint_id
+        return self._beside(bare) or held
+
+    def held(self, endpoint_id: str) -> ModelCard | None:
+        """Return the card of *endpoint_id* as the snapshot alone has it, or None; see `get`."""
         place = self.place(endpoint_id)
         return None if place is None else self._card(place)
+
+    def record(self, endpoint_id: str) -> dict[str, Any] | None:
+        """Return the facts of *endpoint_id* as the snapshot has them, or None; see `get`."""
+        place = self.place(endpoint_id)
+        return None if place is None else self._facts(place)
 
     def place(self, endpoint_id: str) -> int | None:
         """Return where *endpoint_id* stands in `ids`, None where it does not; see `get`."""
@@ -194,10 +205,13 @@ class CatalogIndex:
         return card
 
     def _read(self, place: int) -> ModelCard:
+        return ModelCard.from_record(self._facts(place))
+
+    def _facts(self, place: int) -> dict[str, Any]:
         start, end = self._offsets[place], self._offsets[place + 1]
         with (self.folder / "cards.jsonl").open("rb") as lines:
             lines.seek(start)
-            return ModelCard.from_record(json.loads(lines.read(end - start)))
+            return json.loads(lines.read(end - start))
 
 
 def nearest_ids(

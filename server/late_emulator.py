@@ -10,7 +10,7 @@ import anyio
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from catalog.card import ModelCard
-from catalog.index import CatalogIndex
+from catalog.index import LOCAL, CatalogIndex
 from server.late import Late, alongside
 from server.settings import Settings
 
@@ -72,8 +72,8 @@ def _emulator(settings: Settings, catalog: CatalogIndex) -> AbstractAsyncContext
 
 
 def hosted_card(home: Path, endpoint_id: str) -> ModelCard | None:
-    """Return the card of an app that runs on this machine, None where there is none of that id."""
-    if not _apps(home).exists():
+    """Return the card of an app that runs on this machine; None for any other id."""
+    if not endpoint_id.startswith(LOCAL) or not _apps(home).exists():
         return None
     from server.deploy.local.cards import find_card
 

@@ -17,16 +17,19 @@ from starlette.types import ASGIApp
 
 from catalog.current import current_snapshot, hold, is_due
 from catalog.errors import ActionableError
+from catalog.fetched import FetchedCards
 from catalog.index import CatalogIndex
 from prompts.guides import GUIDES
 from server.asking import Approve
 from server.late import Late, alongside
 from server.late_emulator import hosted_card, late_emulator
 from server.lent import LateDeployer, LateJobs, LateMedia, Opened
+from server.refresh.account import account_mark
 from server.settings import Settings
 from tools.errors import NotConfiguredError
 from tools.money_records import Charge
 from tools.ports import (
+    AskFor,
     Intent,
     Job,
     PastRun,
@@ -81,6 +84,7 @@ async def open_rooms(settings: Settings) -> AsyncGenerator[OpenRooms]:
                 approve=annexe.approve,
                 end_waits=jobs.end_waits,
                 bill=annexe.bill if settings.backend == "cloud" else None,
+                ask_for=asking_fal(settings, catalog),
             )
     finally:
         if held is not None:
@@ -95,7 +99,26 @@ def open_catalog(settings: Settings) -> tuple[CatalogIndex, int | None]:
     if settings.backend == "emulator":
         return CatalogIndex.open(beside=partial(hosted_card, settings.home)), None
     folder = current_snapshot(settings.home / "catalog")
-    return CatalogIndex.open(folder), hold(folder)
+    return CatalogIndex.open(folder, beside=fetched_cards(settings).find), hold(folder)
+
+
+def fetched_cards(settings: Settings) -> FetchedCards:
+    """Return the cards that fal was asked for one by one, of this account and address alone."""
+    return FetchedCards(settings.home / "catalog" / "fetched" / account_mark(settings))
+
+
+def asking_fal(settings: Settings, catalog: CatalogIndex) -> AskFor | None:
+    """Return what finds cards and asks fal for those that *catalog* lacks, if there is a fal."""
+    if settings.backend == "emulator" or settings.key is None or not settings.catalog_refresh:
+        return None
+    from server.refresh.on_demand import OnDemand
+
+    async def ask(endpoint_id: str, known: dict[str, Any] | None) -> dict[str, Any] | None:
+        from server.refresh.single import ask_fal
+
+        return await ask_fal(settings, endpoint_id, known)
+
+    return OnDemand(catalog, fetched_cards(settings), ask)
 
 
 async def keep_fresh(settings: Settings) -> None:

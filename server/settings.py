@@ -259,7 +259,7 @@ class Settings:
     )
     catalog_refresh: bool = setting(
         "FALKIT_CATALOG_REFRESH",
-        "with a key, ask fal once a day for models and prices, for the next start",
+        "with a key, ask fal daily for models and prices, and at once for a model it lacks",
         _switch,
         True,
         "on",

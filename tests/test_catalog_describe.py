@@ -132,7 +132,7 @@ async def test_a_card_says_which_inputs_a_refresh_found_changed(tmp_path: Path) 
     record["schema"]["differs"] = ["seed", "-loop", *(f"new_{n}" for n in range(6))]
     (tmp_path / "cards").write_text(json.dumps(record) + "\n", encoding="utf-8")
     build(tmp_path / "cards", tmp_path / "made", strict=False)
-    rooms = SimpleNamespace(catalog=CatalogIndex(tmp_path / "made"))
+    rooms = SimpleNamespace(catalog=CatalogIndex(tmp_path / "made"), ask_for=None)
     call = cast("Call", SimpleNamespace(rooms=rooms))
     answer = await describe_model(call, DescribeArguments(endpoint_id="fal-ai/flux/dev"))
     told = (

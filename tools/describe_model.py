@@ -5,10 +5,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from catalog.card import ModelCard
+from catalog.card import SOURCE, ModelCard
 from catalog.describe import InputRow, example_arguments, inputs_table, outputs_words
 from catalog.index import CatalogIndex
 from catalog.pricing import price_tiers, price_words
+from tools.finding import found
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool, Unlisted
 from tools.wording import one_line
@@ -52,7 +53,7 @@ class ModelDescription(Result):
 async def describe_model(call: Call, arguments: DescribeArguments) -> Answer:
     """Return the card of a model, cut to what a caller needs."""
     catalog = call.rooms.catalog
-    card = catalog.get(arguments.endpoint_id)
+    card = await found(call.rooms, arguments.endpoint_id)
     described = _described(catalog, card, full=arguments.detail == "full")
     return Answer(described, _words(described))
 
@@ -127,9 +128,10 @@ def _note(card: ModelCard, as_of: str) -> str:
         "unknown": "perhaps retired: fal may no longer list it",
         "deprecated": "retired: fal no longer lists it",
     }[card.status]
-    return "; ".join(
-        part for part in (retired, known, _changed(card), f"catalog of {as_of}") if part
-    )
+    seen = f"catalog of {as_of}"
+    if card.schema_source == SOURCE and card.schema_date > as_of:  # asked for by itself
+        seen = f"fal's own schema of {card.schema_date}"
+    return "; ".join(part for part in (retired, known, _changed(card), seen) if part)
 
 
 def _changed(card: ModelCard) -> str:

@@ -10,7 +10,8 @@ from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from catalog.operation_fit import fit
 from catalog.operations import OPERATIONS, Operation, operation_named
-from tools.making import MakeArguments, Order, make, merged, usable
+from tools.finding import in_use, usable
+from tools.making import MakeArguments, Order, make, merged
 from tools.ports import Call, GivenMedia
 from tools.tool import Answer, Tool
 from tools.whole_view import ShortJobView
@@ -55,7 +56,7 @@ async def order_of(call: Call, arguments: EditArguments) -> Order:
     if arguments.mask:
         await _check_mask(call, given, arguments.mask)
     if arguments.endpoint_id:
-        card = usable(call.rooms.catalog, arguments.endpoint_id)
+        card = await usable(call.rooms, arguments.endpoint_id)
         own, notes = _own(card, operation, arguments), ()
     else:
         models = operation.models(_kind(given), mask=bool(arguments.mask))
@@ -80,7 +81,7 @@ def _fitting(
     """
     missed: ActionableError | None = None
     for endpoint_id in models:
-        card = usable(catalog, endpoint_id)
+        card = in_use(catalog, catalog.get(endpoint_id))
         try:
             return card, _own(card, operation, arguments)
         except ActionableError as problem:

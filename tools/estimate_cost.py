@@ -11,6 +11,7 @@ from catalog.limits import check_media
 from catalog.pricing import Estimate, estimate, price_words
 from catalog.schema import check
 from catalog.sides import limits_words
+from tools.finding import found
 from tools.making import facts_of
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool, Unlisted
@@ -78,7 +79,7 @@ async def _quote(
 ) -> Quote:
     card: ModelCard | None = None
     try:
-        card = call.rooms.catalog.get(endpoint_id)
+        card = await found(call.rooms, endpoint_id)
         checked = check(card, arguments.arguments, whole=False)
         _, facts = await facts_of(call.rooms, checked)
         check_media(card, checked.media, facts)

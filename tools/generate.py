@@ -9,8 +9,9 @@ from pydantic import Field
 
 from catalog.choose import Wanted, choose
 from catalog.errors import ActionableError
+from tools.finding import usable
 from tools.job_view import JobView
-from tools.making import MakeArguments, Order, make, merged, usable
+from tools.making import MakeArguments, Order, make, merged
 from tools.naming import meant
 from tools.ports import Call, Job
 from tools.tool import Answer, Tool
@@ -69,7 +70,7 @@ async def order_of(call: Call, given: GenerateArguments) -> Order:
     if given.from_job:
         job = await call.rooms.jobs.find(meant(given.from_job))
         _check_repeatable(job)
-        card = usable(catalog, given.endpoint_id or job.endpoint_id)
+        card = await usable(call.rooms, given.endpoint_id or job.endpoint_id)
         kept = dict(job.arguments)
         if given.prompt and card.text_field is not None:
             kept.pop(card.text_field, None)
@@ -80,7 +81,7 @@ async def order_of(call: Call, given: GenerateArguments) -> Order:
             (f"from job {job.job_id}", *_aged(job, given.arguments)),
             parents=(job.job_id,),
         )
-    return Order(usable(catalog, given.endpoint_id), given.arguments, given.prompt)
+    return Order(await usable(call.rooms, given.endpoint_id), given.arguments, given.prompt)
 
 
 def _check_repeatable(job: Job) -> None:

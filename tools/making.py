@@ -12,7 +12,6 @@ from pydantic import Field, FiniteFloat
 from catalog.card import ModelCard
 from catalog.errors import ActionableError
 from catalog.history import with_history
-from catalog.index import CatalogIndex
 from catalog.limits import check_media
 from catalog.media import MediaFacts, MediaKind
 from catalog.pricing import Estimate, estimate, tidy
@@ -67,25 +66,6 @@ class Prepared:
     checked: Checked
     given: Mapping[MediaPath, GivenMedia]
     price: Estimate
-
-
-def usable(catalog: CatalogIndex, endpoint_id: str) -> ModelCard:
-    """Return the card of *endpoint_id* if it can be run today.
-
-    Raises:
-        UnknownModelError: no such endpoint.
-        ActionableError: it is retired; the successor is named.
-    """
-    card = catalog.get(endpoint_id)
-    if card.status == "deprecated" or card.seed_only:
-        successor = catalog.successor(card)
-        hint = (
-            f"use {successor.endpoint_id}"
-            if successor is not None and successor.endpoint_id != card.endpoint_id
-            else f"search_models finds another for {card.category}"
-        )
-        raise ActionableError(f"{card.endpoint_id!r} is retired; nothing was sent", hint=hint)
-    return card
 
 
 async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:

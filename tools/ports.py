@@ -220,6 +220,8 @@ class Guide(Protocol):
 
 # Says in a few lines where the platform's bill since an instant (None: all time) differs from the
 # ledger; nothing where it does not, or cannot be read.
+# Returns the card of an id, asked of fal where the catalog lacks it; None where nobody knows it.
+AskFor = Callable[[str], Awaitable[ModelCard | None]]
 Bill = Callable[[datetime | None], Awaitable[Sequence[str]]]
 
 
@@ -235,6 +237,7 @@ class Rooms:
     guides: Mapping[str, Guide] = field(default_factory=dict[str, Guide])
     deployer: "Deployer | None" = None
     bill: Bill | None = None
+    ask_for: AskFor | None = None
 
 
 async def untold(fraction: float, words: str) -> None:
@@ -252,6 +255,7 @@ class Call:
 
 __all__ = [
     "OVER",
+    "AskFor",
     "Attempt",
     "BackendName",
     "Call",

@@ -10,6 +10,7 @@ from pydantic import Field, FiniteFloat
 
 from catalog.card import ModelCard
 from catalog.errors import ActionableError
+from tools.finding import usable
 from tools.making import (
     ANSWERED_WITHIN,
     Order,
@@ -18,7 +19,6 @@ from tools.making import (
     intent_of,
     merged,
     prepare,
-    usable,
 )
 from tools.ports import Call, Job, WholeIntent
 from tools.resuming import Resumed, refuse_lost, resumed
@@ -182,7 +182,7 @@ async def _prepared(
         if number in but:
             continue
         try:
-            card = usable(call.rooms.catalog, endpoint_id)
+            card = await usable(call.rooms, endpoint_id)
             order = _order(card, given, _common(card, arguments))
             prepared[number] = await prepare(call.rooms, order)
         except ActionableError as problem:

@@ -14,7 +14,8 @@ from catalog.limits import check_media
 from catalog.media import MediaFacts, MediaKind
 from catalog.pricing import Estimate, estimate
 from catalog.schema import Checked, check, dotted, with_media
-from tools.making import MediaPath, Order, Prepared, facts_of, usable
+from tools.finding import usable
+from tools.making import MediaPath, Order, Prepared, facts_of
 from tools.ports import Call, Job, Use
 from tools.tool import Arguments
 
@@ -128,7 +129,7 @@ async def _planned(
         there = ", ".join([*kept, *before]) or "none"
         raise ActionableError(f"${unknown[0]} is no earlier step", hint=f"there are: {there}")
     _check_written(step, [*before, *kept])
-    card = usable(call.rooms.catalog, step.endpoint_id)
+    card = await usable(call.rooms, step.endpoint_id)
     checked = check(card, step.arguments)
     uses = _uses(checked)
     done = {use.path: _kept_value(use, kept[use.step]) for use in uses if use.step in kept}

@@ -7,7 +7,7 @@ from pydantic import Field
 from catalog.code import LANGUAGES, STYLES, code_for
 from catalog.describe import example_arguments
 from catalog.schema import check
-from tools.making import usable
+from tools.finding import usable
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool
 
@@ -35,7 +35,7 @@ class WrittenCode(Result):
 
 async def write_code(call: Call, arguments: CodeArguments) -> Answer:
     """Return a program that calls the model; the arguments are checked first, nothing is run."""
-    card = usable(call.rooms.catalog, arguments.endpoint_id)
+    card = await usable(call.rooms, arguments.endpoint_id)
     given = arguments.arguments or example_arguments(card)
     checked = check(card, given)
     local = any(not use.value.startswith(("https://", "http://", "data:")) for use in checked.media)

@@ -20,7 +20,7 @@ from server.jobs.live import without_bytes
 from server.jobs.outputs import understood
 from server.lent import Opened
 from server.live import LiveKind
-from server.rooms import open_annexe, open_catalog
+from server.rooms import asking_fal, open_annexe, open_catalog
 from server.settings import EMULATOR_BASE, Settings
 from tools.generate import GENERATE, GenerateArguments, order_of
 from tools.job_view import job_answer
@@ -77,15 +77,16 @@ def run_live(given: GenerateArguments, kind: LiveKind, *, as_json: bool) -> None
 async def _lived(given: GenerateArguments, kind: LiveKind, lines: bool) -> tuple[Answer, str]:
     settings = Settings.read(os.environ)
     catalog = open_catalog(settings)[0]
+    ask_for = asking_fal(settings, catalog)
     async with open_annexe(settings, catalog) as opened:
-        lent = Rooms(catalog, opened.jobs, opened.media, settings.backend, False, GUIDES)
+        lent = Rooms(
+            catalog, opened.jobs, opened.media, settings.backend, False, GUIDES, ask_for=ask_for
+        )
         order = await order_of(Call(lent, asked_by=ASKED_BY), given)
         check_live(order.card, kind, catalog)
         hear = as_lines() if lines else as_words(order.card)
         live = cast("Jobs", LiveJobs(opened, kind, hear))  # it hands on what it does not change
-        call = Call(
-            Rooms(catalog, live, opened.media, settings.backend, False, GUIDES), asked_by=ASKED_BY
-        )
+        call = Call(replace(lent, jobs=live), asked_by=ASKED_BY)
         job_id = ""
         try:
             begun = await GENERATE.run(call, given)

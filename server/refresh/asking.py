@@ -1,4 +1,4 @@
-"""Open what asks fal, for a refresh that nobody waits for."""
+"""Open what asks fal about models."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -9,10 +9,11 @@ from server.fal.retry import RetryPolicy
 from server.fal.sender import Sender
 from server.settings import Settings
 
+PATIENT = RetryPolicy(longest=60.0, patience=300.0)
+
 
 @asynccontextmanager
-async def open_sender(settings: Settings) -> AsyncGenerator[Sender]:
+async def open_sender(settings: Settings, policy: RetryPolicy = PATIENT) -> AsyncGenerator[Sender]:
     """Yield a sender to the addresses and with the key of *settings*."""
     async with httpx.AsyncClient() as http:
-        policy = RetryPolicy(longest=60.0, patience=300.0)
         yield Sender(http, settings.hosts, settings.key, policy)

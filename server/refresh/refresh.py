@@ -21,6 +21,7 @@ from server.fal.platform_models import Models
 from server.fal.problems import BadInputError, FalError, NotFoundError, UnauthorisedError
 from server.fal.sender import Sender
 from server.fal.wire import Answer, UnreadableAnswerError, listed, mapped
+from server.refresh.account import account_mark
 from server.refresh.asking import open_sender
 from server.refresh.incoming import Entry, Incoming
 from server.refresh.shelf import Shelf
@@ -79,7 +80,7 @@ async def refresh(
     """
     try:
         incoming = await anyio.to_thread.run_sync(
-            Incoming.open, shelf.incoming, _whose(settings, sender)
+            Incoming.open, shelf.incoming, account_mark(settings)
         )
         await _list_models(sender, incoming, say, pause)
         await _ask_schemas(sender, incoming, pause)
@@ -98,12 +99,6 @@ async def refresh(
         ) from problem
 
 
-def _whose(settings: Settings, sender: Sender) -> str:
-    """Return a mark of the account and the address: what one sees another may not."""
-    key_id = settings.key.get_secret_value().partition(":")[0] if settings.key else ""
-    return hashlib.sha256(f"{key_id} {sender.hosts.api}".encode()).hexdigest()[:16]
-
-
 async def _list_models(sender: Sender, incoming: Incoming, say: Say, pause: float) -> None:
     calls = Calls(sender)
     seen: set[str] = set()
@@ -114,7 +109,7 @@ async def _list_models(sender: Sender, incoming: Incoming, say: Say, pause: floa
         cursor = incoming.cursor
         query = {"limit": PAGE, "expand": "openapi-3.0", "cursor": cursor}
         try:
-            models, following = await calls.ask(calls.request("GET", "/models", query), _page)
+            models, following = await calls.ask(calls.request("GET", "/models", query), page)
         except BadInputError:
             if not began_at or cursor != began_at:
                 raise
@@ -130,7 +125,7 @@ async def _list_models(sender: Sender, incoming: Incoming, say: Say, pause: floa
     raise NotWholeError(f"it has more than {MOST_PAGES} pages")
 
 
-def _page(answer: Answer) -> tuple[dict[str, Entry], str]:
+def page(answer: Answer) -> tuple[dict[str, Entry], str]:
     """Return the models of a page by id, and the cursor of the next, empty at the end.
 
     Raises:
@@ -152,7 +147,7 @@ def _page(answer: Answer) -> tuple[dict[str, Entry], str]:
 
 async def _ask_schemas(sender: Sender, incoming: Incoming, pause: float) -> None:
     """Ask for the documents that the list could not put in, each by itself, as far as they are."""
-    missing = [name for name, model in incoming.models.items() if _lacks_document(model)]
+    missing = [name for name, model in incoming.models.items() if lacks_document(model)]
     for name in missing[:MOST_SINGLE]:
         try:
             document = await Models(Calls(sender)).openapi(name)
@@ -167,7 +162,8 @@ async def _ask_schemas(sender: Sender, incoming: Incoming, pause: float) -> None
         await anyio.to_thread.run_sync(incoming.add_page, found, "")
 
 
-def _lacks_document(model: Entry) -> bool:
+def lacks_document(model: Entry) -> bool:
+    """Whether *model*, an entry of the list, comes without its schema."""
     document = model.get("openapi")
     return not isinstance(document, dict) or "paths" not in document
 
@@ -193,7 +189,7 @@ async def _prices(sender: Sender, ids: Sequence[str], pause: float) -> dict[str,
     calls = Calls(sender)
     request = calls.request("GET", "/models/pricing", {"endpoint_id": ids})
     try:
-        return await calls.ask(request, _priced)
+        return await calls.ask(request, priced)
     except NotFoundError:
         if len(ids) == 1:
             return {}
@@ -203,7 +199,8 @@ async def _prices(sender: Sender, ids: Sequence[str], pause: float) -> dict[str,
     return {**first, **await _prices(sender, ids[middle:], pause)}
 
 
-def _priced(answer: Answer) -> dict[str, Entry]:
+def priced(answer: Answer) -> dict[str, Entry]:
+    """Return the prices that *answer* lists, by endpoint id."""
     found: dict[str, Entry] = {}
     for entry in listed(mapped(answer.json()), "prices"):
         price = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}

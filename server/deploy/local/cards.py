@@ -75,6 +75,8 @@ def find_card(home: Path, endpoint_id: str) -> ModelCard | None:
 
     It reads the file of apps anew, which takes a fraction of a millisecond.
     """
+    if not endpoint_id.startswith(LOCAL):
+        return None
     app, path = split_id(endpoint_id)
     found = find_app(home, app)
     if found is None:
