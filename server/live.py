@@ -44,8 +44,7 @@ class Live:
         Raises what that raises.
         """
         line: Line = self.client.stream if kind == "stream" else self._realtime
-        changed = self.jobs.changes.changed
-        sender = LiveSender(self.jobs.store, self.catalog, changed, line, hear)
+        sender = LiveSender(self.jobs.store, self.catalog, self.jobs.changes, line, hear)
         return await self.jobs.start(intent, sender, asked=asked)
 
     @asynccontextmanager

@@ -191,3 +191,31 @@ def test_a_live_call_whose_process_was_killed_is_unconfirmed_and_is_not_repeated
             break
     assert len(ended) == 1
     assert ended[0] in ("unconfirmed", "failed", "cancelled")
+
+
+@pytest.mark.proof
+def test_a_live_call_is_cancelled_by_a_command_in_another_terminal(tmp_path: Path) -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FAL")}
+    env = {**kept, **environment(tmp_path, FALKIT_EMULATOR_SPEED="0.05")}
+    falkit = [sys.executable, "-m", "falkit"]
+
+    def told(*words: str) -> tuple[int, Any]:
+        ran = subprocess.run(
+            [*falkit, *words], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60
+        )
+        return ran.returncode, json.loads(ran.stdout)
+
+    with subprocess.Popen(
+        [*falkit, "run", STREAMING, "waves", SMALL, "--stream"],
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # the first event
+        (row,) = told("jobs", "--json")[1]["jobs"]
+        code, said = told("cancel", row["job_id"])
+        assert (code, said["state"], said["cancelled"]) == (0, "cancelled", True)
+        *_, last = process.stdout.read().splitlines()
+        assert (json.loads(last)["state"], process.wait(20)) == ("cancelled", 1)

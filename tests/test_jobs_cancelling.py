@@ -1,19 +1,36 @@
 """A cancellation says plainly whether it was in time and whether it cost."""
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import anyio
 import pytest
 
 from catalog.errors import ActionableError
+from catalog.index import CatalogIndex
 from server.fal.problems import LostAnswerError, NetworkError
+from server.fal.wire import PLAIN_HEAD
+from server.jobs.live import LiveSender
 from server.jobs.pace import Pace
 from tests.jobs_platform import FolderPlatform, intent, jobs_in
 from tools.errors import UnknownJobError
 from tools.ports import JobQuery
 
 HASTY = Pace(heartbeat=0.1, poll_gap=0.05, poll_first=0.05, cancel_wait=0.3)
+
+
+class Endless:
+    """A live call that says one thing and never comes to its end."""
+
+    head = PLAIN_HEAD
+
+    async def __aiter__(self) -> AsyncIterator[object]:
+        yield {"output": "Once upon"}
+        await anyio.sleep_forever()
 
 
 @pytest.fixture
@@ -147,3 +164,37 @@ async def test_a_platform_that_cannot_be_asked_is_an_error(tmp_path: Path) -> No
             await jobs.cancel(job.job_id)
         with pytest.raises(UnknownJobError):
             await jobs.cancel("00000000000")
+
+
+async def test_a_live_call_is_cancelled_from_another_process_and_may_be_charged(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    spoken, closed = anyio.Event(), anyio.Event()
+
+    @asynccontextmanager
+    async def endless(_endpoint_id: str, _arguments: object) -> AsyncGenerator[Endless]:
+        try:
+            yield Endless()
+        finally:
+            closed.set()
+
+    async def hear(_output: object) -> None:
+        spoken.set()
+
+    async with (
+        jobs_in(tmp_path, platform, HASTY, key="id:secret") as here,
+        jobs_in(tmp_path, platform, HASTY, key="id:secret") as there,
+        anyio.create_task_group() as tasks,
+    ):
+        live = LiveSender(here.store, CatalogIndex.open(), here.changes, endless, hear)
+        tasks.start_soon(here.start, intent(dollars="0.5"), live)
+        await spoken.wait()
+        (job,) = (await there.list(JobQuery())).jobs
+        outcome = await there.cancel(job.job_id)
+        assert closed.is_set()
+        assert (outcome.cancelled, outcome.charged, outcome.job.state) == (True, None, "cancelled")
+        assert "may be charged" in outcome.job.note
+        counted = await there.store.counted_since("cloud", datetime.now(UTC) - timedelta(hours=1))
+        assert counted == Decimal("0.5")  # until somebody knows better
+
+    assert platform.looks == []  # no queue was asked about it

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol, cast
 
+import anyio
+
+from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from server.fal.problems import ConcurrencyError, LostAnswerError, NetworkError, NotSentError
 from server.fal.wire import PLAIN_HEAD, Answer, Result
@@ -17,12 +20,13 @@ from server.jobs.port import JobStore
 from server.jobs.rows import Fields
 from server.jobs.settling import done_fields, error_of, settled_failure
 from server.jobs.shield import shielded
-from server.jobs.transactions import Step, Work
+from server.jobs.transactions import LIVE, Step, Work
+from server.jobs.waiting import Changes
 from tools.errors import BackendError
 
 log = logging.getLogger("falkit.jobs.live")
 
-LIVE = "live: its output goes to the terminal that began it"
+CLOSED = "cancelled: its live line was closed half-way, so what it had made may be charged"
 BROKEN = (
     "its live connection broke before the output was whole, so it may be charged; no queue "
     "remembers it, and it is not sent again by itself (--again makes another)"
@@ -52,6 +56,7 @@ class _Heard:
     head: Answer = PLAIN_HEAD
     last: Any = None
     whole: bool = False
+    closed: bool = False  # somebody cancelled the job
 
 
 class LiveSender:
@@ -61,18 +66,22 @@ class LiveSender:
         self,
         store: JobStore,
         catalog: CatalogIndex,
-        changed: Callable[[str], None],
+        changes: Changes,
         line: Line,
         hear: Hear,
     ) -> None:
         self._store = store
         self._catalog = catalog
-        self._changed = changed
+        self._changes = changes
+        self._changed = changes.changed
         self._line = line
         self._hear = hear
 
     async def send(self, work: Work) -> Sent:
-        """Mark, send, listen to the end, and write it down; a cancelled call is ``unconfirmed``.
+        """Mark, send, listen to the end, and write it down.
+
+        A job that somebody cancels, in whatever process, has its line closed. A cancelled call, as
+        by Ctrl-C, is ``unconfirmed``.
 
         Raises:
             JournalError: the journal cannot be written. Before the mark stands nothing is sent.
@@ -85,12 +94,7 @@ class LiveSender:
         heard = _Heard()
         problem: BaseException | None = None
         try:
-            async with self._line(work.job.endpoint_id, work.job.arguments) as outputs:
-                heard.head = outputs.head
-                async for output in outputs:
-                    heard.last = output
-                    await self._hear(output)
-                heard.whole = True
+            problem = await self._listen(work, heard)
         except BaseException as raised:
             problem = raised
         sent = await shielded(self._written(work, heard, problem))
@@ -98,10 +102,42 @@ class LiveSender:
             raise problem
         return sent
 
+    async def _listen(self, work: Work, heard: _Heard) -> Exception | None:
+        """Send, and hear all that comes until somebody cancels the job; return what broke it."""
+        failure: Exception | None = None  # a task group would wrap what its body raises
+        async with anyio.create_task_group() as line:
+            line.start_soon(self._close, work.job.job_id, heard, line.cancel_scope)
+            try:
+                async with self._line(work.job.endpoint_id, work.job.arguments) as outputs:
+                    heard.head = outputs.head
+                    async for output in outputs:
+                        heard.last = output
+                        await self._hear(output)
+                    heard.whole = True
+            except Exception as problem:
+                failure = problem
+            line.cancel_scope.cancel()
+        return failure
+
+    async def _close(self, job_id: str, heard: _Heard, line: anyio.CancelScope) -> None:
+        """Close the line once somebody cancels the job."""
+        with self._changes.listening(job_id) as ear:
+            while not heard.closed:
+                ear.clear()
+                try:
+                    heard.closed = (await self._store.whole(job_id)).stopping
+                except ActionableError as problem:  # what is paid for must not break by it
+                    log.info("job %s may have been cancelled: %s", job_id, problem)
+                if not heard.closed:
+                    await ear.event.wait()
+        line.cancel()
+
     async def _written(self, work: Work, heard: _Heard, problem: BaseException | None) -> Sent:
         """Return how the call went, with the journal saying the same."""
         if heard.whole:  # what breaks after the end costs nothing
             return await self._done(work, heard)
+        if heard.closed:
+            return await self._cancelled(work, heard)
         match problem:
             case NotSentError() | ConcurrencyError():
                 refused = replace(error_of(problem), charged=False)
@@ -139,6 +175,12 @@ class LiveSender:
         if amount is not None:
             fields["amount"] = amount
         return await self._over(work, fields, error.message[:200], problem)
+
+    async def _cancelled(self, work: Work, heard: _Heard) -> Sent:
+        """Return the job as cancelled; its reservation stays, since nobody says what it cost."""
+        fields = Fields(note=CLOSED, request_id=heard.head.request_id, ended=datetime.now(UTC))
+        fields["submitted"] = fields["started"] = heard.begun
+        return await self._ended(work, fields, Step("cancelled", "its live line was closed"), None)
 
     async def _lost(self, work: Work, heard: _Heard) -> Sent:
         fields = Fields(note=BROKEN, request_id=heard.head.request_id)

@@ -93,6 +93,10 @@ class JobStore(Protocol):
         """Let nothing more of a whole be sent; return the ids of the jobs that ended by that."""
         ...
 
+    async def stop_live(self, job_id: str) -> bool:
+        """Ask whoever listens to a live call to close its line; False where none is under way."""
+        ...
+
     async def find(self, job_id: str) -> Job:
         """Return the job of that id, however it is spelled.
 

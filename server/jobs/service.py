@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 import anyio
 
@@ -15,6 +14,7 @@ from catalog.index import CatalogIndex
 from server.jobs.admission import Rules
 from server.jobs.backend import Backend
 from server.jobs.callbacks import checked_callback
+from server.jobs.cancelling import Cancelling
 from server.jobs.conductor import Conductor
 from server.jobs.deploying import CarryOut, Deploying
 from server.jobs.filling import Desk, Filler
@@ -26,7 +26,6 @@ from server.jobs.journal import open_journal
 from server.jobs.keeper import Keeper
 from server.jobs.leases import house_of
 from server.jobs.ledger import Limits
-from server.jobs.outcome import outcome
 from server.jobs.outlook import Outlooks
 from server.jobs.pace import PACE, Pace
 from server.jobs.port import JobStore
@@ -36,7 +35,6 @@ from server.jobs.submitter import Submitter
 from server.jobs.transactions import Work
 from server.jobs.waiting import Changes, Teller
 from server.settings import Settings
-from tools.errors import BackendError
 from tools.ports import (
     Attempt,
     BackendName,
@@ -329,76 +327,7 @@ class JournalJobs:
             BackendError: the platform could not be asked.
             ActionableError: it runs where this process has no say.
         """
-        job = await self.find(job_id)
-        if job.kind and not job.is_over:
-            return await self._cancel_whole(job)
-        if job.state in ("planned", "held", "approved"):
-            dropped = await self.store.drop(job.job_id)
-            if dropped is not None:
-                self.changes.changed(job.job_id)
-                return Cancelled(dropped, cancelled=True, charged=False)
-            job = await self._after_submit(job)
-        if job.state not in ("queued", "running"):
-            return outcome(job)
-        self._check_house(job)
-        answer = await self._asked_to_cancel(job)
-        job = await self.wait(job.job_id, self._pace.cancel_wait)
-        if answer == "requested" and not job.is_over:
-            note = "the platform was asked to cancel it and has not said yet whether it did"
-            await self.store.note(job.job_id, note)
-            self.changes.changed(job.job_id)
-            job = replace(job, note=note)
-        return outcome(job)
-
-    async def _cancel_whole(self, job: Job) -> Cancelled:
-        """Let nothing more of a whole be sent, and cancel what the platform has of it."""
-        self._check_house(job)
-        for ended in await shielded(self.store.stop(job.job_id)):
-            self.changes.changed(ended)
-        self.changes.changed(job.job_id)
-        problems: list[ActionableError] = []
-
-        async def cancel(part: Job) -> None:
-            try:
-                await self.cancel(part.job_id)
-            except ActionableError as problem:
-                problems.append(problem)
-
-        async with anyio.create_task_group() as group:
-            for part in await self.parts(job.job_id):
-                if not part.is_over and part.state != "unconfirmed":
-                    group.start_soon(cancel, part)
-        if problems:
-            raise problems[0]
-        job = await self.wait(job.job_id, self._pace.cancel_wait)
-        charges = {outcome(part).charged for part in await self.parts(job.job_id)}
-        charged = True if True in charges else None if None in charges else False
-        return Cancelled(job, cancelled=job.state == "cancelled", charged=charged)
-
-    def _check_house(self, job: Job) -> None:
-        if (job.account, job.origin) != (self.store.house.account, self.store.house.origin):
-            raise ActionableError(
-                f"job {job.job_id!r} runs on {job.backend} with another key or address",
-                hint="cancel it from a falkit with the settings that started it",
-            )
-
-    async def _asked_to_cancel(
-        self, job: Job
-    ) -> Literal["requested", "already_completed", "not_found"]:
-        """Return what the platform answers to a cancellation.
-
-        Raises:
-            BackendError: it does not answer in time.
-        """
-        with anyio.move_on_after(self._pace.cancel_answer):
-            return await self._backend.cancel(job.endpoint_id, job.request_id)
-        raise BackendError(
-            f"job {job.job_id!r} may not be cancelled: the platform did not answer within "
-            f"{self._pace.cancel_answer:g} seconds",
-            hint="call cancel_job again; job_status says how it stands",
-            charged=None,
-            retry_helps=True,
-        )
+        return await Cancelling(self, self._backend, self._pace).cancel(job_id)
 
     async def tend(self) -> None:
         """Keep leases, and take up what nobody holds; it never returns."""
@@ -431,17 +360,6 @@ class JournalJobs:
         """Let the process that has *job* in hand, this or another, know that somebody waits."""
         if not self._hands.call(job.job_id) and job.state in ("queued", "running"):
             await self.store.want(job.job_id, self._pace.linger)
-
-    async def _after_submit(self, job: Job) -> Job:
-        """Return *job* once its submit, under way somewhere, is answered, or as it stands."""
-        with anyio.move_on_after(self._pace.cancel_wait):
-            with self.changes.listening(job.job_id) as ear:
-                while job.state in ("planned", "approved"):
-                    ear.clear()
-                    job = await self.find(job.job_id)
-                    if job.state in ("planned", "approved"):
-                        await ear.event.wait()
-        return job
 
 
 def not_ours(problem: Exception) -> bool:

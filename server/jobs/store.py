@@ -114,6 +114,9 @@ class SqliteJobStore:
             lambda c: wholes.stop(c, self._house, whole_id), durable=True
         )
 
+    async def stop_live(self, job_id: str) -> bool:
+        return await self._journal.write(lambda c: transactions.stop_live(c, job_id))
+
     async def find(self, job_id: str) -> Job:
         return await self._journal.read(lambda c: job_of(transactions.found(c, job_id)))
 

@@ -25,6 +25,7 @@ RIVALS_WITHIN = timedelta(minutes=5)
 # How many recent ids a mistyped one is compared with.
 NEAREST_AMONG = 500
 
+LIVE = "live: its output goes to the terminal that began it"
 LOST_ANSWER = (
     "the answer to the submit was lost, so it may be running and may be charged; it is not sent "
     "again by itself (again=true makes another)"
@@ -222,6 +223,16 @@ def drop(connection: sqlite3.Connection, house: House, job_id: str) -> Job | Non
     if row["whole"]:
         wake(connection, house, row["whole"])
     return dropped
+
+
+def stop_live(connection: sqlite3.Connection, job_id: str) -> bool:
+    """Ask whoever listens to a live call to close its line; False where none is under way."""
+    row = connection.execute(
+        "UPDATE jobs SET stopping = ?, rev = rev + 1 WHERE job_id = ? AND note = ?"
+        " AND submitting IS NOT NULL AND state IN ('planned', 'approved') RETURNING 1",
+        (now_ms(), job_id, LIVE),
+    ).fetchone()
+    return row is not None
 
 
 def wake(connection: sqlite3.Connection, house: House, whole_id: str) -> None:
