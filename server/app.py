@@ -7,11 +7,11 @@ from typing import Any
 
 import anyio
 from mcp.server import CacheHint, MCPServer
+from mcp.server._otel import OpenTelemetryMiddleware
 from mcp.server.caching import CacheableMethod
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError, UnexpectedToolError
-from mcp.server.mcpserver.tools import Tool as SDKTool
+from mcp.server.mcpserver.exceptions import ResourceNotFoundError
 from mcp.server.request_state import RequestStateBoundary
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
@@ -33,14 +33,15 @@ from mcp.types import (
 )
 from mcp.types import Prompt as SDKPrompt
 from mcp.types import Tool as ListedTool
-from pydantic import AnyUrl, ValidationError
+from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
+from pydantic import AnyUrl
 
 from catalog.errors import ActionableError
 from prompts.library import PromptText, offered
-from server.asking import MODERN, Approve, Verdict, answered, ask, can_ask, put_off
-from server.calls import explain, fault, refusal, shown, sound, unknown_names
+from server.asking import MODERN, Approve, Verdict, Waiting, answered, can_ask, put_off
+from server.calls import answer, refusal, shown, sound, unknown_names
 from server.introduced import Introductions
-from server.made import as_sdk_tool, call_of, listed, listed_before
+from server.made import call_of, listed, listed_before
 from server.notices import JobNotices
 from server.resources import Shelf
 from server.sealing import Questions, Ring
@@ -135,8 +136,9 @@ class StrictServer(MCPServer[None]):
         self._rooms = rooms
         self._shelf = Shelf(rooms)
         self._approve = approve
-        self._made: dict[str, SDKTool] = {}
+        self.questions = Waiting()
         self._guard_questions(ring, Introductions(home))
+        self._trace_where_heard()
         self.completion()(self.complete)
         self.notices = JobNotices(rooms)
         # The SDK takes a bus, but would not say who listens to what.
@@ -151,20 +153,25 @@ class StrictServer(MCPServer[None]):
         place = next(i for i, one in enumerate(guards) if isinstance(one, RequestStateBoundary))
         guards[place] = Questions(ring, self.name, asking, self._is_held, introductions.hear)
 
+    def _trace_where_heard(self) -> None:
+        """Make no spans where nobody set up what takes them, as whoever traces does at the start.
+
+        The SDK says to take what makes them from this list, but does not export it.
+        """
+        if isinstance(get_tracer_provider(), ProxyTracerProvider):
+            guards = self._lowlevel_server.middleware
+            guards[:] = [one for one in guards if not isinstance(one, OpenTelemetryMiddleware)]
+
+    def leave(self) -> None:
+        """End the streams of those who listen, and answer whoever waits for a person."""
+        self.notices.close()
+        self.questions.end()
+
     async def _is_held(self, job_id: str) -> bool:
         try:
             return (await self._rooms.jobs.find(job_id)).state == "held"
         except ActionableError:
             return False
-
-    def made(self, name: str) -> SDKTool:
-        """Return the tool called *name* as the SDK runs it, made when it is first needed.
-
-        Each takes some 2 ms to make, which the answer to `initialize` need not wait for.
-        """
-        if name not in self._made:
-            self._made[name] = as_sdk_tool(self.values[name], self._rooms)
-        return self._made[name]
 
     async def list_tools(self) -> list[ListedTool]:
         """Return the tools in the order of the inventory.
@@ -173,7 +180,7 @@ class StrictServer(MCPServer[None]):
         """
         ready = listed_before()
         return [
-            ready[name] if isinstance(tool, LateTool) else listed(self.made(name))
+            ready[name] if isinstance(tool, LateTool) else listed(tool)
             for name, tool in self.values.items()
         ]
 
@@ -195,29 +202,22 @@ class StrictServer(MCPServer[None]):
         if not tool.reads_only and self._approve and (said := answered(asked)):
             return await self._heed(*said, _seconds(arguments), call_of(self._rooms, asked))
         begun = anyio.current_time()
-        try:
-            result = await self.made(name).run(arguments, asked, convert_result=True)
-            if not tool.reads_only and self._approve and can_ask(asked):
-                return await self._asking(result, asked, begun)
-            return result
-        except UnexpectedToolError as problem:
-            return fault(name, problem)
-        except ToolError as problem:
-            if isinstance(problem.__cause__, ValidationError):
-                return refusal(explain(problem.__cause__))
-            raise
+        result = await answer(tool, arguments, call_of(self._rooms, asked))
+        if not tool.reads_only and self._approve and can_ask(asked):
+            return await self._asking(result, asked, begun)
+        return result
 
     async def _asking(
-        self, result: CallToolResult | InputRequiredResult, ctx: Context[Any, Any], begun: float
+        self, result: CallToolResult, ctx: Context[Any, Any], begun: float
     ) -> CallToolResult | InputRequiredResult:
         """Return *result*, or if it is a held job what comes of asking the person about it."""
-        told = result.structured_content if isinstance(result, CallToolResult) else None
+        told = result.structured_content
         if not told or told.get("state") != "held":
             return result
         job = await self._rooms.jobs.find(str(told["job_id"]))
         if ctx.protocol_version == MODERN:
             return put_off(job)
-        verdict = await ask(ctx, job)
+        verdict = await self.questions.ask(ctx, job)
         left = max(0.0, begun + LONGEST_WAIT - anyio.current_time())
         return await self._heed(job.job_id, verdict, left, call_of(self._rooms, ctx))
 

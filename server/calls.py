@@ -1,7 +1,8 @@
-"""From a tool's answer, or its failure, to the words a host reads."""
+"""From what a host gives to a tool's arguments, and from its answer to the words a host reads."""
 
 import base64
 import difflib
+import json
 import logging
 import secrets
 from collections.abc import Mapping
@@ -44,12 +45,16 @@ OTHER_NAMES = {
 }
 
 
-async def answer(tool: AnyTool, arguments: Arguments, call: Call) -> CallToolResult:
-    """Return what a host shows of *tool*'s answer; every failure becomes words here.
+async def answer(tool: AnyTool, given: Mapping[str, object], call: Call) -> CallToolResult:
+    """Return what a host shows of *tool*'s answer to *given*; every failure becomes words here.
 
     A failure that the caller can mend names the value, the rule and the next step. One of ours is
     logged under an incident number, and the number is all that is told.
     """
+    try:
+        arguments = taken(tool, given)
+    except ValidationError as problem:
+        return refusal(explain(problem))
     try:
         return shown(await tool.run(call, arguments))
     except BackendError as problem:
@@ -58,6 +63,33 @@ async def answer(tool: AnyTool, arguments: Arguments, call: Call) -> CallToolRes
         return refusal(str(problem))
     except Exception as problem:
         return fault(tool.name, problem)
+
+
+def taken(tool: AnyTool, given: Mapping[str, object]) -> Arguments:
+    """Return *given*, of which *tool* knows all names, as it takes them.
+
+    A list or an object may come as its JSON text, as some hosts send it.
+
+    Raises:
+        ValidationError: a value is wrong, or one is missing.
+    """
+    fields = tool.arguments.model_fields
+    plain = {
+        name: _unpacked(value)
+        if isinstance(value, str) and fields[name].annotation is not str
+        else value
+        for name, value in given.items()
+    }
+    return tool.arguments.model_validate(plain)
+
+
+def _unpacked(text: str) -> object:
+    """Return what is packed in *text* as JSON, itself where that is nothing, a text or a number."""
+    try:
+        value: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return text if isinstance(value, str | int | float) else value
 
 
 def shown(told: Answer) -> CallToolResult:

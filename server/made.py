@@ -1,18 +1,15 @@
-"""Tools as the SDK runs them, and as hosts see them in the list."""
+"""Tools as hosts see them in the list, and what they are given of a call."""
 
 import json
 from collections.abc import Mapping
 from functools import cache
-from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.tools import Tool as SDKTool
-from mcp.types import CallToolResult, ToolAnnotations
 from mcp.types import Tool as ListedTool
+from mcp.types import ToolAnnotations
 
-from server.calls import answer
 from server.views.apps import meta_of
 from tools.ports import Call, Rooms
 from tools.tool import AnyTool
@@ -33,50 +30,20 @@ def listed_before() -> Mapping[str, ListedTool]:
     return {tool.name: tool for tool in tools}
 
 
-def listed(made: SDKTool) -> ListedTool:
-    """Return *made* as hosts see it in the list."""
+def listed(tool: AnyTool) -> ListedTool:
+    """Return *tool* as hosts see it in the list."""
+    inputs = lean(tool.arguments.model_json_schema())
+    # What is told of the arguments as a whole is for readers of the code.
+    kept = {
+        key: inputs[key] for key in inputs if key not in ("description", "additionalProperties")
+    }
     return ListedTool(
-        name=made.name,
-        title=made.title,
-        description=made.description,
-        input_schema=made.parameters,
-        output_schema=made.output_schema,
-        annotations=made.annotations,
-        _meta=meta_of(made.name),
-    )
-
-
-def as_sdk_tool(tool: AnyTool, rooms: Rooms) -> SDKTool:
-    """Return *tool* as the SDK holds it: a function whose signature is the tool's arguments.
-
-    A function rather than ready schemas, so that the SDK unpacks JSON that hosts send as text, and
-    fills `Resolve` parameters.
-    """
-
-    async def run(ctx: Context[Any, Any], **given: object) -> CallToolResult:
-        arguments = tool.arguments.model_construct(None, **given)
-        return await answer(tool, arguments, call_of(rooms, ctx))
-
-    context = Parameter("ctx", Parameter.KEYWORD_ONLY, annotation=Context[Any, Any])
-    own = [
-        Parameter(
-            name,
-            Parameter.KEYWORD_ONLY,
-            annotation=Annotated[field.annotation, field],
-            default=Parameter.empty if field.is_required() else field.default,
-        )
-        for name, field in tool.arguments.model_fields.items()
-    ]
-    returns = CallToolResult if tool.result is None else Annotated[CallToolResult, tool.result]
-    signature = Signature([context, *own], return_annotation=returns)
-    # Functions have no such attribute to a type checker.
-    setattr(run, "__signature__", signature)  # noqa: B010
-    run.__annotations__ = {p.name: p.annotation for p in [context, *own]} | {"return": returns}
-    made = SDKTool.from_function(
-        run,
         name=tool.name,
         title=tool.title,
         description=tool.description,
+        input_schema={**kept, "additionalProperties": False},
+        # What a result holds is plain from its names; prose would only cost bytes.
+        output_schema=lean(tool.result.model_json_schema(), prose=False) if tool.result else None,
         # What is left out says its default: not idempotent, open to the world; and what only reads
         # can destroy nothing.
         annotations=ToolAnnotations(
@@ -84,14 +51,8 @@ def as_sdk_tool(tool: AnyTool, rooms: Rooms) -> SDKTool:
             destructive_hint=None if tool.reads_only else tool.destroys,
             open_world_hint=None if tool.open_world else False,
         ),
+        _meta=meta_of(tool.name),
     )
-    made.parameters = {**lean(made.parameters), "additionalProperties": False}
-    # What a result holds is plain from its names; prose would only cost bytes.
-    if listed := made.fn_metadata.output_schema:
-        made.fn_metadata.output_schema = lean(listed, prose=False)
-        # The result was made by its model: holding it against that model again finds nothing.
-        made.fn_metadata.output_model = None
-    return made
 
 
 def call_of(rooms: Rooms, ctx: Context[Any, Any]) -> Call:

@@ -20,7 +20,7 @@ from server.settings import Settings
 from tests.house import connected, environment, record, words
 from tools.cancel_job import CancelledView
 from tools.describe_model import DescribeArguments, describe_model
-from tools.estimate_cost import ESTIMATE_COST, EstimateArguments
+from tools.estimate_cost import ESTIMATE_COST
 from tools.job_view import JobView, job_words
 from tools.ports import Call, Job, JobError, Output
 from tools.tool import Answer
@@ -151,7 +151,7 @@ async def test_a_model_whose_card_attacks_is_described_as_data(
         call = Call(replace(rooms, catalog=Poisoned.open()), never)
         wanted = DescribeArguments(endpoint_id="fal-ai/flux/dev", detail=detail)
         check(shown(await describe_model(call, wanted)), detail)
-        near = EstimateArguments(endpoint_id="fal-ai/flux/dev", arguments={ATTACK[:20]: 1})
+        near = {"endpoint_id": "fal-ai/flux/dev", "arguments": {ATTACK[:20]: 1}}
         refused = await answer(ESTIMATE_COST, near, call)
         assert refused.is_error
         check(refused, "a refusal that names the nearest")

@@ -10,11 +10,8 @@ from typing import Any, get_args
 import pytest
 
 from prompts.library import PROMPTS, offered
-from server.app import build_server
 from server.made import LISTED, listed
-from server.rooms import open_rooms
-from server.settings import Settings
-from tests.house import Era, connected, environment
+from tests.house import Era, connected
 from tools.inventory import TOOLS
 from tools.ports import JobState
 from tools.tool import AnyTool, LateTool
@@ -30,9 +27,7 @@ async def listing(home: Path) -> AsyncGenerator[list[dict[str, Any]]]:
 
 
 async def test_the_list_that_is_served_is_what_the_tools_themselves_make(tmp_path: Path) -> None:
-    async with open_rooms(Settings.read(environment(tmp_path))) as rooms:
-        server = build_server(rooms, TOOLS)
-        made = [listed(server.made(tool.name)) for tool in TOOLS]
+    made = [listed(tool) for tool in TOOLS]
     tools = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in made]
     text = json.dumps(tools, indent=1, ensure_ascii=False) + "\n"
     if os.environ.get("SNAP") == "write":

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -92,6 +93,11 @@ class AnyTool(Protocol):
     def open_world(self) -> bool: ...
 
 
+@cache
+def _whole(name: str) -> Tool[Any]:
+    return getattr(import_module(f"tools.{name}"), name.upper())
+
+
 @dataclass(frozen=True, slots=True)
 class LateTool:
     """A tool whose module is imported when more is asked than its name, toolset and *reads_only*.
@@ -106,7 +112,7 @@ class LateTool:
     @property
     def whole(self) -> Tool[Any]:
         """The tool itself."""
-        return getattr(import_module(f"tools.{self.name}"), self.name.upper())
+        return _whole(self.name)
 
     @property
     def title(self) -> str:
