@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from catalog.between import between
 from catalog.convert import is_list, is_object
 from catalog.quantity import Work, texts_of
 from catalog.span import ONE, ZERO, Span, decimal, hull_of, plain
@@ -138,7 +139,7 @@ def chosen_tiers(work: Work, tiers: Sequence[Tier], active: Sequence[Tier]) -> l
     The most particular tier that holds wins; tiers that may hold and are more particular stay in
     question. A tier for another value of a field serves where an active multiplier or addition
     speaks of that field: it is the price at the reference value. Where no tier fits and the base
-    amount is one of theirs, the price lies between the stated ones.
+    amount is one of theirs, `between` says what bounds it.
     """
     sure = [tier for tier in tiers if tier.truth == "yes"]
     if sure:
@@ -154,10 +155,7 @@ def chosen_tiers(work: Work, tiers: Sequence[Tier], active: Sequence[Tier]) -> l
     amounts = {tier.rule["amount"] for tier in tiers}
     if not tiers or active or (work.card.price or {}).get("amount") not in amounts:
         return []  # the tiers are exceptions to the base amount
-    names = sorted({name for tier in tiers for name in tier.failed})
-    words = [f"{name}={work.values[name]}" if name in work.values else name for name in names]
-    work.note(f"no price stated for {', '.join(words)[:80]}: between the stated ones")
-    return list(tiers)
+    return between(work, tiers, str((work.card.price or {}).get("unit")))
 
 
 def _part_of(tier: Tier) -> str:

@@ -184,7 +184,7 @@ def _derived(work: Work, name: str, wanted: object) -> Truth:
         case "duration" | "input_duration":
             return _bounded(work.seconds() if name == "duration" else work.input_seconds(), wanted)
         case "fps":
-            return _bounded(_rate(work), wanted)
+            return _bounded(frame_rate(work), wanted)
         case "longest_edge":
             return _bounded(work.number("max_image_size"), wanted)
         case "part":
@@ -210,7 +210,8 @@ def _switch(work: Work, name: str, wanted: object) -> Truth:
     return "maybe" if is_open(value) else _truth(_text(value) == str(wanted).lower())
 
 
-def _rate(work: Work) -> Span | None:
+def frame_rate(work: Work) -> Span | None:
+    """Return the frames a second of what comes back, or of what was given; None where open."""
     rate = work.value("target_fps", "fps", "frames_per_second", "frame_rate")
     if (quantity := quantity_of(str(rate).lower().removesuffix("fps"))) is not None:
         return Span.of(quantity[0])
@@ -252,7 +253,7 @@ def _resolution(work: Work, wanted: str) -> Truth:
         return _truth(_nearest(side, tuple(SQUARES.values())) == square)
     value = work.value("target_resolution", "output_resolution", "resolution")
     side = short_side(value)
-    if side is None and (pixels := _height(work)) is not None:
+    if side is None and (pixels := output_height(work)) is not None:
         side = pixels
     bound = short_side(found[2]) if found else None
     if found is None or side is None or bound is None:
@@ -272,7 +273,7 @@ def _nearest(side: int, sizes: Sequence[int]) -> int:
     return min(sizes, key=lambda size: abs(size - side))
 
 
-def _height(work: Work) -> int | None:
+def output_height(work: Work) -> int | None:
     """Return the shorter side of what comes back where the pixels are known."""
     pixels = work.pixels()
     if pixels is None or not pixels.is_exact:
@@ -314,6 +315,8 @@ __all__ = [
     "Truth",
     "condition_words",
     "conditions",
+    "frame_rate",
+    "output_height",
     "pictures_counted",
     "rule_conditions",
     "tiers_of",

@@ -298,6 +298,59 @@ def test_a_resolution_left_open_is_a_range_over_the_tiers() -> None:
     assert (made.low, made.high) == (Decimal("0.785"), Decimal("1.175"))
 
 
+@pytest.mark.parametrize(
+    ("endpoint_id", "arguments", "low", "high", "assumed"),
+    [
+        pytest.param(
+            "fal-ai/pika/v2.2/image-to-video",
+            {"image_url": "a", "duration": 10, "resolution": "1080p"},
+            "0.45",
+            "0.9",
+            "no price stated for duration=10: that of 5, up to 2 times as much",
+            id="twice as long as what is stated costs up to twice as much",
+        ),
+        pytest.param(
+            "minimax/h3-max/text-to-video",
+            {"prompt": "a", "duration": 10, "resolution": "1080P"},
+            "0.8",
+            "1.58203125",
+            "no price stated for resolution=1080P: that of 768, up to 1.98 times as much",
+            id="larger than the largest never costs less than it",
+        ),
+        pytest.param(
+            "fal-ai/wan-t2v",
+            {"prompt": "a", "resolution": "580p"},
+            "0.2",
+            "0.4",
+            "no price stated for resolution=580p: between the stated ones",
+            id="between two sizes it lies between their prices",
+        ),
+        pytest.param(
+            "fal-ai/vidu/q2/reference-to-video/pro",
+            {"prompt": "a", "resolution": "540p", "duration": 4},
+            "0.2",
+            "0.3",
+            "no price stated for resolution=540p: between the stated ones",
+            id="only the neighbours count",
+        ),
+    ],
+)
+def test_a_value_that_no_tier_names_is_bounded_by_its_neighbours(
+    endpoint_id: str, arguments: dict[str, Any], low: str, high: str, assumed: str
+) -> None:
+    made = price(endpoint_id, arguments)
+    assert (made.kind, made.low, made.high) == ("range", Decimal(low), Decimal(high))
+    assert assumed in made.assumptions
+
+
+def test_a_size_below_the_smallest_costs_down_to_its_share() -> None:
+    film = MediaFacts("video", "video/mp4", None, 832, 480, 5.0, 16.0, 80, True)
+    arguments = {"prompt": "a", "video_url": "v", "resolution": "240p"}
+    made = price("fal-ai/wan-vace-14b", arguments, {("video_url",): film})
+    assert made.low is not None
+    assert made.high == made.low * 4
+
+
 def test_tokens_of_video_are_computed_where_the_card_says_how() -> None:
     stated = price("fal-ai/bytedance/seedance/v1/pro/fast/image-to-video", {"image_url": "a"})
     assert (stated.kind, stated.low) == ("exact", Decimal("0.243"))  # 1920 x 1080 x 24 x 5 / 1024

@@ -1,0 +1,119 @@
+"""What a value costs that no tier of a price names: between its neighbours, or in proportion."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import ROUND_CEILING, Decimal
+from typing import NamedTuple
+
+from catalog.convert import is_list
+from catalog.nearest import quantity_of
+from catalog.quantity import Work, short_side
+from catalog.span import ONE, decimal, plain
+from catalog.tiers import Tier, conditions, frame_rate, output_height
+
+_SIZES = ("resolution", "target_resolution", "output_resolution")
+_LENGTHS = ("duration",)
+_RATES = ("fps",)
+_ORDERED = frozenset((*_SIZES, *_LENGTHS, *_RATES))
+_TIMED = ("second", "minute")
+
+
+class _Asked(NamedTuple):
+    """A value that no tier names, as a number, and as it was written."""
+
+    name: str
+    number: Decimal
+    words: str
+
+
+def between(work: Work, tiers: Sequence[Tier], unit: str) -> list[Tier]:
+    """Return the tiers whose amounts bound the price of *work*, which none of *tiers* fits.
+
+    Lengths, sizes and frame rates are in order: a value between two tiers costs between them, one
+    beyond the last up to so many times as much as it is longer (in whole lengths) or larger (in
+    pixels), one below the first down to its share. Where anything else fails, the price lies
+    between all stated ones. That is our rule, since no source states one; each use says so.
+    """
+    ordered = [tier for tier in tiers if tier.failed and tier.failed <= _ORDERED]
+    if not ordered:
+        return _among(work, tiers)
+    fewest = min(len(tier.failed) for tier in ordered)
+    near = [tier for tier in ordered if len(tier.failed) == fewest]
+    names = {name for tier in near for name in tier.failed}
+    name = next(iter(names))
+    asked = _asked(work, name) if len(names) == 1 else None
+    if asked is None or (name in _LENGTHS and unit in _TIMED):
+        return _among(work, near)
+    return _beside(work, near, asked)
+
+
+def _among(work: Work, tiers: Sequence[Tier], asked: _Asked | None = None) -> list[Tier]:
+    names = sorted({name for tier in tiers for name in tier.failed})
+    words = [f"{name}={work.values[name]}" if name in work.values else name for name in names]
+    if asked is not None:
+        words = [f"{asked.name}={asked.words}"]
+    work.note(f"no price stated for {', '.join(words)[:80]}: between the stated ones")
+    return list(tiers)
+
+
+def _beside(work: Work, tiers: Sequence[Tier], asked: _Asked) -> list[Tier]:
+    """Return the nearest tiers below and above the value, or the last one and its multiple."""
+    places = [(place, tier) for tier in tiers if (place := _place(tier, asked.name))]
+    if len(places) < len(tiers):
+        return _among(work, tiers)
+    below = max((high for (_, high), _ in places if high < asked.number), default=None)
+    above = min((low for (low, _), _ in places if low > asked.number), default=None)
+    if below is not None and above is not None:
+        kept = [tier for (low, high), tier in places if high == below or low == above]
+        return _among(work, kept, asked)
+    edge = below if below is not None else above
+    moves = work.card.category.endswith("video")  # a picture's size is not named by its height
+    if edge is None or edge <= 0 or not moves:
+        return _among(work, tiers, asked)
+    last = [tier for (low, high), tier in places if edge in (low, high)]
+    times = _times(asked, edge)
+    way = "up" if times > 1 else "down"
+    work.note(
+        f"no price stated for {asked.name}={asked.words}: that of {plain(edge)}, "
+        f"{way} to {plain(round(times, 2))} times as much"
+    )
+    return [*last, *(_multiplied(tier, times) for tier in last)]
+
+
+def _times(asked: _Asked, edge: Decimal) -> Decimal:
+    """Return how many times as much a value may cost as one at *edge*."""
+    ratio = asked.number / edge
+    if asked.name in _SIZES:
+        return ratio * ratio
+    return ratio.to_integral_value(ROUND_CEILING) if ratio > ONE else ratio
+
+
+def _multiplied(tier: Tier, times: Decimal) -> Tier:
+    return replace(tier, rule={**tier.rule, "amount": decimal(tier.rule["amount"]) * times})
+
+
+def _asked(work: Work, name: str) -> _Asked | None:
+    value = work.values.get(name)
+    if name in _SIZES:
+        side = short_side(value) or output_height(work)
+        return _Asked(name, Decimal(side), str(value or f"{side}p")) if side else None
+    span = work.seconds() if name in _LENGTHS else frame_rate(work)
+    if span is None or not span.is_exact or span.low <= 0:
+        return None
+    return _Asked(name, span.low, str(value or plain(span.low)))
+
+
+def _place(tier: Tier, name: str) -> tuple[Decimal, Decimal] | None:
+    """Return where the condition of *tier* on *name* stands among the values, from and to."""
+    held = dict((*conditions(tier.rule, "when"), *conditions(tier.rule, "derived")))
+    wanted = held.get(name)
+    numbers: list[Decimal] = []
+    for each in wanted if is_list(wanted) else [wanted]:
+        bare = re.sub(r"\A[<>]=?", "", str(each))
+        side = short_side(bare) if name in _SIZES else None
+        quantity = quantity_of(bare)
+        if side is None and (quantity is None or name in _SIZES):
+            return None
+        numbers.append(Decimal(side) if side else decimal(quantity[0]) if quantity else ONE)
+    return (min(numbers), max(numbers)) if numbers else None
