@@ -137,11 +137,11 @@ def failure(words: str) -> CallToolResult:
 
 
 def _readable(node: Any) -> Any:  # noqa: ANN401  # any JSON
-    if isinstance(node, str):
-        return readable(node)
+    if isinstance(node, str):  # most are plain, and there are many: no call for those
+        return node if node.isascii() and node.isprintable() else readable(node)
     if isinstance(node, dict):
         entries = cast("dict[str, Any]", node)
-        return {readable(name): _readable(value) for name, value in entries.items()}
+        return {_readable(name): _readable(value) for name, value in entries.items()}
     return [_readable(each) for each in cast("list[Any]", node)] if isinstance(node, list) else node
 
 

@@ -108,16 +108,19 @@ async def search_models(call: Call, arguments: SearchArguments) -> Answer:
     guides = list(answer.guides)
     if not guides and answer.low_confidence and ASKING.search(arguments.query):
         guides = list(call.rooms.guides)  # perhaps one of them is what is asked for
-    found = FoundModels(
-        models=_fitted(answer.hits, MOST_BYTES - len(json.dumps(guides))),
-        low_confidence=answer.low_confidence,
-        guides=guides,
-        guide=gist,
-        next_cursor=answer.next_cursor,
+    models = _fitted(answer.hits, MOST_BYTES - len(json.dumps(guides)))
+    found = FoundModels.model_validate(
+        {
+            "models": models,
+            "low_confidence": answer.low_confidence,
+            "guides": guides,
+            "guide": gist,
+            "next_cursor": answer.next_cursor,
+        }
     )
     lines = [
-        f"{model.endpoint_id} | {model.price} | {model.summary} | {model.why}"
-        for model in found.models
+        f"{model['endpoint_id']} | {model['price']} | {model['summary']} | {model['why']}"
+        for model in models
     ]
     if not lines and gist:
         lines = ["no model is meant; the guide says:"]
@@ -162,44 +165,37 @@ def _gist(call: Call, query: str, answer: SearchAnswer) -> str:
     return f"{guide.gist} {more}" if guide else ""
 
 
+_FIELDS = tuple(ModelHit.model_fields)
 # What stands around the values of a hit, and between two of them or around all.
 _AROUND = len('{"endpoint_id": "", "category": "", "summary": "", "price": "", "why": ""}, ')
 
 
-def _fitted(hits: tuple[Hit, ...], bytes_of_eight: int) -> list[ModelHit]:
-    """Return *hits* so that eight of them fit *bytes_of_eight*.
+def _fitted(hits: Sequence[Hit], bytes_of_eight: int) -> list[dict[str, str]]:
+    """Return the fields of *hits* so that eight of them fit *bytes_of_eight*.
 
     Titles go first, since they say the id again; then what a model does is cut, but not why it is
     here.
     """
     most = bytes_of_eight * max(len(hits), 8) // 8
-    kept = [
-        {
-            "endpoint_id": hit.endpoint_id,
-            "category": hit.category,
-            "price": _cut(hit.price, 45),
-            "why": _reasons(hit.why, 60),
-        }
-        for hit in hits
-    ]
+    prices = [_cut(hit.price, 45) for hit in hits]
+    reasons = [_reasons(hit.why, 60) for hit in hits]
     titles = [hit.title[:48] for hit in hits]
     summaries = [f"{hit.step}: {hit.summary}" if hit.step else hit.summary for hit in hits]
-    taken = sum(_bytes(value) for one in kept for value in one.values())
-    left = most - _AROUND * len(hits) - taken
-    entitled = sum(_bytes(title) + len(', "title": ""') for title in titles if title)
+    ids, categories = [hit.endpoint_id for hit in hits], [hit.category for hit in hits]
+    left = most - _AROUND * len(hits) - _bytes("".join([*ids, *categories, *prices, *reasons]))
+    entitled = _bytes("".join(titles)) + len(', "title": ""') * sum(map(bool, titles))
     words = 120
     if entitled + _cut_to(summaries, words) > left:
         titles = [""] * len(hits)
         words = next((n for n in (120, 90, 70) if _cut_to(summaries, n) <= left), 50)
-    return [
-        ModelHit(**one, title=title, summary=_cut(summary, words))
-        for one, title, summary in zip(kept, titles, summaries, strict=True)
-    ]
+    summaries = [_cut(summary, words) for summary in summaries]
+    columns = (ids, titles, categories, summaries, prices, reasons)
+    return [dict(zip(_FIELDS, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _cut_to(texts: Sequence[str], most: int) -> int:
     """Return the bytes of *texts* in JSON, each cut to *most* characters."""
-    return sum(_bytes(_cut(text, most)) for text in texts)
+    return _bytes("".join([_cut(text, most) for text in texts]))
 
 
 def _bytes(text: str) -> int:
@@ -211,6 +207,8 @@ def _bytes(text: str) -> int:
 
 def _reasons(why: str, most: int) -> str:
     """Return the first of the reasons in *why*, as many as fit whole into *most* characters."""
+    if len(why) <= most:
+        return why
     first, *others = why.split("; ")
     told = _cut(first, most)
     for reason in others:
