@@ -100,6 +100,34 @@ async def ask(ctx: Context[Any, Any], job: Job) -> Verdict:
     return "nobody"
 
 
+class Waiting:
+    """The questions of the older era that wait for an answer; a server that leaves ends them.
+
+    Such a question lives in its connection, so its answer could not find the next server.
+    """
+
+    def __init__(self) -> None:
+        self._open: set[anyio.CancelScope] = set()
+        self._leaving = False
+
+    async def ask(self, ctx: Context[Any, Any], job: Job) -> Verdict:
+        """Return what the person says, *nobody* where the server leaves before."""
+        verdict: Verdict = "nobody"
+        with anyio.CancelScope() as scope:
+            self._open.add(scope)
+            try:
+                verdict = verdict if self._leaving else await ask(ctx, job)
+            finally:
+                self._open.discard(scope)
+        return verdict
+
+    def end(self) -> None:
+        """Let whoever waits for a person be answered now: the job stays held."""
+        self._leaving = True
+        for scope in self._open:
+            scope.cancel()
+
+
 def verdict_of(action: str, content: object) -> Verdict:
     """Return what an answer to the question means."""
     if action == "accept" and isinstance(content, dict):

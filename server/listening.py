@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 import anyio
 import uvicorn
 from anyio.abc import TaskStatus
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class Server(uvicorn.Server):
@@ -70,6 +71,41 @@ async def serve_until_ended(
                 server.should_exit = True
     finally:
         listening.close()
+
+
+class Streams:
+    """Answers that would stay open for ever; a server that leaves ends them in an ordinary way."""
+
+    def __init__(self) -> None:
+        self._open: set[anyio.CancelScope] = set()
+
+    async def hold(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let *app* answer, until `end`."""
+        begun = over = False
+
+        async def heed(message: Message) -> None:
+            nonlocal begun, over
+            begun = True
+            over = message["type"] == "http.response.body" and not message.get("more_body")
+            await send(message)
+
+        with anyio.CancelScope() as held:
+            self._open.add(held)
+            try:
+                await app(scope, receive, heed)
+            finally:
+                self._open.discard(held)
+        if not held.cancelled_caught:
+            return
+        if not begun:
+            await send({"type": "http.response.start", "status": 503, "headers": []})
+        if not over:
+            await send({"type": "http.response.body"})
+
+    def end(self) -> None:
+        """End what is open."""
+        for held in self._open:
+            held.cancel()
 
 
 async def heed_signals(

@@ -18,17 +18,17 @@ from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, QueryParams
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from catalog.errors import ActionableError
 from server.app import StrictServer, build_server
-from server.fal.problems import NetworkError
-from server.fal.webhooks import UnprovenWebhookError, Webhooks
-from server.listening import Server, heed_signals, listener, serve_until_ended
-from server.notices import JobNotices, Subscriptions
+from server.deliveries import Deliveries
+from server.fal.webhooks import Webhooks
+from server.listening import Server, Streams, heed_signals, listener, serve_until_ended
+from server.notices import Subscriptions
 from tools.errors import NotConfiguredError
 from tools.inventory import chosen_tools
 from tools.ports import JobQuery, Rooms
@@ -43,13 +43,6 @@ READY_SECONDS = 2.0
 # How long running calls may delay the end; the jobs themselves run on.
 GRACE_SECONDS = 10
 SHORTEST_TOKEN = 16
-# A delivery carries a model's answer; strangers must not fill the memory with what is none.
-LARGEST_DELIVERY = 2 * 2**20
-MOST_DELIVERIES = 16
-SIGNED_HEADERS = tuple(
-    f"x-fal-webhook-{name}" for name in ("request-id", "user-id", "timestamp", "signature")
-)
-HEARD_WITHIN = 10.0  # fal gives up on an answer after 15 seconds
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _LOOPBACK_ORIGIN = r"https?://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?"
 
@@ -60,7 +53,7 @@ class WebOptions:
 
     *hosts* are names that requests may be sent to beside loopback's, without port; *origins* are
     those of web pages that may call. With *sessions*, clients of the older protocol get one, and
-    with it questions to the person; they must begin anew after a restart.
+    with it questions to the person; after a restart they begin anew.
     """
 
     host: str = "127.0.0.1"
@@ -163,8 +156,7 @@ def web_app(
         Route("/readyz", partial(_ready, rooms)),
     ]
     if webhooks is not None:
-        hear = partial(_few, anyio.CapacityLimiter(MOST_DELIVERIES), rooms, webhooks)
-        routes.append(Route("/webhooks/fal", hear, methods=["POST"]))
+        routes.append(Route("/webhooks/fal", Deliveries(rooms, webhooks).hear, methods=["POST"]))
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.end_listening = endpoint.end_listening
     return app
@@ -281,12 +273,14 @@ class Endpoint:
         self._calls = 0
         self._opening = anyio.Lock()
         self._group: TaskGroup | None = None
-        self._listened: list[JobNotices] = []
+        self._served: list[StrictServer] = []
+        self._idle = Streams()
 
     def end_listening(self) -> None:
-        """End the streams of those who listen for changes, as an ordinary end."""
-        for notices in self._listened:
-            notices.close()
+        """End the streams of those who listen for changes, and questions nobody has answered."""
+        for server in self._served:
+            server.leave()
+        self._idle.end()
 
     @asynccontextmanager
     async def open(self) -> AsyncGenerator[None]:
@@ -311,6 +305,8 @@ class Endpoint:
                 self._calls += 1
                 try:
                     serving = await self._opened(narrowing)
+                    if scope["method"] == "GET":
+                        return await self._idle.hold(serving, scope, receive, send)
                     return await serving(scope, receive, send)
                 finally:
                     self._calls -= 1
@@ -340,7 +336,7 @@ class Endpoint:
     async def _hold(self, narrowing: Narrowing, *, task_status: TaskStatus[ASGIApp]) -> None:
         server = self._server_of(narrowing)
         if isinstance(server, StrictServer):
-            self._listened.append(server.notices)
+            self._served.append(server)
         server.streamable_http_app(
             stateless_http=not self._options.sessions,
             max_request_body_size=LARGEST_BODY,
@@ -392,59 +388,3 @@ async def _ready(rooms: Rooms, _request: Request) -> Response:
         else:
             return JSONResponse({"status": "ready", "backend": rooms.backend})
     return JSONResponse({"status": "not ready", "problem": problem}, 503)
-
-
-async def _few(
-    limiter: anyio.CapacityLimiter, rooms: Rooms, webhooks: Webhooks, request: Request
-) -> Response:
-    """Hear a few deliveries at a time; fal sends again what is turned away."""
-    if not limiter.available_tokens:
-        return JSONResponse({"error": "too many deliveries at once"}, 503, {"retry-after": "5"})
-    async with limiter:
-        return await _hear(rooms, webhooks, request)
-
-
-async def _hear(rooms: Rooms, webhooks: Webhooks, request: Request) -> Response:
-    """Answer a delivery of fal's: its job is looked at now, as if somebody waited for it.
-
-    What a delivery says is not believed beyond that, so that one that is repeated, late or of
-    another job does nothing.
-    """
-    if not all(request.headers.get(name) for name in SIGNED_HEADERS):
-        return JSONResponse({"error": "not proven to be fal's"}, 401)
-    try:
-        job = await rooms.jobs.find(request.query_params.get("job", ""))
-    except ActionableError:
-        return JSONResponse({"error": "no such job here"}, 404)
-    body = await _body(request)
-    if isinstance(body, Response):
-        return body
-    try:
-        told = await webhooks.verify(request.headers, body)
-        job = await rooms.jobs.find(job.job_id)
-        if job.request_id not in (told.request_id, told.gateway_request_id):
-            return JSONResponse({"error": "that is another job's request"}, 409)
-        await rooms.jobs.wait(job.job_id, HEARD_WITHIN)
-    except UnprovenWebhookError as problem:
-        log.warning("a delivery to /webhooks/fal is not fal's: %s", problem)
-        return JSONResponse({"error": "not proven to be fal's"}, 401)
-    except NetworkError:
-        return JSONResponse({"error": "fal's keys cannot be had now"}, 503)
-    except ActionableError:
-        return JSONResponse({"error": "no such job here"}, 404)
-    return JSONResponse({"status": "ok"})
-
-
-async def _body(request: Request) -> bytes | Response:
-    """Return the body of a delivery, or why it is not heard: too large, too slow, broken off."""
-    body = bytearray()
-    with anyio.move_on_after(HEARD_WITHIN):
-        try:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > LARGEST_DELIVERY:
-                    return JSONResponse({"error": "too large"}, 413)
-        except ClientDisconnect:
-            return Response(status_code=400)
-        return bytes(body)
-    return JSONResponse({"error": "too slow"}, 408)
