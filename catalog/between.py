@@ -7,15 +7,16 @@ from decimal import ROUND_CEILING, Decimal
 from typing import NamedTuple
 
 from catalog.convert import is_list
-from catalog.nearest import quantity_of
-from catalog.quantity import Work, short_side
+from catalog.nearest import pair_of, quantity_of
+from catalog.quantity import MEGAPIXEL, Work, short_side
 from catalog.span import ONE, decimal, plain
 from catalog.tiers import Tier, conditions, frame_rate, output_height
 
 _SIZES = ("resolution", "target_resolution", "output_resolution")
 _LENGTHS = ("duration",)
 _RATES = ("fps",)
-_ORDERED = frozenset((*_SIZES, *_LENGTHS, *_RATES))
+_AREAS = ("image_size",)
+_ORDERED = frozenset((*_SIZES, *_LENGTHS, *_RATES, *_AREAS))
 _TIMED = ("second", "minute")
 
 
@@ -35,14 +36,12 @@ def between(work: Work, tiers: Sequence[Tier], unit: str) -> list[Tier]:
     pixels), one below the first down to its share. Where anything else fails, the price lies
     between all stated ones. That is our rule, since no source states one; each use says so.
     """
-    ordered = [tier for tier in tiers if tier.failed and tier.failed <= _ORDERED]
-    if not ordered:
-        return _among(work, tiers)
-    fewest = min(len(tier.failed) for tier in ordered)
-    near = [tier for tier in ordered if len(tier.failed) == fewest]
+    failed = [tier for tier in tiers if tier.failed <= _ORDERED] or tiers
+    fewest = min(len(tier.failed) for tier in failed)
+    near = [tier for tier in failed if len(tier.failed) == fewest]
     names = {name for tier in near for name in tier.failed}
-    name = next(iter(names))
-    asked = _asked(work, name) if len(names) == 1 else None
+    name = next(iter(names), "")
+    asked = _asked(work, name) if len(names) == 1 and name in _ORDERED else None
     if asked is None or (name in _LENGTHS and unit in _TIMED):
         return _among(work, near)
     return _beside(work, near, asked)
@@ -60,7 +59,7 @@ def _among(work: Work, tiers: Sequence[Tier], asked: _Asked | None = None) -> li
 def _beside(work: Work, tiers: Sequence[Tier], asked: _Asked) -> list[Tier]:
     """Return the nearest tiers below and above the value, or the last one and its multiple."""
     places = [(place, tier) for tier in tiers if (place := _place(tier, asked.name))]
-    if len(places) < len(tiers):
+    if not places:
         return _among(work, tiers)
     below = max((high for (_, high), _ in places if high < asked.number), default=None)
     above = min((low for (low, _), _ in places if low > asked.number), default=None)
@@ -68,14 +67,15 @@ def _beside(work: Work, tiers: Sequence[Tier], asked: _Asked) -> list[Tier]:
         kept = [tier for (low, high), tier in places if high == below or low == above]
         return _among(work, kept, asked)
     edge = below if below is not None else above
-    moves = work.card.category.endswith("video")  # a picture's size is not named by its height
-    if edge is None or edge <= 0 or not moves:
+    # A picture's size is not named by its height.
+    still = asked.name in _SIZES and not work.card.category.endswith("video")
+    if edge is None or edge <= 0 or still:
         return _among(work, tiers, asked)
     last = [tier for (low, high), tier in places if edge in (low, high)]
     times = _times(asked, edge)
     way = "up" if times > 1 else "down"
     work.note(
-        f"no price stated for {asked.name}={asked.words}: that of {plain(edge)}, "
+        f"no price stated for {asked.name}={asked.words}: that of {_worded(asked.name, edge)}, "
         f"{way} to {plain(round(times, 2))} times as much"
     )
     return [*last, *(_multiplied(tier, times) for tier in last)]
@@ -86,7 +86,13 @@ def _times(asked: _Asked, edge: Decimal) -> Decimal:
     ratio = asked.number / edge
     if asked.name in _SIZES:
         return ratio * ratio
+    if asked.name in _AREAS:
+        return ratio
     return ratio.to_integral_value(ROUND_CEILING) if ratio > ONE else ratio
+
+
+def _worded(name: str, edge: Decimal) -> str:
+    return f"{plain(round(edge / MEGAPIXEL, 2))} MP" if name in _AREAS else plain(edge)
 
 
 def _multiplied(tier: Tier, times: Decimal) -> Tier:
@@ -98,10 +104,13 @@ def _asked(work: Work, name: str) -> _Asked | None:
     if name in _SIZES:
         side = short_side(value) or output_height(work)
         return _Asked(name, Decimal(side), str(value or f"{side}p")) if side else None
-    span = work.seconds() if name in _LENGTHS else frame_rate(work)
+    span = work.pixels() if name in _AREAS else None
+    if name in _LENGTHS or name in _RATES:
+        span = work.seconds() if name in _LENGTHS else frame_rate(work)
     if span is None or not span.is_exact or span.low <= 0:
         return None
-    return _Asked(name, span.low, str(value or plain(span.low)))
+    words = f"{plain(round(span.low / MEGAPIXEL, 2))} MP" if name in _AREAS else str(value or "")
+    return _Asked(name, span.low, words or plain(span.low))
 
 
 def _place(tier: Tier, name: str) -> tuple[Decimal, Decimal] | None:
@@ -111,6 +120,10 @@ def _place(tier: Tier, name: str) -> tuple[Decimal, Decimal] | None:
     numbers: list[Decimal] = []
     for each in wanted if is_list(wanted) else [wanted]:
         bare = re.sub(r"\A[<>]=?", "", str(each))
+        if name in _AREAS:
+            if pair := pair_of(bare):
+                numbers.append(decimal(pair[0]) * decimal(pair[1]))
+            continue
         side = short_side(bare) if name in _SIZES else None
         quantity = quantity_of(bare)
         if side is None and (quantity is None or name in _SIZES):

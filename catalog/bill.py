@@ -8,7 +8,7 @@ from typing import Any
 
 from catalog.between import between
 from catalog.convert import is_list, is_object
-from catalog.quantity import Work, texts_of
+from catalog.quantity import TOKEN_RATE, Work, texts_of
 from catalog.span import ONE, ZERO, Span, decimal, hull_of, plain
 from catalog.tiers import COUNTED, Tier, conditions, pictures_counted, tiers_of
 from catalog.units import input_megapixels, measured, picture_megapixels, unit_words
@@ -335,7 +335,7 @@ def _by_tokens(bill: Bill) -> Span | None:
     seconds, pixels = work.seconds(), work.pixels()
     options: list[Span] = []
     if seconds and pixels:
-        rate = Span.of(work.value("fps", "frame_rate") or 24)
+        rate = Span.of(work.value("fps", "frame_rate") or TOKEN_RATE)
         tokens = (pixels * seconds * rate).over(Decimal(1024))
         for tier in bill.tiers:
             if tier.derived.get("tokens") != "video" or tier.truth == "no":

@@ -35,6 +35,7 @@ _UNSEEN = Span.of(MEGAPIXEL / 4, MEGAPIXEL * 16)
 _OPEN_VIDEO = Span.of(864 * 480, 1920 * 1088)
 # Sides of square pictures by the names of their sizes.
 SQUARES = {"0.5k": 512, "1k": 1024, "2k": 2048, "3k": 3072, "4k": 4096}
+TOKEN_RATE = 24  # frames a second of models that are billed by tokens of video
 _SPEECH = (3, 25)  # characters a second, slowest ideographs to fastest letters
 
 
@@ -194,6 +195,8 @@ class Work:
         """Return the length of what comes back, in seconds."""
         if self.value("duration") == 0:  # "as long as the input" on models that edit
             return self.input_seconds()
+        if self.counts_frames and (framed := self._frame_seconds()) is not None:
+            return framed
         for name in _DURATIONS:
             value = self.values.get(name)
             quantity = quantity_of(value)
@@ -208,6 +211,12 @@ class Work:
             or self.input_seconds()
             or self._spoken_seconds()
         )
+
+    @property
+    def counts_frames(self) -> bool:
+        """Whether a number of frames was given, in the place of a length that is only a default."""
+        asked = any(quantity_of(self.given.get(name)) is not None for name in _FRAMES)
+        return asked and not any(self.given.get(name) is not None for name in _DURATIONS)
 
     def _joined_seconds(self) -> Span | None:
         """Return the length of transitions from picture to picture, each at its own length."""
@@ -242,6 +251,8 @@ class Work:
             self.note(f"{billed} frames are billed as one second")
             return frames.over(decimal(billed))
         rate = self.number(*_RATES)
+        if rate is None and (self.card.price or {}).get("token_formula"):
+            rate = Span.of(TOKEN_RATE)
         if rate is None or rate.low <= 0:
             self.note("frame rate not known: taken as 16 to 30")
             return Span(frames.low / 30, frames.high / 16)

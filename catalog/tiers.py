@@ -121,6 +121,8 @@ def _truth(holds: bool) -> Truth:
 
 
 def _when(work: Work, name: str, wanted: object) -> Truth:
+    if name == "duration" and work.counts_frames:
+        return _bounded(work.seconds(), wanted)
     value = work.values.get(name)
     if is_object(wanted):
         return _compared(work, name, wanted)

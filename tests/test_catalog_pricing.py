@@ -333,6 +333,14 @@ def test_a_resolution_left_open_is_a_range_over_the_tiers() -> None:
             "no price stated for resolution=540p: between the stated ones",
             id="only the neighbours count",
         ),
+        pytest.param(
+            "openai/gpt-image-2",
+            {"prompt": "a", "image_size": {"width": 2048, "height": 1024}},
+            "0.198",
+            "0.4840055",
+            "no price stated for image_size=2 MP: that of 1 MP, up to 2 times as much",
+            id="more pixels than any named size, ten per cent and a prompt on top",
+        ),
     ],
 )
 def test_a_value_that_no_tier_names_is_bounded_by_its_neighbours(
@@ -341,6 +349,20 @@ def test_a_value_that_no_tier_names_is_bounded_by_its_neighbours(
     made = price(endpoint_id, arguments)
     assert (made.kind, made.low, made.high) == ("range", Decimal(low), Decimal(high))
     assert assumed in made.assumptions
+
+
+def test_a_given_number_of_frames_takes_the_place_of_the_default_length() -> None:
+    model = "fal-ai/bytedance/seedance/v1/pro/fast/text-to-video"
+    made = price(model, {"prompt": "a", "num_frames": 240, "resolution": "720p"})
+    same = price(model, {"prompt": "a", "duration": "10", "resolution": "720p"})
+    assert (made.low, made.high) == (same.low, same.high)
+
+
+def test_tiers_by_frame_rate_and_size_are_read_from_the_film() -> None:
+    film = MediaFacts("video", "video/mp4", None, 1280, 720, 10.0, 24.0, 240, True)
+    asked = {"video_url": "v", "upscale_factor": 3, "target_fps": 60}
+    made = price("fal-ai/topaz/upscale/video", asked, {("video_url",): film})
+    assert (made.kind, made.low) == ("exact", Decimal("1.6"))
 
 
 def test_a_size_below_the_smallest_costs_down_to_its_share() -> None:
@@ -375,7 +397,7 @@ def test_an_approximate_figure_is_never_called_exact() -> None:
     ("endpoint_id", "why"),
     [
         ("fal-ai/esrgan", "the run time is not known before the run"),
-        ("openai/gpt-image-2", "the tokens are not known before the run"),
+        ("google/nano-banana-lite", "the tokens are not known before the run"),
         ("fal-ai/moondream3-preview/caption", "the tokens are not known before the run"),
         ("fal-ai/hunyuan-3d/v3.1/part", "the source does not say what a unit is"),
         ("minimax/h3-max-turbo/text-to-video", "this looks like a placeholder"),
