@@ -208,18 +208,20 @@ class _Tongue:
         found = self._words.get(word)
         if found is not None:
             return found
-        if self._name in _COMPOUND and (parts := self._parts(word)):
-            return parts
-        return self._begun(word)
+        if self._name not in _COMPOUND:
+            return self._begun(word)
+        cut, parts = self._parts(word)
+        # The Finnish "valokuva" is a photo, no picture of light.
+        return self._begun(word, cut + 1) or parts or self._begun(word)
 
-    def _begun(self, word: str) -> str | None:
-        for size in range(min(len(word), _LONGEST_BEGIN), 1, -1):
+    def _begun(self, word: str, shortest: int = 2) -> str | None:
+        for size in range(min(len(word), _LONGEST_BEGIN), shortest - 1, -1):
             if (gloss := self._begins.get(word[:size])) is not None:
                 return gloss
         return None
 
-    def _parts(self, word: str) -> str:
-        """Return the glosses of the two words that *word* is made of, empty if it is not."""
+    def _parts(self, word: str) -> tuple[int, str]:
+        """Return where the second word that *word* is made of begins and both glosses, if it is."""
         for cut in range(len(word) - _SHORTEST_PART, _SHORTEST_PART - 2, -1):
             left = self._words.get(word[:cut], self._begins.get(word[:cut]))
             if not left:
@@ -227,10 +229,10 @@ class _Tongue:
             for joint in _COMPOUND[self._name]:
                 rest = word[cut:].removeprefix(joint) if word.startswith(joint, cut) else ""
                 if len(rest) >= _SHORTEST_PART and (right := self._words.get(rest)):
-                    return f"{left} {right}"
+                    return cut, f"{left} {right}"
                 if len(rest) >= _SHORTEST_PART and (right := self._begun(rest)):
-                    return f"{left} {right}"
-        return ""
+                    return cut, f"{left} {right}"
+        return 1, ""
 
     def mended(self, word: str) -> str:
         """Return what *word* is in English but for one letter, empty if nothing is near."""
