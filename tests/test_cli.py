@@ -13,6 +13,7 @@ import pytest
 from catalog.errors import ActionableError
 from server.cli.person import person
 from server.cli.speaking import fields_of
+from server.cli.spoken import for_person
 from tests.house import environment
 
 FLUX = "fal-ai/flux/schnell"
@@ -47,8 +48,8 @@ def test_a_run_is_followed_to_its_files_and_found_again(said: Any, tmp_path: Pat
     code, out, _ = said("jobs", "--tag", "t")
     assert [row["job_id"] for row in json.loads(out)["jobs"]] == [job["job_id"]]
     code, out, _ = said("view", job["job_id"], "--to", str(tmp_path / "seen.jpg"))
-    assert code == 0
-    assert (tmp_path / Path(out.splitlines()[-1]).name).stat().st_size > 1000
+    assert (code, json.loads(out)["files"]) == (0, [str(tmp_path / "seen.jpg")])
+    assert (tmp_path / "seen.jpg").stat().st_size > 1000
     code, out, _ = said("edit", "upscale", job["job_id"])
     assert (code, json.loads(out)["state"]) == (0, "done")
     code, out, _ = said("cancel", job["job_id"])
@@ -60,6 +61,8 @@ def test_a_dry_run_prices_and_sends_nothing(said: Any) -> None:
     assert code == 0
     assert json.loads(out)["arguments"] == {"prompt": "a fox", "num_images": 2}
     assert json.loads(out)["high"] > 0
+    code, out, _ = said("run", "--task", "text-to-image", "a fox", "--dry-run")  # no model is named
+    assert (code, json.loads(out)["arguments"]["prompt"]) == (0, "a fox")
     assert json.loads(said("jobs")[1]).get("jobs", []) == []
 
 
@@ -67,7 +70,7 @@ def test_wrong_words_name_the_right_ones_with_an_exit_code(said: Any) -> None:
     code, out, err = said("run", FLUX, "a fox", "image_siz=square")
     assert (code, out) == (1, "")
     assert "image_size" in err
-    assert "nothing was sent" in err
+    assert f"`falkit show` lists what {FLUX} takes; nothing was sent" in err
     code, _, err = said("run", "fal-ai/flux/schnel", "a fox")
     assert (code, FLUX in err) == (1, True)
     code, _, err = said("jobs", "--state", "gone")
@@ -93,6 +96,24 @@ def test_search_show_price_and_code_speak_json_where_nobody_reads(said: Any) -> 
     assert len(beside["estimates"]) == 2
     assert "fal_client" in json.loads(said("code", FLUX, "prompt=a")[1])["code"]
     assert "num_images: integer" in said("run", FLUX, "--help")[1]
+
+
+def test_words_for_a_model_are_said_as_a_person_types_them() -> None:
+    for told, spoken in (
+        (
+            'next: job_status {"job_id":"01k","wait_seconds":45}; wait',
+            "next: `falkit job 01k`; wait",
+        ),
+        ('search_models {"query":"guide a b"}', "`falkit search 'guide a b'`"),
+        ("`estimate_cost` is free (list_jobs)", "`falkit price` is free (`falkit jobs`)"),
+        (
+            "more with cursor=8-a, or raise max_dollars",
+            "more with --cursor 8-a, or raise --max-dollars",
+        ),
+        ("check_app {broken", "`falkit app check` {broken"),
+        ("a fox that spends", "a fox that spends"),
+    ):
+        assert for_person(told) == spoken
 
 
 def test_fields_are_read_as_a_person_writes_them(tmp_path: Path) -> None:

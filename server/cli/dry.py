@@ -63,7 +63,9 @@ async def _priced(order_of: Callable[[Call, A], Awaitable[Order]], given: A) -> 
         formula=price.formula,
         notes=(*order.notes, *checked.repairs),
     )
-    cost = "price not known" if told.high is None else f"up to ${told.high:g} ({told.kind})"
+    cost = "price not known" if told.high is None else f"${told.high:g}"
+    if told.high is not None and told.low != told.high:
+        cost = f"up to {cost}" if told.low is None else f"${told.low:g} to {cost}"
     fields = "\n".join(f"  {name} = {value!r}" for name, value in told.arguments.items())
     words = f"would run {told.endpoint_id}: {cost}; {told.formula}\n{fields}"
     return Answer(told, "\n".join([words, *told.notes, "nothing was sent"]))

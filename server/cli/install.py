@@ -305,7 +305,7 @@ def install(  # one for each option
     if not yes:
         if not sys.stdin.isatty():
             raise ActionableError("nobody is there to say yes", hint="--yes says it")
-        if input(f"Write this to {path}? Type yes: ").strip().lower() != "yes":
+        if input(f"Write this to {path}? Type yes: ").strip().lower() not in ("y", "yes"):
             print("nothing was written")
             return
     backup = carry_out(change)

@@ -18,7 +18,8 @@ from server.calls import explain
 from server.cli import fail, verbs
 from server.cli.letters import let_all_letters_through, whole
 from server.cli.problems import mendable_in
-from server.cli.speaking import speak
+from server.cli.speaking import HELD, speak
+from server.cli.spoken import for_person
 from server.settings import Settings
 
 app = typer.Typer(
@@ -42,7 +43,7 @@ def person(argv: list[str]) -> None:
         mendable = mendable_in(problem)
         if mendable is None:
             raise
-        fail(str(mendable), 1)
+        fail(for_person(str(mendable)), 1)
     except KeyboardInterrupt:
         fail(INTERRUPTED, 130)
     except SystemExit as left:
@@ -214,7 +215,8 @@ def approve(
 
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         fail("approval is a person's word: run it in a terminal", 2)
-    anyio.run(approve_job, Settings.read(os.environ), job_id, endpoint_today)
+    if not anyio.run(approve_job, Settings.read(os.environ), job_id, endpoint_today):
+        raise SystemExit(HELD)
 
 
 catalog = typer.Typer(help="The catalog of models: what is used, and how old it is.")
@@ -280,7 +282,7 @@ def list_jobs(
     tag: Annotated[str, typer.Option(help="Only jobs with this tag.")] = "",
     since: Annotated[str, typer.Option(help="A date, or an age such as 2h, 3d.")] = "",
     related_to: Annotated[str, typer.Option(help="Made from this job, or led to it.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=50)] = 10,
+    limit: Annotated[int, typer.Option(min=1, max=50, help="How many.")] = 10,
     cursor: Annotated[str, typer.Option(help="The next page, as the one before named it.")] = "",
     as_json: verbs.AsJson = False,
 ) -> None:

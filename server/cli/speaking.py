@@ -3,16 +3,19 @@
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 from rich.console import Console
+from rich.status import Status
 
 from catalog.errors import ActionableError
+from server.asking import price_of
 from server.cli.letters import json_text
+from server.cli.spoken import for_person
 from server.rooms import OpenRooms, open_rooms
 from server.settings import Settings
 from tools.job_view import job_answer
@@ -27,10 +30,15 @@ ASKED_BY = "falkit command line"
 LONGEST_WAIT = 3600.0  # one wait of many
 
 
-def speak(tool: AnyTool, arguments: Arguments, *, as_json: bool = False) -> Answer:
-    """Run *tool*, print what it answers and return it; exit code 1 when that is a failure."""
+def speak(
+    tool: AnyTool, arguments: Arguments, *, as_json: bool = False, exact: bool = False
+) -> Answer:
+    """Run *tool*, print what it answers and return it; exit code 1 when that is a failure.
+
+    *exact* words, such as code, are printed as they are.
+    """
     answer = anyio.run(_answer, tool, arguments)
-    print_answer(answer, as_json=as_json)
+    print_answer(answer, as_json=as_json, exact=exact)
     if answer.is_error:
         raise SystemExit(FAILED)
     return answer
@@ -41,12 +49,15 @@ async def _answer(tool: AnyTool, arguments: Arguments) -> Answer:
         return await tool.run(Call(rooms, asked_by=ASKED_BY), arguments)
 
 
-def print_answer(answer: Answer, *, as_json: bool) -> None:
-    """Print *answer*: JSON when asked for or when nobody reads along, else its words."""
+def print_answer(answer: Answer, *, as_json: bool, exact: bool = False) -> None:
+    """Print *answer*: JSON when asked for or when nobody reads along, else its words.
+
+    Unless they are *exact*, what a model would call is said as a person types it.
+    """
     if answer.result is not None and (as_json or not sys.stdout.isatty()):
         print_json(answer.result.model_dump(mode="json", exclude_defaults=True, exclude_none=True))
     else:
-        print(answer.text)
+        print(answer.text if exact else for_person(answer.text))
 
 
 def print_json(value: object) -> None:
@@ -79,6 +90,7 @@ async def _followed(
             job_id = str(told.get("job_id", ""))
             if not job_id:
                 return begun, "failed"
+            tell.price = price_of(await rooms.jobs.find(job_id))
             job = await settled(rooms, call, job_id, seconds)
         except anyio.get_cancelled_exc_class():
             job = f"{job_id} runs on: `falkit job {job_id}` follows it"
@@ -108,18 +120,26 @@ async def job_told(
     return await job_answer(rooms.media, job, notes, logs=logs, preview=False)
 
 
+class Line:
+    """How a job goes, on one line of stderr: phase, time, and *price* once it is known."""
+
+    def __init__(self, status: Status) -> None:
+        self.price = ""
+        self._status = status
+        self._begun = anyio.current_time()
+
+    async def __call__(self, fraction: float, words: str) -> None:
+        share = f"{fraction:.0%} " if fraction > 0 else ""
+        seconds = "" if words.endswith(" s") else f" · {anyio.current_time() - self._begun:.0f} s"
+        price = f" · {self.price}" if self.price else ""
+        self._status.update(f"{share}{words}{seconds}{price}")
+
+
 @asynccontextmanager
-async def shown_progress() -> AsyncGenerator[Callable[[float, str], Any]]:
+async def shown_progress() -> AsyncGenerator[Line]:
     """Yield what shows how a job goes on one line of stderr, where that is a terminal."""
-    console = Console(stderr=True)
-    begun = anyio.current_time()
-    with console.status("…") as line:
-
-        async def tell(fraction: float, words: str) -> None:
-            share = f"{fraction:.0%} " if fraction > 0 else ""
-            line.update(f"{share}{words} · {anyio.current_time() - begun:.0f} s")
-
-        yield tell
+    with Console(stderr=True).status("…") as status:
+        yield Line(status)
 
 
 def fields_of(words: list[str]) -> dict[str, Any]:

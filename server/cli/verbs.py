@@ -9,10 +9,13 @@ from server.cli.speaking import fields_of, follow, speak
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON also on a terminal.")]
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="Word to find it by; repeatable.")]
-MaxDollars = Annotated[float, typer.Option(min=0, help="Refuse above this many dollars.")]
+MaxDollars = Annotated[
+    float,
+    typer.Option(min=0, help="Refuse above this many dollars.", show_default="no limit"),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and price it; send nothing.")]
-Again = Annotated[bool, typer.Option(help="Make another though this call is under way.")]
-SaveTo = Annotated[str, typer.Option(help="Folder for the files.")]
+Again = Annotated[bool, typer.Option("--again", help="Make another though this call is under way.")]
+SaveTo = Annotated[str, typer.Option(help="Folder for the files.", show_default="the media folder")]
 Wait = Annotated[
     float | None, typer.Option(min=0, help="Seconds to follow it; to its end without.")
 ]
@@ -41,13 +44,17 @@ def register(app: typer.Typer) -> None:
 
 def search(
     query: Annotated[str, typer.Argument(help="The need, or a model's name.")],
-    category: str = "",
+    category: Annotated[str, typer.Option(help="Such as text-to-image, image-to-video.")] = "",
     media_in: Annotated[list[str] | None, typer.Option(help="Media it takes; repeatable.")] = None,
     media_out: Annotated[list[str] | None, typer.Option(help="Media it returns.")] = None,
     feature: Annotated[list[str] | None, typer.Option(help="Such as sound, mask, 4k.")] = None,
-    max_dollars: MaxDollars = 0,
+    max_dollars: Annotated[
+        float,
+        typer.Option(min=0, help="Most dollars for that work.", show_default="no limit"),
+    ] = 0,
     for_work: Annotated[str, typer.Option(help='Such as "10 seconds at 1080p".')] = "",
-    limit: Annotated[int, typer.Option(min=1, max=20)] = 8,
+    limit: Annotated[int, typer.Option(min=1, max=20, help="How many.")] = 8,
+    cursor: Annotated[str, typer.Option(help="The next page, as the one before named it.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Rank models for a need."""
@@ -62,6 +69,7 @@ def search(
         max_dollars=max_dollars,
         for_work=for_work,
         limit=limit,
+        cursor=cursor,
     )
     speak(SEARCH_MODELS, given, as_json=as_json)
 
@@ -84,7 +92,7 @@ def price(
     beside: Annotated[
         list[str] | None, typer.Option("--with", help="Another model to compare; repeatable.")
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, max=10_000)] = 1,
+    runs: Annotated[int, typer.Option(min=1, max=10_000, help="How many runs.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Estimate what runs would cost."""
@@ -117,7 +125,7 @@ def code(
         language=language,
         style=style,
     )
-    speak(WRITE_CODE, given, as_json=as_json)
+    speak(WRITE_CODE, given, as_json=as_json, exact=True)
 
 
 def run(
@@ -148,6 +156,8 @@ def run(
     words = [*context.args]
     if "=" in prompt and prompt.partition("=")[0].isidentifier():
         prompt, words = "", [prompt, *words]  # a field where the prompt would stand
+    if (task or from_job) and endpoint_id and not prompt:
+        endpoint_id, prompt = "", endpoint_id  # no model stands there: it is the first word
     given = GenerateArguments(
         endpoint_id=endpoint_id,
         prompt=prompt,
@@ -242,12 +252,13 @@ def job(
 def view(
     media: Annotated[str, typer.Argument(help="A path, URL, or job: JOB or JOB/2.")],
     to: Annotated[str, typer.Option(help="File to write the picture to.")] = "falkit-view.jpg",
-    frames: Annotated[int, typer.Option(min=1, max=16)] = 6,
+    frames: Annotated[int, typer.Option(min=1, max=16, help="Frames of a video.")] = 6,
+    as_json: AsJson = False,
 ) -> None:
     """Write what a model would see into a file."""
     from server.cli.viewing import write_view
 
-    write_view(media, to, frames)
+    write_view(media, to, frames, as_json=as_json)
 
 
 def cancel(job_id: str, as_json: AsJson = False) -> None:

@@ -1,0 +1,62 @@
+"""What tools say to a model, in the words of the command line."""
+
+import json
+import re
+from collections.abc import Mapping
+from shlex import quote
+from typing import Any, cast
+
+# Tools whose names are no words of English: what they do here.
+VERBS: Mapping[str, str] = {
+    "search_models": "search",
+    "describe_model": "show",
+    "estimate_cost": "price",
+    "write_code": "code",
+    "job_status": "job",
+    "view_media": "view",
+    "list_jobs": "jobs",
+    "cancel_job": "cancel",
+    "scaffold_app": "app new",
+    "check_app": "app check",
+    "app_status": "app status",
+    "app_logs": "app logs",
+}
+_NAMED = re.compile(rf"`?\b({'|'.join(VERBS)})\b`?")
+_ARGUMENTS = (
+    (re.compile(r"\bagain=true\b"), "--again"),
+    (re.compile(r"\bcursor=(?=\S)"), "--cursor "),
+    (re.compile(r"\bmax_dollars\b"), "--max-dollars"),
+    (re.compile(r"\bsave_to\b"), "--save-to"),
+)
+
+
+def for_person(text: str) -> str:
+    """Return *text* with tools and their arguments as a person types them.
+
+    A call such as ``job_status {"job_id":"01k"}`` becomes ``falkit job 01k`` in backticks. It is
+    for words of ours, not for code or for what somebody must read exactly.
+    """
+    told: list[str] = []
+    place = 0
+    while found := _NAMED.search(text, place):
+        told += text[place : found.start()], f"`falkit {VERBS[found[1]]}"
+        words, place = _call(text, found.end())
+        told.append(f"{words}`")
+    plain = "".join([*told, text[place:]])
+    for name, typed in _ARGUMENTS:
+        plain = name.sub(typed, plain)
+    return plain
+
+
+def _call(text: str, start: int) -> tuple[str, int]:
+    """Return the first argument of the JSON object that follows at *start*, if one does, and where
+    it ends."""
+    if text[start : start + 2] != " {":
+        return "", start
+    try:
+        given: Any
+        given, end = json.JSONDecoder().raw_decode(text, start + 1)
+    except ValueError:
+        return "", start
+    first = next(iter(cast("Mapping[str, object]", given).values()), "")
+    return (f" {quote(first)}" if isinstance(first, str) and first else ""), end
