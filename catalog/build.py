@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.build_search import build_search
+from catalog.build_titles import mended
 from catalog.index import SNAPSHOT
 
 # What nobody reads: how each fact was found is told in PROVENANCE.md.
@@ -34,7 +35,8 @@ def build(source: Path, folder: Path, *, strict: bool = True) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = source.read_text(encoding="utf-8").splitlines()
-    records = sorted((json.loads(line) for line in lines if line.strip()), key=lambda r: r["id"])
+    given = (mended(json.loads(line)) for line in lines if line.strip())
+    records = sorted(given, key=lambda record: record["id"])
     write_cards(records, folder)
     write_facets(records, folder)
     build_search(records, folder, strict=strict)

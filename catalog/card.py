@@ -1,9 +1,10 @@
 """`ModelCard`: one endpoint as we know it, with source and date of its facts."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
+
+from catalog.titles import joined
 
 Status = Literal["active", "unknown", "deprecated"]
 Completeness = Literal["full", "partial", "names", "free-form", "none"]
@@ -103,10 +104,7 @@ class ModelCard:
     @property
     def full_title(self) -> str:
         """The title with the variant, unless it says the same already."""
-        said = set(re.findall(r"\w+", self.title.lower()))
-        if set(re.findall(r"\w+", self.variant.lower())) <= said:
-            return self.title
-        return f"{self.title}: {self.variant}"
+        return joined(self.title, self.variant)
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "ModelCard":

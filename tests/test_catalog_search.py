@@ -327,7 +327,7 @@ def test_each_hit_says_why_and_what_it_costs(index: CatalogIndex) -> None:
     answer = search(index, SearchRequest("kling 2.6 pro image to video"))
     assert answer.hits[0] == Hit(
         endpoint_id="fal-ai/kling-video/v2.6/pro/image-to-video",
-        title="Kling Video v2.6 Image to Video",
+        title="Kling Video v2.6 Pro Image to Video",
         category="image-to-video",
         summary="Image-to-video with native audio and voices, Kling 2.6 Pro",
         price="$0.14/s",
