@@ -14,6 +14,7 @@ from catalog.errors import ActionableError
 from server.cli.person import person
 from server.cli.speaking import fields_of
 from server.cli.spoken import for_person
+from server.introduced import Introductions
 from tests.house import environment
 
 FLUX = "fal-ai/flux/schnell"
@@ -96,6 +97,34 @@ def test_search_show_price_and_code_speak_json_where_nobody_reads(said: Any) -> 
     assert len(beside["estimates"]) == 2
     assert "fal_client" in json.loads(said("code", FLUX, "prompt=a")[1])["code"]
     assert "num_images: integer" in said("run", FLUX, "--help")[1]
+
+
+def test_doctor_says_what_does_not_work_and_what_to_do(
+    said: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    Introductions(tmp_path / "house").hear(
+        "initialize",
+        {
+            "protocolVersion": "2025-11-25",
+            "clientInfo": {"name": "a host", "version": "2"},
+            "capabilities": {"elicitation": {}},
+        },
+    )
+    code, out, _ = said("doctor")
+    found = {one["name"]: one for one in json.loads(out)["findings"]}
+    assert (code, json.loads(out)["ok"]) == (0, True)
+    for name in ("falkit", "key", "home", "media", "catalog", "journal", "budget"):
+        assert found[name]["words"]
+    assert "a host 2, MCP 2025-11-25, declared elicitation" in found["last host"]["words"]
+    settings = tmp_path / ".cursor" / "mcp.json"
+    settings.parent.mkdir()
+    settings.write_text('{"mcpServers": {"falkit": {"command": "/gone/falkit"}}}')
+    code, out, _ = said("doctor", "--json")
+    (wrong,) = [one for one in json.loads(out)["findings"] if one["todo"]]
+    assert (code, wrong["name"], "falkit install cursor" in wrong["todo"]) == (1, "cursor", True)
+    told = json.loads(said("catalog")[1])
+    assert (told["models"] > 1000, told["source"]) == (True, "shipped with falkit")
 
 
 def test_words_for_a_model_are_said_as_a_person_types_them() -> None:

@@ -27,6 +27,8 @@ PLAUSIBLE = [
     "python", "done", "month", "x" * 20_000, "\x00\udcff\u202e",
 ]  # fmt: skip
 
+WAITS = ("wait_seconds", "follow_seconds")
+
 scalars = (
     st.none()
     | st.booleans()
@@ -71,13 +73,11 @@ def calls(tool: AnyTool) -> st.SearchStrategy[dict[str, Any]]:
     fields: dict[str, Any] = tool.arguments.model_json_schema()["properties"]
     # The clock is not what is tried here.
     own = {
-        name: of_schema(schema) | anything
-        for name, schema in fields.items()
-        if name != "wait_seconds"
+        name: of_schema(schema) | anything for name, schema in fields.items() if name not in WAITS
     }
     given = st.fixed_dictionaries({}, optional=own)
     strange = st.dictionaries(st.text(max_size=12), scalars, max_size=1)
-    ended = {"wait_seconds": 0} if "wait_seconds" in fields else {}
+    ended = {name: 0 for name in WAITS if name in fields}
     return st.tuples(given, strange).map(lambda both: {**both[1], **both[0], **ended})
 
 

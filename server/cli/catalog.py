@@ -8,27 +8,35 @@ from catalog.current import current_snapshot
 from catalog.fold import difference_words
 from catalog.index import SNAPSHOT, CatalogIndex
 from catalog.rules import findings
+from server.cli.speaking import print_json
 from server.refresh.asking import open_sender
 from server.refresh.refresh import RefreshError, refresh_alone, refuse_emulator
 from server.refresh.shelf import noted_of
 from server.settings import Settings
 
 
-def show_catalog(settings: Settings) -> None:
-    """Print the snapshot that a server with these settings would use, and its age."""
+def show_catalog(settings: Settings, *, as_json: bool = False) -> None:
+    """Print the snapshot that a server with these settings would use, and its age.
+
+    It is JSON where nobody reads along.
+    """
     folder = snapshot_for(settings)
     index = CatalogIndex.open(folder)
     source = "shipped with falkit"
     if folder != SNAPSHOT:
         source = f"refreshed {noted_of(folder).get('refreshed', 'at an unknown time')}"
     days = (datetime.now(UTC).date() - date.fromisoformat(index.as_of)).days
+    difference = folder / "difference.txt"
+    lines = difference.read_text(encoding="utf-8").splitlines() if difference.exists() else []
+    if as_json or not sys.stdout.isatty():
+        told = {"models": len(index.ids), "as_of": index.as_of, "days": days, "source": source}
+        print_json(told | {"folder": str(folder), "changes": lines})
+        return
     age = "today" if days <= 0 else f"{days} day{'' if days == 1 else 's'} old"
     print(f"{len(index.ids)} models as of {index.as_of} ({age}), {source}")
     print(f"in {folder}")
-    difference = folder / "difference.txt"
-    if difference.exists():
-        lines = difference.read_text(encoding="utf-8").splitlines()
-        print("\n".join(line if len(line) < 300 else f"{line[:299]}…" for line in lines))
+    for line in lines:
+        print(line if len(line) < 300 else f"{line[:299]}…")
 
 
 def snapshot_for(settings: Settings) -> Path:

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +13,7 @@ import anyio
 
 from catalog.errors import ActionableError
 from server.cli.install import HOSTS, entry_of
+from server.cli.speaking import print_json
 from server.introduced import introduced_in
 from server.rooms import OpenRooms, open_rooms
 from server.settings import Settings
@@ -32,15 +33,18 @@ class Finding:
     todo: str = ""
 
 
-def examine() -> bool:
-    """Print the screen, and return whether all is well."""
-    well = True
-    for finding in anyio.run(_findings):
+def examine(*, as_json: bool = False) -> bool:
+    """Print the screen, as JSON where nobody reads along, and return whether all is well."""
+    findings = anyio.run(_findings)
+    well = not any(finding.todo for finding in findings)
+    if as_json or not sys.stdout.isatty():
+        print_json({"ok": well, "findings": [asdict(finding) for finding in findings]})
+        return well
+    for finding in findings:
         mark = "!!" if finding.todo else "ok"
         print(f"{mark}  {finding.name:<9} {finding.words}")
         if finding.todo:
             print(f"    {'':<9} {finding.todo}")
-        well = well and not finding.todo
     return well
 
 

@@ -194,11 +194,11 @@ def install(
 
 
 @app.command(help="Say on one screen what works, what does not, and what to do.")
-def doctor() -> None:
+def doctor(as_json: verbs.AsJson = False) -> None:
     """Examine key, folders, journal, budget, reach and hosts."""
     from server.cli.doctor import examine
 
-    if not examine():
+    if not examine(as_json=as_json):
         raise SystemExit(1)
 
 
@@ -224,12 +224,12 @@ app.add_typer(catalog, name="catalog")
 
 
 @catalog.callback(invoke_without_command=True)
-def catalog_shown(context: typer.Context) -> None:
+def catalog_shown(context: typer.Context, as_json: verbs.AsJson = False) -> None:
     """Show which snapshot of the catalog is used."""
     if context.invoked_subcommand is None:
         from server.cli.catalog import show_catalog
 
-        show_catalog(Settings.read(os.environ))
+        show_catalog(Settings.read(os.environ), as_json=as_json)
 
 
 @catalog.command("refresh", help="Ask fal for its models and prices, and say what changed.")
@@ -346,13 +346,14 @@ def spending(
     reconcile: Annotated[
         bool, typer.Option("--reconcile", help="Compare with fal's bill; needs an admin key.")
     ] = False,
+    as_json: verbs.AsJson = False,
 ) -> None:
     """Add up the ledger, or write it out."""
-    from server.cli.spending import show_spending
+    from server.cli.spending import Form, show_spending
     from tools.spending import SpendingArguments
 
-    if as_csv + as_jsonl + reconcile > 1:
-        fail("--csv, --jsonl and --reconcile exclude each other")
-    form = "csv" if as_csv else "jsonl" if as_jsonl else "bill" if reconcile else "text"
+    if as_csv + as_jsonl + as_json + reconcile > 1:
+        fail("--csv, --jsonl, --json and --reconcile exclude each other")
+    form: Form = "csv" if as_csv else "jsonl" if as_jsonl else "bill" if reconcile else "sums"
     arguments = SpendingArguments(period=period, by=by.value)
-    anyio.run(show_spending, Settings.read(os.environ), arguments, form)
+    anyio.run(show_spending, Settings.read(os.environ), arguments, "json" if as_json else form)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from catalog.errors import ActionableError
 from server.cli.letters import json_text
+from server.cli.speaking import print_answer
 from server.fal.problems import UnauthorisedError
 from server.jobs.reconciling import BILL_DAYS, beside_the_bill, words
 from server.jobs.tables import cell
@@ -17,7 +18,7 @@ from server.settings import Settings
 from tools.ports import Call, LedgerEntry, Rooms
 from tools.spending import SpendingArguments, spending, start_of
 
-Form = Literal["text", "csv", "jsonl", "bill"]
+Form = Literal["sums", "json", "csv", "jsonl", "bill"]
 PAGE = 500
 COLUMNS: tuple[str, ...] = (
     "at", "job_id", "endpoint_id", "backend", "state", "kind", "dollars", "tags", "request_id",
@@ -25,7 +26,9 @@ COLUMNS: tuple[str, ...] = (
 
 
 async def show_spending(settings: Settings, arguments: SpendingArguments, form: Form) -> None:
-    """Print the sums as the tool says them, or in *form* one line for each job of the period.
+    """Print the sums as the tool says them, as JSON where nobody reads along or *form* says so.
+
+    Other forms are fal's bill beside them, or one line for each job of the period.
 
     Raises:
         ActionableError: the period is none, or the journal cannot be read.
@@ -33,9 +36,10 @@ async def show_spending(settings: Settings, arguments: SpendingArguments, form: 
     start = start_of(arguments.period)
     catalog = open_catalog(settings)[0]
     async with open_annexe(settings, catalog) as rooms:
-        if form == "text":
+        if form in ("sums", "json"):
             lent = Rooms(catalog, rooms.jobs, rooms.media, settings.backend)
-            print((await spending(Call(lent, _unheard), arguments)).text)
+            told = await spending(Call(lent, _unheard), arguments)
+            print_answer(told, as_json=form == "json")
         elif form == "bill":
             print("\n".join(await _beside_the_bill(rooms, start)))
         elif form == "csv":
