@@ -24,6 +24,8 @@ _OWN_SIGNS: Mapping[str, str] = {
     "\u045f": "hr", "\u067e": "fa", "\u0686": "fa", "\u0698": "fa", "\u06af": "fa",
     "\u0679": "ur", "\u0688": "ur", "\u0691": "ur", "\u06ba": "ur", "\u06c1": "ur", "\u06d2": "ur",
 }  # fmt: skip
+# The hard sign, and the vowels before which alone Russian has it; Bulgarian has it elsewhere.
+_HARD, _AFTER_HARD = "\u044a", "\u0435\u044e\u044f"
 # Where the letters of alphabets end, and the language that is most written in each.
 _LAST_LATIN = "\u02ff"
 _ALPHABETS = (
@@ -104,6 +106,8 @@ class Tongues:
             return "ja"
         if own := {_OWN_SIGNS[sign] for sign in text if sign in _OWN_SIGNS}:
             return max(own)  # Urdu has the letters of Persian, too
+        if text.count(_HARD) > sum(text.count(f"{_HARD}{vowel}") for vowel in _AFTER_HARD):
+            return "bg"
         for sign in text:
             if "\uac00" <= sign <= "\ud7af":
                 return "ko"
