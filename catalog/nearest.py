@@ -132,7 +132,24 @@ _GROUPS: tuple[tuple[str, ...], ...] = (
     ("acceleration", "speed", "fast", "turbo_mode", "rendering_speed"),
     ("scheduler", "sampler", "sampling_method", "solver"),
     ("loop", "looping", "seamless", "loops"),
+    # Fields of objects inside lists and sizes.
+    ("path", "url", "lora_url", "lora_path", "weights", "file_url", "repo", "model"),
+    ("scale", "weight", "strength", "lora_scale", "multiplier"),
+    ("width", "w"),
+    ("height", "h"),
 )  # fmt: skip
+# Groups that mean a piece of media, by the name that leads them.
+_MEDIA_LEADS: dict[str, str] = {
+    "image_url": "image", "reference_image_urls": "image", "end_image_url": "image",
+    "video_url": "video", "audio_url": "audio", "mask_url": "mask", "model_url": "3D model",
+}  # fmt: skip
+# Words for a choice that the card calls otherwise.
+_MEANT: dict[str, tuple[str, ...]] = {
+    "hd": ("high",), "best": ("high", "quality"), "max": ("high", "quality"),
+    "highest": ("high", "quality"), "normal": ("standard", "medium", "balanced"),
+    "standard": ("medium", "balanced", "normal"), "draft": ("low", "turbo", "fast"),
+    "fastest": ("turbo", "fast", "low"), "jpg": ("jpeg",), "jpeg": ("jpg",),
+}  # fmt: skip
 
 _LONGEST = 64
 _WORDS = re.compile(r"[^a-z0-9]+")
@@ -163,11 +180,22 @@ def nearest_name(name: str, names: Collection[str]) -> str:
             for word in group:
                 if word in by_plain:
                     return by_plain[word]
+    if media_meant(name):
+        return ""  # it takes none, and a name that looks alike means something else
     if slips := get_close_matches(plain, by_plain, n=1, cutoff=0.6):
         return by_plain[slips[0]]
     parts = set(plain.split("_"))
     kin = [known for known in by_plain if parts & set(known.split("_"))]
     return by_plain[min(kin, key=len)] if kin and plain else ""
+
+
+def media_meant(name: str) -> str:
+    """Return the kind of media that an input called *name* would take, empty where it is none."""
+    plain = _plain(name) if len(name) <= _LONGEST else ""
+    for group in _GROUPS:
+        if plain in group and (kind := _MEDIA_LEADS.get(group[0])):
+            return kind
+    return ""
 
 
 _QUANTITY = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*([a-z]*)\s*\Z", re.IGNORECASE)
@@ -243,6 +271,9 @@ def nearest_value(value: object, choices: Sequence[object]) -> object | None:
             return choices[min(near)[1]]
     if isinstance(value, str) and len(value) <= _LONGEST:
         words = {str(choice).lower(): choice for choice in choices}
+        for word in _MEANT.get(value.lower(), ()):
+            if word in words:
+                return words[word]
         if found := get_close_matches(value.lower(), words, n=1, cutoff=0.5):
             return words[found[0]]
         inside = [

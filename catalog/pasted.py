@@ -60,8 +60,8 @@ def misread(endpoint_id: str) -> tuple[str, str, str] | None:
         return "is the address of a request, not a model", found["app"], "list_jobs shows the jobs"
     for sign, name in (("?", "query"), ("#", "fragment")):
         bare, found_sign, _ = endpoint_id.partition(sign)
-        if found_sign:
-            bare = bare.strip("/ ")
+        bare = bare.strip("/ ")
+        if found_sign and _PLAIN.fullmatch(bare):
             where = "inputs go into arguments, a webhook into webhook_url"
             return f"has a {name}, which no request takes along", bare, where
     return None

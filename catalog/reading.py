@@ -19,7 +19,7 @@ from catalog.convert import (
     unsendable,
 )
 from catalog.errors import Problem
-from catalog.nearest import nearest_name, nearest_value, quantity_of
+from catalog.nearest import media_meant, nearest_name, nearest_value, quantity_of
 from catalog.saying import listed, named, shown
 
 Path = tuple[str | int, ...]
@@ -32,6 +32,8 @@ _NEAREST_SOUGHT = 20
 _MEDIA_NAME = re.compile(r"(?:^|_)(image|video|audio|mask|frame|file)(?:_data)?_urls?$")
 # Weights are named by URL or by a repository on a model hub; only what is plainly a file is one.
 _LOCAL_WEIGHTS = re.compile(r"(file:|~|\.{0,2}[/\\]|[A-Za-z]:\\)|[^/:]+\.safetensors\Z")
+_SWITCHES = {"yes": True, "on": True, "y": True, "1": True, "enabled": True, "no": False,
+             "off": False, "n": False, "0": False, "disabled": False}  # fmt: skip
 _MEDIA_KIN = {"mask": "image", "frame": "image"}
 
 
@@ -104,6 +106,26 @@ def _as_file_object(schema: Mapping[str, Any], text: str) -> dict[str, object]:
     required = set(cast("Sequence[str]", schema.get("required") or ()))
     alone = len(holders) == 1 and required <= set(holders) and text.strip()
     return {holders[0]: text} if alone else {}
+
+
+def _as_entry(items: Mapping[str, Any], value: object) -> object:
+    """Return the list of one object that *value*, a text, most likely stands for, or None."""
+    required = cast("Sequence[str]", items.get("required") or ())
+    known: Mapping[str, Any] = items.get("properties") or {}
+    if not isinstance(value, str) or len(required) != 1 or required[0] not in known:
+        return None
+    return [{required[0]: value}] if "string" in types_of(known[required[0]]) else None
+
+
+def _as_size(branches: Sequence[Mapping[str, Any]], value: object) -> object:
+    """Return the object with width and height that a list of two numbers stands for, or None."""
+    sized = any({"width", "height"} <= set(branch.get("properties") or ()) for branch in branches)
+    if not sized or not is_list(value) or len(value) != 2:
+        return None
+    pair = [quantity_of(side) for side in value]
+    if any(side is None for side in pair):
+        return None
+    return {"width": value[0], "height": value[1]}
 
 
 def all_texts(value: list[object]) -> bool:
@@ -183,7 +205,8 @@ class Reader:
             self.repairs.append(f"{dotted(path)}: the text put into its object")
             now = value = wrapped
         if now is MISFIT:
-            self.refuse(path, value, f"must be {type_words(schema)}")
+            near = _SWITCHES.get(str(value).lower()) if "boolean" in types_of(schema) else None
+            self.refuse(path, value, f"must be {type_words(schema)}", near)
             return value
         if now is not value:
             self.repair(path, value, now)
@@ -203,7 +226,8 @@ class Reader:
         trial = Reader(self.root)
         entries = trial.read(schema, [value], path)
         if trial.problems and not is_object(value):
-            self.refuse(path, value, f"must be {type_words(schema)}")
+            near = _as_entry(resolved(self.root, schema.get("items") or {}), value)
+            self.refuse(path, value, f"must be {type_words(schema)}", near)
             return value
         self.repairs.append(f"{dotted(path)}: one value put into a list")
         self.adopt(trial)
@@ -292,8 +316,9 @@ class Reader:
             return self.pass_on(value, path)
         rank, trial, now = best
         if rank[0]:
-            words = "; or ".join(type_words(resolved(self.root, branch)) for branch in branches)
-            self.refuse(path, value, f"must be {words}")
+            parts = [resolved(self.root, branch) for branch in branches]
+            words = "; or ".join(type_words(part) for part in parts)
+            self.refuse(path, value, f"must be {words}", _as_size(parts, value))
             return value
         self.adopt(trial)
         return now
@@ -323,10 +348,33 @@ class Reader:
 
     def unknown(self, path: Path, rule: str, names: Mapping[str, object]) -> None:
         sought = len(self.problems) < _NEAREST_SOUGHT and isinstance(path[-1], str)
-        near = nearest_name(str(path[-1]), names.keys()) if sought else ""
-        if near == "width" and "height" in names and "width" not in str(path[-1]).lower():
+        near = self._named(str(path[-1]), names) if sought else ""
+        if sought and not near and (kind := media_meant(str(path[-1]))):
+            rule += f"; it takes no {kind}"
+        if near == "width" and "height" in names and "w" not in str(path[-1]).lower():
             near = "width and height"  # a size or a ratio is said by both
         self.problems.append(Problem(dotted(path), "", rule, near))
+
+    def _named(self, name: str, names: Mapping[str, object]) -> str:
+        """Return the nearest of *names*, or the field of an object among them that is meant."""
+        fields = {known: self._fields(rule) for known, rule in names.items()}
+        for known, inner in fields.items():
+            if name in inner:
+                return f"{known}.{name}"
+        near = nearest_name(name, names.keys())
+        alone = near and "anyOf" not in cast("Mapping[str, Any]", names[near] or {})
+        inner = nearest_name(name, fields[near]) if alone and fields[near] else ""
+        return f"{near}.{inner}" if inner else near
+
+    def _fields(self, rule: object) -> Mapping[str, object]:
+        """Return the fields of an object that *rule* takes, empty where it takes none."""
+        if not is_object(rule):
+            return {}
+        found = resolved(self.root, rule)
+        for part in (found, *(found.get("anyOf") or ())):
+            if held := resolved(self.root, part).get("properties"):
+                return cast("Mapping[str, object]", held)
+        return {}
 
     def missing(self, schema: Mapping[str, Any], path: Path) -> None:
         words = type_words(resolved(self.root, schema)) if schema else "a value"

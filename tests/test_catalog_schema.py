@@ -120,6 +120,9 @@ def test_an_unknown_parameter_is_refused_with_the_nearest_by_meaning(
         ("fal-ai/veo3.1", "seconds", "duration"),
         ("fal-ai/elevenlabs/tts/eleven-v3", "voice_id", "voice"),
         ("fal-ai/kling-video/v2.6/pro/image-to-video", "image_url", "start_image_url"),
+        ("fal-ai/minimax/speech-2.8-hd", "voice", "voice_setting.voice_id"),
+        ("fal-ai/minimax/speech-2.8-hd", "speed", "voice_setting.speed"),
+        ("fal-ai/flux/dev", "width", "image_size.width"),
     ],
 )
 def test_other_cards_name_their_own_nearest(endpoint_id: str, wrong: str, right: str) -> None:
@@ -301,6 +304,38 @@ def test_null_passes_where_the_schema_names_it() -> None:
         }
     )
     assert check(card, {"a": None, "b": None}).arguments == {"a": None, "b": None}
+
+
+def test_media_that_a_card_does_not_take_is_said_and_no_other_input_guessed() -> None:
+    found = problem(FLUX, flux(image="a.png"))
+    assert (found.rule, found.nearest) == (
+        "is not a parameter of fal-ai/flux/dev; it takes no image",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("endpoint_id", "given", "path", "nearest"),
+    [
+        (
+            "fal-ai/flux/dev",
+            {"image_size": [1024, 768]},
+            "image_size",
+            '{"width": 1024, "height": 768}',
+        ),
+        ("fal-ai/flux/dev", {"image_size": {"w": 64, "height": 64}}, "image_size.w", "width"),
+        ("fal-ai/flux-lora", {"loras": "https://a/b"}, "loras", '[{"path": "https://a/b"}]'),
+        ("fal-ai/flux-lora", {"loras": [{"path": "a", "weight": 1}]}, "loras[0].weight", "scale"),
+        ("fal-ai/flux-lora", {"loras": [{"url": "a"}]}, "loras[0].url", "path"),
+        ("fal-ai/veo3.1", {"generate_audio": "yes"}, "generate_audio", "true"),
+        ("openai/gpt-image-2", {"quality": "hd"}, "quality", "high"),
+    ],
+)
+def test_a_wrong_shape_names_the_right_one(
+    endpoint_id: str, given: dict[str, object], path: str, nearest: str
+) -> None:
+    found = problems(CATALOG.get(endpoint_id), {"prompt": "a red fox", **given})
+    assert {p.path: p.nearest for p in found}[path] == nearest
 
 
 def test_nested_objects_are_held_with_their_full_path() -> None:
