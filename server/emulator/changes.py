@@ -72,10 +72,10 @@ class Changes:
 
     async def _tell_of_new(self) -> None:
         if not self._ready.is_set():
-            self._seen = await self._store.do(self._rows.last_change)
+            self._seen = await self._store.peek(self._rows.last_change)
             self._ready.set()
             return
-        for request_id, number in await self._store.do(self._rows.changes, self._seen):
+        for request_id, number in await self._store.peek(self._rows.changes, self._seen):
             self._seen = number
             self.tell(request_id)
 

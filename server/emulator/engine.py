@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 from server.emulator.changes import Changes
 from server.emulator.pace import Pace
 from server.emulator.retrying import gap_before_retry
-from server.emulator.rows import Row, Rows
+from server.emulator.rows import HOSTED, Row, Rows
 from server.emulator.runs import Ending, LostClaimError, broken
 from server.emulator.shelf import Shelf
 from server.emulator.store import Store
@@ -71,17 +71,28 @@ class Engine:
         self._rows = rows
         self._work = work
         self._changes = changes
-        self._ended = ended  # hears when a request may have ended
+        self._ended = ended  # hears when a request with a webhook may have ended
         self._held: dict[str, tuple[int, anyio.CancelScope]] = {}
         self._kicked = anyio.Event()
         self._beating = False
-        self.beside: list[Engine] = []  # they hear what this one hears
+        self.beside: list[Engine] = []  # they work on the requests of hosted applications
 
     def kick(self) -> None:
-        """Look for work now."""
+        """Look for work now, and have those beside look."""
+        for engine in (self, *self.beside):
+            engine.wake()
+
+    def kick_for(self, row: Row) -> None:
+        """Have those look who may work on *row*, unless it is in work here."""
+        for engine in self.beside if row.app.startswith(HOSTED) else (self,):
+            if row.request_id not in engine._held:
+                engine.wake()
+        if "webhook" in row.options:  # whoever ends it may not live to deliver it
+            self._ended()
+
+    def wake(self) -> None:
+        """Look for work now, alone."""
         self._kicked.set()
-        for engine in self.beside:
-            engine.kick()
 
     async def work(self) -> None:
         """Claim and carry out requests until cancelled; then give back what is held."""
@@ -164,8 +175,9 @@ class Engine:
             if self._held.get(row.request_id) == (row.fence, scope):
                 del self._held[row.request_id]
             self._changes.tell(row.request_id)
-            self._ended()
-            self.kick()
+            if "webhook" in row.options:
+                self._ended()
+            self.wake()
 
     async def _ending(self, row: Row) -> Ending:
         try:

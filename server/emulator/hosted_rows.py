@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.emulator.retrying import gap_before_retry
-from server.emulator.rows import LATE, START_TIMEOUT, Outcome, Row, Rows
+from server.emulator.rows import HOSTED, LATE, START_TIMEOUT, Outcome, Row, Rows
 
-PREFIX = "local/"
+PREFIX = HOSTED
 
 # Rows of hosted applications that may be worked on now, as in `rows.CLAIMABLE`, by their age.
 PENDING = """
@@ -38,8 +38,6 @@ class Waiting:
 
 class HostedRows(Rows):
     """The requests of one folder, seen by the supervisor of hosted applications."""
-
-    has_ended_some = False  # the last `waiting` ended what was not to be begun
 
     def waiting(self) -> list[Waiting]:
         """Return what may be worked on now, in the order in which it is to be begun.

@@ -24,7 +24,7 @@ from server.emulator.hosted import Hosted, is_hosted
 from server.emulator.intake import Intake, need_key, whole_number
 from server.emulator.pace import Pace
 from server.emulator.places import Place, place_of
-from server.emulator.rows import Rows
+from server.emulator.rows import Row, Rows
 from server.emulator.store import Store, count
 from server.emulator.telling import (
     Look,
@@ -87,8 +87,8 @@ class Queue:
         row = await self.store.do(self.rows.submit, submission, longest)
         if row is None:
             raise Refusal(429, "The queue of this endpoint is full", error_type="queue_full")
-        self.engine.kick()
-        ahead = await self.store.do(self.rows.ahead, row)
+        self.engine.kick_for(row)
+        ahead = await self.store.peek(self.rows.ahead, row)
         answer = {
             "status": "IN_QUEUE",
             "request_id": row.request_id,
@@ -118,7 +118,7 @@ class Queue:
         said: dict[str, Any] = {}
         heard, spoke = 0, time.time()
         async with self.changes.watch(request_id) as watch:
-            while look := await self.store.do(self._look, request_id, heard):
+            while look := await self.store.peek(self._look, request_id, heard):
                 now = time.time()
                 body = status_body(look, base, now, with_logs=with_logs)
                 if body != said:
@@ -134,13 +134,13 @@ class Queue:
                 await watch.wait(_patience(look, now))
 
     async def _result(self, request: Request, place: Place) -> Response:
-        row = (await self._seen(place)).row
-        if not row.is_over:
+        stand = (await self._seen(place)).row
+        if not stand.is_over:
             words = "Request is still in progress"
-            raise Refusal(400, words, headers={"x-fal-request-id": row.request_id})
-        if is_expired(row):
+            raise Refusal(400, words, headers={"x-fal-request-id": stand.request_id})
+        row = await self.store.do(self._read_result, place.request_id)
+        if row is None:
             raise Refusal(404, f"Request {place.request_id} not found")
-        await self.store.do(self._count_result)
         return result_answer(row, base_of(request))
 
     async def _cancel(self, place: Place) -> Response:
@@ -157,27 +157,32 @@ class Queue:
         Raises:
             Missing: there is no such request under that name.
         """
-        look = await self.store.do(self._look, place.request_id, 0)
+        look = await self.store.peek(self._look, place.request_id, 0)
         if look is None:
             raise Missing(place)
         app = look.row.app
         if place.name != app and not place.name.startswith(f"{app}/"):
             raise Missing(place)
         if not look.row.is_over:
-            self.engine.kick()
+            self.engine.kick_for(look.row)
         return look
 
     def _look(self, request_id: str, heard: int) -> Look | None:
-        """Read a request; of its log only the lines after number *heard*."""
-        row = self.rows.find(request_id)
+        """Read how a request stands; of its log only the lines after number *heard*."""
+        row = self.rows.stand(request_id)
         if row is None:
             return None
         ahead = self.rows.ahead(row) if row.state == "IN_QUEUE" else 0
         return Look(row, self.rows.logs(request_id, heard), ahead)
 
-    def _count_result(self) -> None:
+    def _read_result(self, request_id: str) -> Row | None:
+        """Read a request that is over and count that; None where its result is gone."""
+        row = self.rows.find(request_id)
+        if row is None or is_expired(row):
+            return None
         with self.store.writing() as db:
             count(db, "results")
+        return row
 
 
 class Missing(Refusal):

@@ -13,6 +13,8 @@ from server.emulator.store import Store, count
 State = Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
 Cancelling = Literal["NOT_FOUND", "ALREADY_COMPLETED", "CANCELLATION_REQUESTED"]
 
+HOSTED = "local/"  # what ids of hosted applications begin with
+
 # What may be worked on now: waiting and ready, or abandoned by a claimant whose lease ran out.
 # Hosted applications (`local/…`) have a supervisor of their own, and no limit of the account.
 CLAIMABLE = """
@@ -22,6 +24,11 @@ CLAIMABLE = """
     ORDER BY state, priority, created LIMIT 1
 """
 LATE = "SELECT id FROM requests WHERE state = 'IN_QUEUE' AND start_by < :now"
+STANDING = """
+    SELECT id, endpoint_id, app, 'null' AS input, state, priority, created, ready, start_by, options,
+        fence, started, ended, status_code, NULL AS output, error, error_type, units, changed, attempts
+    FROM requests WHERE id = ?
+"""
 RUNNING = """
     SELECT COUNT(*) FROM requests WHERE state = 'IN_PROGRESS' AND substr(app, 1, 6) != 'local/'
 """
@@ -159,6 +166,8 @@ def _row(found: sqlite3.Row) -> Row:
 class Rows:
     """The requests of one folder. Methods are synchronous: call them through `Store.do`."""
 
+    has_ended_some = False  # the last look for work ended what was not to be begun
+
     def __init__(self, store: Store, *, lease_seconds: float, concurrency: int) -> None:
         self._store = store
         self.lease_seconds = lease_seconds
@@ -193,6 +202,11 @@ class Rows:
     def find(self, request_id: str) -> Row | None:
         """Return the request, or None."""
         return self._find(self._store.reading(), request_id)
+
+    def stand(self, request_id: str) -> Row | None:
+        """Return the request without what it was given and what came of it: they may be large."""
+        found = self._store.reading().execute(STANDING, (request_id,)).fetchone()
+        return None if found is None else _row(found)
 
     def _find(self, db: sqlite3.Connection, request_id: str) -> Row | None:
         found = db.execute("SELECT * FROM requests WHERE id = ?", (request_id,)).fetchone()
@@ -265,11 +279,13 @@ class Rows:
         """
         moment = {"now": time.time()}
         reading = self._store.reading()
+        self.has_ended_some = False
         if not any(reading.execute(look, moment).fetchone() for look in (CLAIMABLE, LATE)):
             return None
         with self._store.writing() as db:
             for late in db.execute(LATE, moment).fetchall():
                 self._end(db, late["id"], START_TIMEOUT)
+                self.has_ended_some = True
             found = db.execute(CLAIMABLE, moment).fetchone()
             if found is None:
                 return None

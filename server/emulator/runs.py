@@ -72,15 +72,15 @@ class Runs:
 
     async def claim(self, owner: str) -> Row | None:
         """Lease the next request that may be worked on to *owner*, or return None."""
-        return await self.store.do(self.rows.claim, owner)
+        return await self.store.peek(self.rows.claim, owner)
 
     def has_ended_late(self) -> bool:
-        """Return whether the last claim may have ended what was to have started by now."""
-        return True
+        """Return whether the last claim ended what was to have started by now."""
+        return self.rows.has_ended_some
 
     async def next_look(self) -> float | None:
         """Return in how many seconds something may be claimable again, None if all is over."""
-        return await self.store.do(self.rows.next_look)
+        return await self.store.peek(self.rows.next_look)
 
     async def release(self, owner: str) -> None:
         """Put everything that *owner* holds back into the queue."""

@@ -89,7 +89,7 @@ class Striking:
                 for fault in given
                 if fault.is_for(surface, name) and self._standing.hits(fault)
             ]
-        once = await self._store.do(self._rows.take, surface, name)
+        once = await self._store.peek(self._rows.take, surface, name)
         return once or self._standing.strike(surface, name)
 
     def _delay(self, fault: Fault) -> float:

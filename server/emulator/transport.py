@@ -1,8 +1,8 @@
 """`StreamingASGITransport`: an ASGI app as the other end of httpx, each part as it is produced."""
 
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -72,7 +72,7 @@ class StreamingASGITransport(httpx.AsyncBaseTransport):
             exchange.leave(self._tasks)
             raise
         if exchange.failure is not None and not exchange.status:
-            exchange.parts.close()
+            exchange.parts.leave()
             raise exchange.failure
         return httpx.Response(
             exchange.status,
@@ -81,6 +81,60 @@ class StreamingASGITransport(httpx.AsyncBaseTransport):
             extensions={"http_version": b"HTTP/1.1"},
             request=request,
         )
+
+
+class _Parts:
+    """The parts of a body on their way: the app is at most `PARTS_AHEAD` of them ahead."""
+
+    def __init__(self) -> None:
+        self._held: deque[bytes] = deque()
+        self._is_complete = False
+        self._is_left = False
+        self._moved: anyio.Event | None = None  # what somebody waits for; only one ever does
+
+    async def put(self, part: bytes) -> None:
+        """Put *part* at the end, once there is room; nowhere, if the reader is gone."""
+        while len(self._held) >= PARTS_AHEAD and not self._is_left:
+            await self._move()
+        if not self._is_left:
+            self._held.append(part)
+            self._wake()
+
+    def end(self) -> None:
+        """Nothing more will come."""
+        self._is_complete = True
+        self._wake()
+
+    def leave(self) -> None:
+        """Nobody will read."""
+        self._is_left = True
+        self._held.clear()
+        self._wake()
+
+    async def take(self, patience: float | None) -> bytes | None:
+        """Return the next part, None after the last.
+
+        Raises:
+            TimeoutError: none came for *patience* seconds.
+        """
+        if not self._held and not self._is_complete:
+            with anyio.fail_after(patience):
+                while not self._held and not self._is_complete:
+                    await self._move()
+        if not self._held:
+            return None
+        part = self._held.popleft()
+        self._wake()
+        return part
+
+    async def _move(self) -> None:
+        self._moved = anyio.Event()
+        await self._moved.wait()
+
+    def _wake(self) -> None:
+        if self._moved is not None:
+            moved, self._moved = self._moved, None
+            moved.set()
 
 
 class _Exchange:
@@ -100,7 +154,7 @@ class _Exchange:
         self._gone = False
         self._given: AsyncIterator[bytes] | None = None
         self._all_given = False
-        self._parts, self.parts = anyio.create_memory_object_stream[bytes](PARTS_AHEAD)
+        self.parts = _Parts()
 
     async def run(self) -> None:
         """Run the app to its end; what goes wrong is told to whoever reads."""
@@ -122,7 +176,7 @@ class _Exchange:
                 self._broke()
             self._over.set()
             self.started.set()
-            self._parts.close()
+            self.parts.end()
 
     def _broke(self) -> None:
         words = BROKEN_LATE if self.status else BROKEN_EARLY
@@ -130,7 +184,7 @@ class _Exchange:
 
     def leave(self, tasks: TaskGroup) -> None:
         """Go away before the answer is complete."""
-        self.parts.close()
+        self.parts.leave()
         if self._over.is_set():
             return
         self._gone = True
@@ -170,11 +224,10 @@ class _Exchange:
         if message["type"] != "http.response.body":
             return
         if (body := message.get("body", b"")) and self.request.method != "HEAD":
-            with suppress(anyio.BrokenResourceError):
-                await self._parts.send(body)
+            await self.parts.put(body)
         if not message.get("more_body"):
             self._over.set()
-            self._parts.close()
+            self.parts.end()
 
     def _asgi_scope(self) -> Scope:
         url = self.request.url
@@ -207,12 +260,11 @@ class _Body(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
             try:
-                with anyio.fail_after(self._exchange.patience):
-                    part = await self._exchange.parts.receive()
+                part = await self._exchange.parts.take(self._exchange.patience)
             except TimeoutError:
                 request = self._exchange.request
                 raise httpx.ReadTimeout("no more of the answer in time", request=request) from None
-            except anyio.EndOfStream:
+            if part is None:
                 break
             yield part
         if self._exchange.failure is not None:

@@ -173,7 +173,7 @@ class Webhooks:
                                 self._beating = True
                                 tasks.start_soon(self._beat)
                             continue
-                        seconds = await self._store.do(self.rows.next_look)
+                        seconds = await self._store.peek(self.rows.next_look)
                     except sqlite3.OperationalError as problem:
                         log.warning("the emulator's database cannot be written: %s", problem)
                         seconds = PROBLEM_SECONDS
@@ -201,7 +201,7 @@ class Webhooks:
         """Return a delivery to make, or give the place for it back."""
         due = None
         try:
-            due = await self._store.do(self.rows.claim, self.owner)
+            due = await self._store.peek(self.rows.claim, self.owner)
         finally:
             if due is None:
                 places.release()

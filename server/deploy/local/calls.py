@@ -137,9 +137,10 @@ class Calls:
                 )
         return [OpenCall(*tuple(line)[:4]) for line in found if line["lease"] >= now]
 
-    def state(self) -> tuple[int, list[OpenCall], Mapping[str, str]]:
-        """Return the version of the file, `open` and `condemned`, in one reading."""
-        return self._database.version(), self.open(), self.condemned()
+    def state(self) -> tuple[list[tuple[object, ...]], list[OpenCall], Mapping[str, str]]:
+        """Return what tells a change of any app, `open` and `condemned`, in one reading."""
+        apps = self._database.reading().execute("SELECT * FROM apps ORDER BY name").fetchall()
+        return [tuple(line) for line in apps], self.open(), self.condemned()
 
     def grant(self, call: str, door: Door) -> bool:
         """Let *call* in; False when nobody waits for it any more."""

@@ -16,6 +16,7 @@ from server.deploy.local.calls import Calls, Door, RunnerRow
 from server.deploy.local.database import Database
 from server.deploy.local.files import Files, open_files
 from server.deploy.local.fleet import GRACE_SECONDS, Held
+from server.deploy.local.lines import Line
 from server.deploy.local.registry import KnownApp, KnownRevision, Registry
 from server.deploy.local.speech import Speech
 from server.deploy.local.starting import Starter
@@ -244,12 +245,7 @@ class Crew:
         await self._database.note(self._calls.note_runner, row, held.generation, self.fence, door)
         self._tasks.start_soon(self._watch, held, runner)
         await runner.ready()
-        held.client = httpx.AsyncClient(
-            transport=door.transport(),
-            base_url=door.address or "http://runner",
-            headers=door.headers,
-            timeout=None,  # noqa: S113  # the settings of the app bound each call
-        )
+        held.line = Line(door)
 
     async def _proven(self, held: Held) -> Mapping[str, Any]:
         """Return the app's own document once it says that it is well.
@@ -259,12 +255,12 @@ class Crew:
             httpx.HTTPError: it cannot be reached.
             TimeoutError: it does not answer in time.
         """
-        assert held.client is not None  # noqa: S101  # it is up
+        assert held.line is not None  # noqa: S101  # it is up
         with anyio.fail_after(HEALTH_SECONDS):
-            answer = await held.client.get("/health")
+            answer = await held.line.get("/health")
             if answer.status_code >= 500:
                 raise BackendError(f"its health check answered {answer.status_code}")
-            document = await held.client.get("/openapi.json")
+            document = await held.line.get("/openapi.json")
         try:
             found: Any = document.json()
         except json.JSONDecodeError:
@@ -327,8 +323,8 @@ class Crew:
                 await self._database.note(self._calls.set_state, runner.runner_id, told)
         held.is_condemned = True
         self._drop(held)
-        if held.client is not None:
-            await held.client.aclose()
+        if held.line is not None:
+            await held.line.aclose()
         await self._database.note(
             self._calls.set_state, runner.runner_id, "TERMINATED", runner.reason
         )

@@ -94,10 +94,6 @@ class Database(SharedFile):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         super().__init__(path, Layout("the file of apps", VERSION, SCHEMA))
 
-    def version(self) -> int:
-        """Return a number that another process's writes change."""
-        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
-
     async def note(self, work: Callable[[*Given], object], *given: *Given) -> None:
         """Write something down that may be missing: a full disk is told in the log alone."""
         try:

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import anyio
-import httpx
 
 from server.deploy.local.calls import Door
+from server.deploy.local.lines import Line
 from server.deploy.runners import Runner
 from tools.deploy_records import AppSettings
 
@@ -36,7 +36,7 @@ class Held:
     generation: int
     runner: Runner | None = None
     door: Door | None = None
-    client: httpx.AsyncClient | None = None
+    line: Line | None = None
     calls: dict[str, ExitStack] = field(default_factory=dict[str, ExitStack])
     direct: set[str] = field(default_factory=set[str])
     is_condemned: bool = False

@@ -65,6 +65,8 @@ class Speech:
 
     async def settle(self, request_id: str, lines: int) -> None:
         """Return when so many lines of a request were heard, or after a moment."""
+        if self._heard[request_id] >= lines:
+            return
         with anyio.move_on_after(0.1):
             while self._heard[request_id] < lines:
                 await self._came.wait()

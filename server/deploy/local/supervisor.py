@@ -67,6 +67,7 @@ class Supervisor:
         self.owner = str(uuid4())
         self.fence: int | None = None
         self.places: dict[str, Held] = {}
+        self.has_waiting = False  # for places in runners, when it was last looked
         self._shared = shared
         self._crew = crew
         self._tasks = tasks
@@ -74,7 +75,7 @@ class Supervisor:
         self._keeps = keeps
         self._granted: deque[Row] = deque()
         self._apps: Mapping[str, KnownApp] = {}
-        self._seen: int | None = None
+        self._seen: list[tuple[object, ...]] | None = None  # the apps, when they were last read
         self._deadline = math.inf
         self._is_swept = False
         self._looked = -math.inf
@@ -101,7 +102,7 @@ class Supervisor:
             return max(0.005, min(self._deadline, LOOK_SECONDS if busy else QUIET_SECONDS))
         if await self._is_needed():
             return ROLE_SECONDS
-        due = await self._shared.house.store.do(self._shared.house.rows.due)
+        due = await self._shared.house.store.peek(self._shared.house.rows.due)
         return None if due is None else max(due, ROLE_SECONDS)
 
     async def _supervises(self) -> bool:
@@ -125,9 +126,9 @@ class Supervisor:
         apps = await shared.database.do(shared.registry.apps)
         if any(app.rolling or (app.live and floor(app.settings)) for app in apps):
             return True
-        if (self._keeps and apps) or await shared.database.do(shared.calls.open):
+        if (self._keeps and apps) or await shared.database.peek(shared.calls.open):
             return True
-        return bool(await shared.house.store.do(shared.house.rows.waiting))
+        return bool(await shared.house.store.peek(shared.house.rows.waiting))
 
     async def _beat(self, fence: int) -> None:
         """Renew the role while it is ours; once it is lost, nothing of ours may go on."""
@@ -164,26 +165,27 @@ class Supervisor:
         calls: list[OpenCall] = []
         now = time.monotonic()
         if self._crew.wrote or now - self._looked >= LOOK_SECONDS:
-            changed, self._crew.wrote, self._looked = self._crew.wrote, False, now
-            version, calls, condemned = await shared.database.do(shared.calls.state)
-            if changed or version != self._seen:
-                await self._read_apps(version)
+            self._crew.wrote, self._looked = False, now
+            apps, calls, condemned = await shared.database.peek(shared.calls.state)
+            if apps != self._seen:
+                await self._read_apps(apps)
             self._crew.let_out({call.call for call in calls if call.runner})
             for runner, how in condemned.items():
                 self._crew.condemn(runner, kill=how == "kill")
-        rows = await shared.house.store.do(shared.house.rows.waiting)
+        rows = await shared.house.store.peek(shared.house.rows.waiting)
         self._deadline = math.inf
         queues = _sorted(rows, calls)
         for name in {*self._crew.apps(), *queues} - set(self._apps):
             await self._clear_away(name, queues.get(name, _Queue()))
         for name, app in self._apps.items():
             await self._tend(app, queues.get(name, _Queue()), owner)
+        self.has_waiting = any(queue.rows or queue.calls for queue in queues.values())
         if not (self._crew.any() or self._granted or self._keeps or await self._is_needed()):
             await self.give_up_role()
 
-    async def _read_apps(self, version: int) -> None:
+    async def _read_apps(self, seen: list[tuple[object, ...]]) -> None:
         shared = self._shared
-        self._seen = version
+        self._seen = seen
         self._apps = {app.name: app for app in await shared.database.do(shared.registry.apps)}
 
     async def _clear_away(self, name: str, queue: _Queue) -> None:

@@ -96,7 +96,8 @@ class HostedWork:
         finally:
             call.held.leave(call.row.request_id)
             call.over.set()
-            self._crew.kick()
+            if self._supervisor.has_waiting:
+                self._crew.kick()  # else it is looked when the end of this one is written down
 
     async def _answered(self, call: _Call) -> Outcome:
         """Return what the app makes of a request.
@@ -105,16 +106,13 @@ class HostedWork:
             httpx.HTTPError: the connection broke.
         """
         held, row = call.held, call.row
-        assert held.client is not None  # noqa: S101  # it took the call
+        assert held.line is not None  # noqa: S101  # it took the call
         base = "" if held.door is None else held.door.base
         _, path = split_id(row.endpoint_id)
         limit = self._supervisor.request_seconds(held.app)
         with anyio.move_on_after(limit) as bound:
-            answer = await held.client.post(
-                path,
-                content=inward(json.dumps(row.input).encode(), base),
-                headers=headers_of(row, path),
-            )
+            body = inward(json.dumps(row.input).encode(), base)
+            answer = await held.line.post(path, body, headers_of(row, path))
             await self._speech.settle(row.request_id, int(answer.headers.get(SAID, 0)))
             if answer.status_code == 503:
                 self._crew.condemn_held(held, kill=False)
@@ -126,13 +124,13 @@ class HostedWork:
 
     async def _tell_cancelled(self, call: _Call) -> None:
         """Post to the path at which an app hears of cancellations, if it has one."""
-        if call.over.is_set() or call.held.client is None:
+        if call.over.is_set() or call.held.line is None:
             return
         _, path = split_id(call.row.endpoint_id)
         with anyio.move_on_after(CANCEL_SECONDS):
             try:
-                await call.held.client.post(
-                    f"{path.rstrip('/')}/cancel", headers=headers_of(call.row, path), content=b"{}"
+                await call.held.line.post(
+                    f"{path.rstrip('/')}/cancel", b"{}", headers_of(call.row, path)
                 )
             except httpx.HTTPError:
                 return
