@@ -1,5 +1,6 @@
 """The catalog is brought up to what fal says: whole or not at all, and told."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -91,6 +92,24 @@ class Platform:
         return JSONResponse({"models": page, **told})
 
 
+@dataclass
+class Tagged(Platform):
+    """A platform that marks its answers, and sends none that the asker has."""
+
+    spared: list[str] = field(default_factory=list[str])
+
+    def answer(self, request: Request) -> Response:
+        made = super().answer(request)
+        if made.status_code != 200:
+            return made
+        tag = f'"{hashlib.sha256(bytes(made.body)).hexdigest()[:16]}"'
+        if request.headers.get("if-none-match") == tag:
+            self.spared.append(request.url.path)
+            return Response(status_code=304, headers={"etag": tag})
+        made.headers["etag"] = tag
+        return made
+
+
 def settings_in(home: Path, **more: str) -> Settings:
     return Settings.read({"FALKIT_HOME": str(home), "FAL_KEY": KEY, **more})
 
@@ -162,6 +181,27 @@ async def test_new_changed_retired_and_repriced_models_are_told_and_own_words_st
 
 
 @pytest.mark.proof
+async def test_what_fal_says_is_unchanged_is_not_sent_again(tmp_path: Path) -> None:
+    small(tmp_path)
+    platform = Tagged()
+    first = await refreshed(tmp_path, platform)
+    assert first is not None
+    assert platform.spared == []
+    again = await refreshed(tmp_path, platform)
+    assert again is not None
+    assert again.told.is_empty
+    assert len(platform.spared) == len(KNOWN) // 3 + bool(len(KNOWN) % 3)  # every page
+    platform.models[NEW] = entry(NEW)
+    platform.spared.clear()
+    third = await refreshed(tmp_path, platform)
+    assert third is not None
+    assert third.told.new == [NEW]
+    assert platform.spared
+    for page in (tmp_path / "catalog" / "kept").glob("*/*"):
+        page.write_bytes(b"damaged")
+    assert await refreshed(tmp_path, platform) is not None
+
+
 async def test_an_interrupted_refresh_goes_on_where_it_was(tmp_path: Path) -> None:
     shelf = small(tmp_path)
     before = current_snapshot(shelf.folder)

@@ -24,6 +24,7 @@ from server.fal.wire import Answer, UnreadableAnswerError, listed, mapped
 from server.refresh.account import account_mark
 from server.refresh.asking import open_sender
 from server.refresh.incoming import Entry, Incoming
+from server.refresh.kept import Kept
 from server.refresh.shelf import Shelf
 from server.settings import Settings
 
@@ -71,24 +72,27 @@ async def refresh(
 ) -> Refreshed:
     """Ask for every model and price, and let a new snapshot count; the caller holds the lease.
 
-    What came before an interruption is kept and not asked for again. Retries and ``Retry-After``
+    What came before an interruption is kept and not asked for again, nor is what fal says is
+    unchanged since the last refresh. Retries and ``Retry-After``
     are the sender's.
 
     Raises:
         RefreshError: what came is not whole, or cannot be kept.
         FalError: fal does not answer.
     """
+    whose = account_mark(settings)
+    kept = Kept(shelf.folder / "kept" / whose, Calls(sender))
     try:
-        incoming = await anyio.to_thread.run_sync(
-            Incoming.open, shelf.incoming, account_mark(settings)
-        )
-        await _list_models(sender, incoming, say, pause)
-        await _ask_schemas(sender, incoming, pause)
-        notes = await _ask_prices(sender, incoming, say, pause)
+        incoming = await anyio.to_thread.run_sync(Incoming.open, shelf.incoming, whose)
+        await _list_models(kept, incoming, say, pause)
+        await _ask_schemas(kept, incoming, pause)
+        notes = await _ask_prices(kept, incoming, say, pause)
         done = await anyio.to_thread.run_sync(_put, shelf, incoming)
+        await anyio.to_thread.run_sync(kept.tidy)
         return replace(done, notes=notes)
     except NotWholeError as problem:
         await anyio.to_thread.run_sync(partial(rmtree, shelf.incoming, ignore_errors=True))
+        await anyio.to_thread.run_sync(kept.forget)
         raise RefreshError(
             f"fal's list of models is not whole: {problem}", hint="the catalog in use stands"
         ) from None
@@ -99,8 +103,7 @@ async def refresh(
         ) from problem
 
 
-async def _list_models(sender: Sender, incoming: Incoming, say: Say, pause: float) -> None:
-    calls = Calls(sender)
+async def _list_models(kept: Kept, incoming: Incoming, say: Say, pause: float) -> None:
     seen: set[str] = set()
     began_at = incoming.cursor
     for _ in range(MOST_PAGES):
@@ -109,7 +112,7 @@ async def _list_models(sender: Sender, incoming: Incoming, say: Say, pause: floa
         cursor = incoming.cursor
         query = {"limit": PAGE, "expand": "openapi-3.0", "cursor": cursor}
         try:
-            models, following = await calls.ask(calls.request("GET", "/models", query), page)
+            models, following = await kept.ask(kept.calls.request("GET", "/models", query), page)
         except BadInputError:
             if not began_at or cursor != began_at:
                 raise
@@ -145,12 +148,12 @@ def page(answer: Answer) -> tuple[dict[str, Entry], str]:
     return models, "" if ends else cast("str", cursor)
 
 
-async def _ask_schemas(sender: Sender, incoming: Incoming, pause: float) -> None:
+async def _ask_schemas(kept: Kept, incoming: Incoming, pause: float) -> None:
     """Ask for the documents that the list could not put in, each by itself, as far as they are."""
     missing = [name for name, model in incoming.models.items() if lacks_document(model)]
     for name in missing[:MOST_SINGLE]:
         try:
-            document = await Models(Calls(sender)).openapi(name)
+            document = await Models(kept.calls).openapi(name)
         except NotFoundError:
             continue
         except FalError as problem:
@@ -168,14 +171,12 @@ def lacks_document(model: Entry) -> bool:
     return not isinstance(document, dict) or "paths" not in document
 
 
-async def _ask_prices(
-    sender: Sender, incoming: Incoming, say: Say, pause: float
-) -> tuple[str, ...]:
+async def _ask_prices(kept: Kept, incoming: Incoming, say: Say, pause: float) -> tuple[str, ...]:
     left = [name for name in sorted(incoming.models) if name not in incoming.asked]
     for start in range(0, len(left), MOST_IDS):
         block = left[start : start + MOST_IDS]
         try:
-            prices = await _prices(sender, block, pause)
+            prices = await _prices(kept, block, pause)
         except UnauthorisedError as problem:
             return (f"prices stay as they were: {problem}",)
         await anyio.to_thread.run_sync(incoming.add_prices, block, prices)
@@ -184,19 +185,18 @@ async def _ask_prices(
     return ()
 
 
-async def _prices(sender: Sender, ids: Sequence[str], pause: float) -> dict[str, Entry]:
+async def _prices(kept: Kept, ids: Sequence[str], pause: float) -> dict[str, Entry]:
     """Return the prices of *ids*; where one that is unknown fails them all, halves are asked."""
-    calls = Calls(sender)
-    request = calls.request("GET", "/models/pricing", {"endpoint_id": ids})
+    request = kept.calls.request("GET", "/models/pricing", {"endpoint_id": ids})
     try:
-        return await calls.ask(request, priced)
+        return await kept.ask(request, priced)
     except NotFoundError:
         if len(ids) == 1:
             return {}
     await anyio.sleep(pause)
     middle = len(ids) // 2
-    first = await _prices(sender, ids[:middle], pause)
-    return {**first, **await _prices(sender, ids[middle:], pause)}
+    first = await _prices(kept, ids[:middle], pause)
+    return {**first, **await _prices(kept, ids[middle:], pause)}
 
 
 def priced(answer: Answer) -> dict[str, Entry]:
