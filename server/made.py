@@ -95,7 +95,9 @@ def _lean(node: Any, parts: Mapping[str, Any], prose: bool) -> Any:  # noqa: ANN
     if not isinstance(node, dict):
         return node
     kept: dict[str, Any] = {}
-    for key, value in cast("dict[str, Any]", node).items():
+    entries = cast("dict[str, Any]", node)
+    about = str(entries.get("description", "")).lower()
+    for key, value in entries.items():
         if key == "anyOf" and NULL in value and len(value) == 2:
             branch = next(branch for branch in value if branch != NULL)
             kept.update(_lean(branch, parts, prose))
@@ -103,6 +105,8 @@ def _lean(node: Any, parts: Mapping[str, Any], prose: bool) -> Any:  # noqa: ANN
             kept.update(_lean(parts[value.removeprefix("#/$defs/")], parts, prose))
         elif key == "properties":
             kept[key] = {name: _lean(inner, parts, prose) for name, inner in value.items()}
+        elif key == "default" and "default" in about:
+            continue  # it is said there, in words
         elif (
             key == "$defs"
             or (key in _NOISE and not isinstance(value, dict))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -67,6 +68,9 @@ async def test_the_list_stays_within_its_bytes(tmp_path: Path) -> None:
     whole = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
     usual = [tool for tool in whole if BY_NAME[tool["name"]].toolset != "deploy"]
     assert len(instructions.encode()) <= 1500
+    first = instructions.encode()[:200].decode()
+    for tool in ("search_models", "describe_model", "generate", "edit", "job_status"):
+        assert tool in first  # some hosts show no more of them
     assert told_bytes(usual) + len(instructions.encode()) <= 12_000
     assert size(usual) <= 16_700  # what is left belongs to the tools that deploy
     assert told_bytes(whole) + len(instructions.encode()) <= 15_500
@@ -105,6 +109,20 @@ def test_a_tool_says_everything_a_host_asks(tool: AnyTool) -> None:
     schema = tool.arguments.model_json_schema()
     assert not {"anyOf", "oneOf", "allOf"} & set(schema)
     assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_bounds_and_defaults_of_an_argument_are_said_in_words(tool: AnyTool) -> None:
+    for name, field in tool.arguments.model_fields.items():
+        told = f"{tool.name}.{name}: {field.description}"
+        numbers = re.findall(r"\d[\d.]*", field.description or "")
+        for bound in field.metadata:
+            for kind in ("ge", "le", "max_length"):
+                if (number := getattr(bound, kind, None)) is not None:
+                    assert str(number) in numbers, told
+        if not field.is_required() and field.default not in ("", [], {}, False, 0):
+            assert "default" in told.lower(), told
+            assert str(field.default) in told.replace("This machine", "local"), told
 
 
 async def test_every_schema_is_closed_and_outputs_are_objects(tmp_path: Path) -> None:

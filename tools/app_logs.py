@@ -29,7 +29,9 @@ class AppLogsArguments(Arguments):
     )
     text: str = Field(default="", description="Words in the line")
     since: str = Field(default="", description="Age such as 2h, ISO time, or next_cursor")
-    follow_seconds: float = Field(default=0, ge=0, le=45, description="Wait for more, 0 to 45")
+    follow_seconds: float = Field(
+        default=0, ge=0, le=45, description="Seconds to wait for more, 0 to 45, default 0"
+    )
 
 
 class LineView(Result):

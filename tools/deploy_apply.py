@@ -14,7 +14,7 @@ class ApplyArguments(Arguments):
 
     plan_id: str = Field(description="From deploy_plan")
     wait_seconds: float = Field(
-        default=30, ge=0, le=45, description="Seconds to wait, 0 to 45; it goes on"
+        default=30, ge=0, le=45, description="Seconds to wait, 0 to 45, default 30; it goes on"
     )
 
 

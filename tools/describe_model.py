@@ -26,7 +26,7 @@ class DescribeArguments(Arguments):
 
     endpoint_id: str = Field(description="Endpoint id; search_models finds one")
     detail: Literal["concise", "full"] = Field(
-        default="concise", description="full adds every input and the JSON Schema"
+        default="concise", description="concise (default) or full: every input, JSON Schema"
     )
 
 

@@ -33,7 +33,7 @@ class EstimateArguments(Arguments):
     arguments: dict[str, Any] = Field(
         default={}, description="The model's arguments, as for generate"
     )
-    runs: int = Field(default=1, ge=1, le=10_000, description="How many runs, default 1")
+    runs: int = Field(default=1, ge=1, le=10_000, description="Runs, 1 to 10000, default 1")
 
 
 class Quote(Result):

@@ -16,7 +16,7 @@ class StatusArguments(Arguments):
 
     job_id: str = Field(description="The job's id, or a file it made")
     wait_seconds: float = Field(
-        default=30, ge=0, le=45, description="Seconds to wait, 0 to 45; the job runs on"
+        default=30, ge=0, le=45, description="Seconds to wait, 0 to 45, default 30"
     )
     logs: bool = Field(default=False, description="Add the last lines of the model's log")
 

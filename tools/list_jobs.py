@@ -36,7 +36,7 @@ class ListArguments(Arguments):
     tag: str = Field(default="", description="Only jobs with this tag")
     since: str = Field(default="", description="ISO date or time, or an age such as 2h, 3d")
     related_to: str = Field(default="", description="Jobs this job was made from, or led to")
-    limit: int = Field(default=10, ge=1, le=50, description="Jobs, 1 to 50")
+    limit: int = Field(default=10, ge=1, le=50, description="Jobs, 1 to 50, default 10")
     cursor: str = Field(default="", description="`next_cursor` of the page before")
 
 

@@ -33,14 +33,14 @@ class MakeArguments(Arguments):
     """What every tool that makes something takes."""
 
     wait_seconds: float = Field(
-        default=30, ge=0, le=45, description="Seconds to wait, 0 to 45; the job runs on"
+        default=30, ge=0, le=45, description="Seconds to wait, 0 to 45, default 30"
     )
-    max_dollars: FiniteFloat = Field(default=0, ge=0, description="Refuse above this many dollars")
-    save_to: str = Field(default="", description="Folder for the files")
-    tags: list[str] = Field(default=[], max_length=10, description="Words to find it by")
-    again: bool = Field(
-        default=False, description="Make another though the same call is still under way"
+    max_dollars: FiniteFloat = Field(
+        default=0, ge=0, description="Refuse above these dollars; 0: no limit"
     )
+    save_to: str = Field(default="", description="Folder for the files, default media")
+    tags: list[str] = Field(default=[], max_length=10, description="Up to 10 words to find it by")
+    again: bool = Field(default=False, description="Make another though the same call still runs")
     webhook_url: str = Field(default="", description="URL that fal calls at the end")
 
 

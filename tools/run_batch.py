@@ -39,9 +39,13 @@ class BatchArguments(Arguments):
         default=[], description="Of each run: arguments, or its prompt or file; up to 100"
     )
     arguments: dict[str, Any] = Field(default={}, description="Arguments of all runs")
-    parallel: int = Field(default=0, ge=0, le=100, description="Most runs at once")
-    max_dollars: FiniteFloat = Field(default=0, ge=0, description="Refuse above this for all")
-    wait_seconds: float = Field(default=30, ge=0, le=45, description="0 to 45")
+    parallel: int = Field(
+        default=0, ge=0, le=100, description="Most runs at once, to 100; 0: as set"
+    )
+    max_dollars: FiniteFloat = Field(
+        default=0, ge=0, description="Refuse all above these dollars; 0: no limit"
+    )
+    wait_seconds: float = Field(default=30, ge=0, le=45, description="Seconds, 0 to 45, default 30")
     resume: str = Field(default="", description="Batch whose missing items to make")
 
 

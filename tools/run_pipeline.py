@@ -23,11 +23,13 @@ class PipelineArguments(Arguments):
 
     steps: list[dict[str, Any]] = Field(
         default=[],
-        description="Each {name, endpoint_id, arguments}; a value $name or $name/2 is an earlier "
-        "step's output",
+        description="Up to 20 {name, endpoint_id, arguments}; a value $name or $name/2 is an "
+        "earlier step's output",
     )
-    max_dollars: FiniteFloat = Field(default=0, ge=0, description="Refuse above this for all")
-    wait_seconds: float = Field(default=30, ge=0, le=45, description="0 to 45")
+    max_dollars: FiniteFloat = Field(
+        default=0, ge=0, description="Refuse all above these dollars; 0: no limit"
+    )
+    wait_seconds: float = Field(default=30, ge=0, le=45, description="Seconds, 0 to 45, default 30")
     resume: str = Field(default="", description="Pipeline to continue; steps given replace its own")
 
 

@@ -19,9 +19,10 @@ class CodeArguments(Arguments):
     arguments: dict[str, Any] = Field(
         default={}, description="The model's arguments; default a working example"
     )
-    language: str = Field(default="python", description=f"{', '.join(LANGUAGES)}")
+    language: str = Field(default="python", description=f"{', '.join(LANGUAGES)}; default python")
     style: str = Field(
-        default="queue", description=f"{', '.join(STYLES)} (proxy: TypeScript in a browser)"
+        default="queue",
+        description=f"{', '.join(STYLES)}; default queue; proxy: TypeScript in a browser",
     )
 
 
