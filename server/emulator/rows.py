@@ -14,7 +14,6 @@ State = Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
 Cancelling = Literal["NOT_FOUND", "ALREADY_COMPLETED", "CANCELLATION_REQUESTED"]
 
 HOSTED = "local/"  # what ids of hosted applications begin with
-
 # What may be worked on now: waiting and ready, or abandoned by a claimant whose lease ran out.
 # Hosted applications (`local/…`) have a supervisor of their own, and no limit of the account.
 CLAIMABLE = """
@@ -25,9 +24,9 @@ CLAIMABLE = """
 """
 LATE = "SELECT id FROM requests WHERE state = 'IN_QUEUE' AND start_by < :now"
 STANDING = """
-    SELECT id, endpoint_id, app, 'null' AS input, state, priority, created, ready, start_by, options,
-        fence, started, ended, status_code, NULL AS output, error, error_type, units, changed, attempts
-    FROM requests WHERE id = ?
+    SELECT id, endpoint_id, app, 'null' AS input, NULL AS output, state, priority, created, ready,
+        start_by, options, fence, started, ended, status_code, error, error_type, units, changed,
+        attempts FROM requests WHERE id = ?
 """
 RUNNING = """
     SELECT COUNT(*) FROM requests WHERE state = 'IN_PROGRESS' AND substr(app, 1, 6) != 'local/'
