@@ -15,6 +15,7 @@ from docs.tables import README
 from prompts.guides import GUIDES, NAMES
 from prompts.library import PROMPTS, PromptText, offered
 from server.app import build_server
+from server.deploy.scaffold import templates
 from server.rooms import open_rooms
 from server.settings import Settings
 from tests.house import connected, environment, record, words
@@ -66,12 +67,19 @@ async def test_gaps_complete_from_their_choices_and_from_what_was_made(tmp_path:
         assert await complete("text_to_image", "use", "po") == ["poster", "social post"]
         assert await complete("image_to_video", "seconds", "1") == ["10", "12", "15"]
         assert await complete("edit_with_words", "change", "a") == []
+        assert await complete("choose_a_model", "category", "text-to-im") == ["text-to-image"]
+        assert await complete("deploy_a_model", "template", "str") == ["streaming"]
         assert "fal-ai/flux/schnell" in await complete("compare_models", "models", "schnell")
         made = {"endpoint_id": "fal-ai/flux/schnell", "prompt": "a cup"}
         job = record(await client.call_tool("generate", made))["job_id"]
         assert await complete("image_to_video", "image") == [job]
         assert await complete("talking_portrait", "words") == []
         assert await complete("fix_a_failing_call", "job", job[:3]) == [job]
+
+
+def test_the_templates_that_complete_are_those_that_there_are() -> None:
+    choices = next(gap.choices for gap in PROMPTS["deploy_a_model"].gaps if gap.name == "template")
+    assert set(choices) == set(templates())
 
 
 def test_the_search_knows_the_same_guides_as_the_library() -> None:
