@@ -263,9 +263,10 @@ async def test_a_taken_port_is_said_in_words(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to send")
 def test_a_signal_ends_it_with_zero(tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FAL")}
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
     process = subprocess.Popen(
         [sys.executable, "-m", "falkit", "serve", "--http", "127.0.0.1:0"],
-        env={**kept, **environment(tmp_path), "FALKIT_HTTP_TOKEN": TOKEN},
+        env={**kept, **environment(tmp_path), "FALKIT_HTTP_TOKEN_FILE": str(tmp_path / "token")},
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
