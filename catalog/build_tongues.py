@@ -1,9 +1,8 @@
 """Compile the word lists of other languages, by which a question is put into English."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from catalog.build_lexicon import LEXICON, LexiconError, rows
 from catalog.search_text import is_unspaced, plain, segments
@@ -14,30 +13,43 @@ _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 def build_tongues(target: Path, folder: Path = LEXICON) -> None:
     """Write *target* from every ``words_<language>.tsv`` in *folder*.
 
+    "marks" and "begins" tell by a number which languages know a word or beginning: a bit for each,
+    the lowest for English. "tables" holds a text for each language: gloss, tab, its forms.
+
     Raises:
-        LexiconError: a row cannot be read, or a form is said to mean two things.
+        LexiconError: a row cannot be read.
     """
     names = sorted(path.stem.removeprefix("words_") for path in folder.glob("words_*.tsv"))
-    marks: dict[str, int] = {}
+    marks: dict[str, int] = dict.fromkeys(sorted(_english(folder)), 1)
     begins: dict[str, int] = {}
     tables: dict[str, str] = {}
-    for word in sorted(_english(folder)):
-        marks[word] = 1
     for at, name in enumerate(names, 1):
         table = _table(name, folder)
-        for word in table["words"]:
-            marks[word] = marks.get(word, 0) | 1 << at
-        for entries in table["chains"].values():
-            for parts, _ in entries:
-                for part in parts:
-                    if part[-1] != "*":
-                        marks[part] = marks.get(part, 0) | 1 << at
-        for begin in table["begins"]:
-            begins[begin] = begins.get(begin, 0) | 1 << at
-        tables[name] = json.dumps(table, ensure_ascii=False, separators=(",", ":"))
-    head = {"tongues": names, "marks": marks, "begins": begins, "tables": tables}
+        for form in table:
+            for part in form.split("_"):
+                if is_unspaced(part):
+                    continue  # its script tells the language
+                if not part.endswith("*"):
+                    marks[part] = marks.get(part, 0) | 1 << at
+                elif "_" not in form:
+                    begins[part[:-1]] = begins.get(part[:-1], 0) | 1 << at
+        tables[name] = "\n".join(f"{gloss}\t{forms}" for gloss, forms in _grouped(table).items())
+    head = {
+        "tongues": names,
+        "marks": _grouped(marks),
+        "begins": _grouped(begins),
+        "tables": tables,
+    }
     text = json.dumps(head, ensure_ascii=False, separators=(",", ":"))
     target.write_text(text + "\n", encoding="utf-8")
+
+
+def _grouped(told: Mapping[str, int] | Mapping[str, str]) -> dict[str, str]:
+    """Return for each value of *told* the keys that have it, with blanks between."""
+    groups: dict[str, list[str]] = {}
+    for key, value in told.items():
+        groups.setdefault(str(value), []).append(key)
+    return {value: " ".join(keys) for value, keys in groups.items()}
 
 
 def _english(folder: Path) -> set[str]:
@@ -51,27 +63,13 @@ def _english(folder: Path) -> set[str]:
     }
 
 
-def _table(name: str, folder: Path) -> dict[str, Any]:
-    words: dict[str, str] = {}
-    begins: dict[str, str] = {}
-    chains: dict[str, list[list[Any]]] = {}
-    runs: dict[str, list[list[str]]] = {}
+def _table(name: str, folder: Path) -> dict[str, str]:
+    """Return each form of a language, with "_" between its words, and what it is in English."""
+    table: dict[str, str] = {}
     for gloss, forms in rows(f"words_{name}.tsv", 2, folder):
         for form in _spellings(name, forms.split()):
-            parts = _parts(name, form)
-            if len(parts) > 1:
-                chains.setdefault(parts[0][:2], []).append([parts, gloss])
-            elif is_unspaced(parts[0]):
-                runs.setdefault(parts[0][0], []).append([parts[0], gloss])
-            elif parts[0].endswith("*"):
-                begins.setdefault(parts[0][:-1], gloss)
-            else:
-                words.setdefault(parts[0], gloss)
-    for entries in chains.values():
-        entries.sort(key=lambda entry: (-len(entry[0]), entry[0]))
-    for found in runs.values():
-        found.sort(key=lambda entry: (-len(entry[0]), entry[0]))
-    return {"words": words, "begins": begins, "chains": chains, "runs": runs}
+            table.setdefault("_".join(_parts(name, form)), gloss)
+    return table
 
 
 def _spellings(name: str, forms: list[str]) -> Iterator[str]:

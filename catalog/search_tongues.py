@@ -72,6 +72,14 @@ class Tongues:
     def _names(self) -> list[str]:
         return self._head["tongues"]
 
+    @cached_property
+    def _marks(self) -> dict[str, int]:
+        return _ungrouped(self._head["marks"])
+
+    @cached_property
+    def _begins(self) -> dict[str, int]:
+        return _ungrouped(self._head["begins"])
+
     def english(self, text: str) -> str:
         """Return *text*, which must be `plain`, in English words; itself where it is English."""
         words = segments(text)[:_MOST_WORDS]
@@ -120,7 +128,7 @@ class Tongues:
 
         Where none does, letters that few languages are written in tell the likeliest one.
         """
-        marks, begins = self._head["marks"], self._head["begins"]
+        marks, begins = self._marks, self._begins
         scores = [0] * (len(self._names) + 1)
         for word in words:
             if _has_digit(word):
@@ -148,7 +156,7 @@ class Tongues:
 
     def _table(self, tongue: str) -> "_Tongue":
         if tongue not in self._tables:
-            self._tables[tongue] = _Tongue(tongue, json.loads(self._head["tables"][tongue]))
+            self._tables[tongue] = _Tongue(tongue, self._head["tables"][tongue])
         return self._tables[tongue]
 
     def _glosses(self, words: Sequence[str], tables: Sequence["_Tongue"]) -> Iterator[str]:
@@ -182,12 +190,31 @@ class Tongues:
 class _Tongue:
     """The words of one language: forms and what they are in English."""
 
-    def __init__(self, name: str, compiled: Mapping[str, Any]) -> None:
+    def __init__(self, name: str, table: str) -> None:
         self._name = name
-        self._words: dict[str, str] = compiled["words"]
-        self._begins: dict[str, str] = compiled["begins"]
-        self._chains: dict[str, list[list[Any]]] = compiled["chains"]
-        self._runs: dict[str, list[list[str]]] = compiled["runs"]
+        self._words: dict[str, str] = {}
+        self._begins: dict[str, str] = {}
+        self._chains: dict[str, list[tuple[list[str], str]]] = {}
+        self._runs: dict[str, list[tuple[str, str]]] = {}
+        for line in table.splitlines():
+            gloss, _, forms = line.partition("\t")
+            for form in forms.split():
+                self._put(form, gloss)
+        for chains in self._chains.values():
+            chains.sort(key=lambda entry: (-len(entry[0]), entry[0]))
+        for runs in self._runs.values():
+            runs.sort(key=lambda entry: (-len(entry[0]), entry[0]))
+
+    def _put(self, form: str, gloss: str) -> None:
+        if "_" in form:
+            parts = form.split("_")
+            self._chains.setdefault(parts[0][:2], []).append((parts, gloss))
+        elif is_unspaced(form):
+            self._runs.setdefault(form[0], []).append((form, gloss))
+        elif form.endswith("*"):
+            self._begins[form[:-1]] = gloss
+        else:
+            self._words[form] = gloss
 
     def chain(self, words: Sequence[str], at: int) -> tuple[int, str] | None:
         """Return the longest saying of several words that begins at *at*: its size and gloss."""
@@ -269,6 +296,11 @@ class _Tongue:
             at += len(known[0])
         if kept:
             yield kept
+
+
+def _ungrouped(groups: Mapping[str, str]) -> dict[str, int]:
+    """Return the number of each word in *groups*, which tells the words of each number."""
+    return {word: int(bits) for bits, words in groups.items() for word in words.split()}
 
 
 def _with_commas(text: str) -> list[str]:
