@@ -144,8 +144,9 @@ class Tongues:
             for glued in ("ال", "وال", "بال", "لل", "ب", "ل", "ה", "ל", "ב", "מ"):
                 if word.startswith(glued):
                     bits |= marks.get(word[len(glued) :], 0)
-            for at in range(len(scores)):
-                scores[at] += bits >> at & 1
+            while bits:
+                scores[(bits & -bits).bit_length() - 1] += 1
+                bits &= bits - 1
         seldom = [True, *[name in _SELDOM for name in self._names]]
         best = max(range(1, len(scores)), key=lambda at: (scores[at], not seldom[at], -at))
         told = scores[best] > scores[0] and scores[best] >= min(2, len(words))
