@@ -326,15 +326,9 @@ def _hit(
     measure = filters.measure
     if understood is not None and understood.wishes.height >= 0 and measure == _ONE:
         measure = Measure(height=understood.wishes.height)
-    return Hit(
-        endpoint_id=endpoint_id,
-        title=title,
-        category=tables.categories[tables.category[card]],
-        summary=summary,
-        price=price_words(card, measure, usual, tables),
-        why=why,
-        step=step.label if step else "",
-    )
+    price = price_words(card, measure, usual, tables)
+    category = tables.categories[tables.category[card]]
+    return Hit(endpoint_id, title, category, summary, price, why, step.label if step else "")
 
 
 def _retired(index: CatalogIndex, endpoint_id: str) -> str:

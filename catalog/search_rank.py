@@ -109,17 +109,16 @@ def _looked_at(look: "_Look", scores: dict[int, float], most: int) -> dict[int, 
     top = _top(worths)
     final: dict[int, float] = {}
     if most <= _FEW_ASKED:
-        final = look.closely(_between(worths, scores, top[-_FIRST], math.inf))
+        final = look.closely(_from(top[-_FIRST], worths, scores))
         if len(final) < len(top) and len(final) <= _CLOSE:
             needed = sorted(final.values())[-most] - _SAME
             if top[-len(final) - 1] + look.most < needed:
                 return final
-    best = _between(worths, scores, top[-_CLOSE], top[-_FIRST] if final else math.inf)
-    if len(best) + len(final) > _CLOSE:
-        best = _between(worths, scores, top[-_CLOSE], math.inf)
+    best = _from(top[-_CLOSE], worths, scores)
+    if len(best) > _CLOSE:
         best = sorted(best, key=lambda pair: (-pair[0], pair[1]))[:_CLOSE]
         final = {}
-    final.update(look.closely(best))
+    final.update(look.closely([pair for pair in best if pair[1] not in final]))
     return final
 
 
@@ -134,13 +133,9 @@ def _top(worths: Sequence[float]) -> Sequence[float]:
     return sorted(worths)
 
 
-def _between(
-    worths: Sequence[float], cards: Iterable[int], least: float, most: float
-) -> list[tuple[float, int]]:
-    """Return those *cards* with their worths that are worth at least *least* and below *most*."""
-    return [
-        (worth, card) for worth, card in zip(worths, cards, strict=True) if least <= worth < most
-    ]
+def _from(least: float, worths: Sequence[float], cards: Iterable[int]) -> list[tuple[float, int]]:
+    """Return those *cards* with their worths that are worth at least *least*."""
+    return [(worth, card) for worth, card in zip(worths, cards, strict=True) if worth >= least]
 
 
 def _first_scores(

@@ -21,6 +21,8 @@ PARTS = 15
 _MOST_SETS = 512
 # Lists that are kept for walking through, at most `LONG_LIST` cards of some 45 bytes each.
 _MOST_LISTS = 128
+# Cards whose words are kept, some 400 bytes each.
+_MOST_TEXTS = 256
 
 # Heights of video that people name; a card's own sizes count as the one they are nearest to.
 HEIGHTS = (480, 720, 1080, 1440, 2160)
@@ -62,6 +64,7 @@ class SearchTables:
         self._shares: dict[tuple[str, ...], float] = {}
         self._kind_bits: dict[frozenset[str], int] = {}
         self._weighted: dict[str, tuple[list[int], list[int]]] = {}
+        self._texts: dict[int, tuple[str, str, str]] = {}
         self._arrays(folder, head["arrays"])
         self._dense: dict[int, int] = {int(at): start for at, start in head["dense"].items()}
 
@@ -86,7 +89,7 @@ class SearchTables:
         self.status = numbers("status")
         self.family = numbers("family")
         self.age = numbers("age")
-        self.prior = fractions("prior")
+        self.prior = fractions("prior").tolist()  # every search looks up hundreds
         self.variants = numbers("variants")
         self.media_in = numbers("media_in")
         self.media_out = numbers("media_out")
@@ -171,14 +174,22 @@ class SearchTables:
         return Bits(self)
 
     @cached_property
-    def _texts(self) -> bytes:
+    def _lines(self) -> bytes:
         return (self.folder / "shown.tsv").read_bytes()
 
     def texts(self, card: int) -> tuple[str, str, str]:
-        """Return title, summary and usual price of *card* in words."""
-        line = self._texts[self.shown[card] : self.shown[card + 1] - 1].decode()
-        title, summary, price = line.split("\t")
-        return title, summary, price
+        """Return title, summary and usual price of *card* in words.
+
+        Those of the cards that were asked for last are kept: searches find the same ones often.
+        """
+        made = self._texts.get(card)
+        if made is None:
+            line = self._lines[self.shown[card] : self.shown[card + 1] - 1].decode()
+            title, summary, price = line.split("\t")
+            if len(self._texts) >= _MOST_TEXTS:
+                del self._texts[next(iter(self._texts))]
+            made = self._texts[card] = title, summary, price
+        return made
 
 
 class Bits:
