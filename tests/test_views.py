@@ -60,9 +60,12 @@ addEventListener("message", ({ data }) => {
   if (data.method === "ui/notifications/initialized") {
     say({ method: "ui/notifications/tool-result", params: RESULT });
     setTimeout(() => {
-      const page = view.contentDocument;
+      const page = view.contentDocument, button = page.querySelector("main figure button");
+      if (button) { button.focus(); button.click(); }
       document.getElementById("seen").textContent = JSON.stringify({ text: page.body.innerText,
         pictures: [...page.images].filter((it) => it.naturalWidth).length, sent,
+        paper: view.contentWindow.getComputedStyle(page.body).backgroundColor,
+        large: page.getElementById("large").open,
         markup: page.querySelectorAll("main script, main b").length,
         focusable: page.querySelectorAll("main button, main a[href]").length });
     }, 300);
@@ -119,13 +122,15 @@ async def test_results_comparison_and_cost_are_drawn_with_the_words_of_the_text(
     gallery = seen(tmp_path, told(made))
     assert "fal-ai/flux/schnell" in gallery["text"]
     assert "Local preview, not a model's output" in gallery["text"]
-    assert gallery["pictures"] == 1
+    assert gallery["pictures"] == 2  # the second is the larger one, opened by its button
+    assert (gallery["large"], gallery["paper"]) == (True, "rgb(255, 255, 255)")
     assert gallery["focusable"] >= 1
     assert "ui/notifications/size-changed" in gallery["sent"]
     shutil.copy(tmp_path / "view.png", tmp_path / "gallery.png")
     dark = seen(tmp_path, told(several), "dark")
     for endpoint_id in ids:
         assert endpoint_id in dark["text"]
+    assert max(map(int, re.findall(r"\d+", dark["paper"])[:3])) < 60
     assert (
         "$0.04" in seen(tmp_path, told(one))["text"]
         or "$0.003" in seen(tmp_path, told(one))["text"]
