@@ -21,6 +21,8 @@ from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.types import TextContent
 
 from server.stdio import MAX_LINE_BYTES
+from tests.house import pictures, record, words
+from tests.house import serving as serving_falkit
 
 SERVED = Path(__file__).with_name("served.py")
 ROOMS = SERVED.parent.parent
@@ -334,3 +336,27 @@ async def test_falkit_with_a_job_under_way_ends_on_a_signal_and_leaves_no_proces
             assert await process.wait() == 0
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
+
+
+@pytest.mark.proof
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no folder /")
+@pytest.mark.parametrize("folder", ["/", "Ordner ü mit Leerzeichen 日本"])
+async def test_falkit_works_in_any_folder_and_with_any_letters_in_its_paths(
+    tmp_path: Path, folder: str
+) -> None:
+    home = tmp_path / "Zuhause é 語"
+    works_in = home / folder  # an absolute one stands for itself
+    works_in.mkdir(parents=True, exist_ok=True)
+    place = serving_falkit(home, {"FALKIT_ROOTS": ""}).model_copy(update={"cwd": works_in})
+    async with Client(place) as client:
+        asked = {"endpoint_id": "fal-ai/flux/schnell", "prompt": "ein Fuchs 狐"}
+        made = await client.call_tool("generate", asked)
+        path = Path(record(made)["outputs"][0]["path"])
+        assert path.is_relative_to(home)
+        copied = (home / "media" if folder == "/" else works_in) / f"Bild ü 日本{path.suffix}"
+        copied.write_bytes(path.read_bytes())
+        for given in (str(path), path.as_uri(), copied.name):
+            seen = await client.call_tool("view_media", {"media": given})
+            assert len(pictures(seen)) == 1, words(seen)
+        larger = await client.call_tool("edit", {"operation": "upscale", "media": copied.name})
+        assert record(larger)["state"] == "done"
