@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
     from server.deploy.local.hosting import Hosting
-    from server.emulator.hosted import House
+    from server.emulator.hosted import House, Terms
 
 CLOSED_WITHIN = 10.0  # seconds
 
@@ -111,6 +111,12 @@ class LateHosted:
         """Return whether whoever comes may call the app of *name* without a key."""
         hosting = self._hosting() if name.startswith("local/") else None
         return hosting is not None and hosting.is_public(name)
+
+    def terms(self, name: str) -> "Terms":
+        """Return what the app of *name* says of its requests; only asked for what is known."""
+        hosting = self._hosting()
+        assert hosting is not None  # noqa: S101  # it knows the name
+        return hosting.terms(name)
 
     def look(self) -> None:
         """Look for work now: something was changed."""

@@ -16,7 +16,7 @@ from catalog.index import CatalogIndex
 from server.deploy.environments import tool_environment
 from server.deploy.inspecting import inspect
 from server.deploy.local.cards import find_card
-from server.deploy.local.crew import Backoff
+from server.deploy.local.crew import CHECK_SECONDS, Backoff
 from server.deploy.local.hosting import Hosting
 from server.deploy.local.starting import silent
 from server.deploy.local.target import LocalTarget, open_local
@@ -65,12 +65,19 @@ class Machine:
 
 @asynccontextmanager
 async def machine(
-    home: Path, *, keeps: bool = False, backoff: Backoff | None = None, **options: Any
+    home: Path,
+    *,
+    keeps: bool = False,
+    backoff: Backoff | None = None,
+    check_seconds: float = CHECK_SECONDS,
+    **options: Any,
 ) -> AsyncGenerator[Machine]:
     """Yield this machine with an emulator, as any falkit process has it."""
     settings = settings_of(home)
     catalog = CatalogIndex.open(beside=partial(find_card, home))
-    hosting = Hosting(home, settings.deploy_tools, keeps=keeps, backoff=backoff)
+    hosting = Hosting(
+        home, settings.deploy_tools, keeps=keeps, backoff=backoff, check_seconds=check_seconds
+    )
     async with (
         open_emulator(home / "emulator", catalog, speed=0, hosted=hosting, **options) as app,
         open_local(settings, catalog, app=app) as target,
@@ -109,11 +116,24 @@ async def release_of(
     )
 
 
-async def inspected(given: Release, home: Path) -> Release:
-    """Return *given* with the document that inspection finds."""
+async def inspected(given: Release, home: Path, *, settings: bool = False) -> Release:
+    """Return *given* with the document that inspection finds, and what else its code says.
+
+    With *settings* those of its code that `release_of` does not make up hold too.
+    """
     tool = await tool_environment(home, silent, given=tools())
     found = await inspect(given.folder, given.file, given.class_name, tool)
-    return replace(given, openapi=found.openapi)
+    if not settings:
+        return replace(given, openapi=found.openapi)
+    said = replace(
+        given.settings,
+        regions=found.settings.regions,
+        retry_config=found.settings.retry_config,
+        skip_retry_conditions=found.settings.skip_retry_conditions,
+        request_start_timeout=found.settings.request_start_timeout,
+        health_check=found.settings.health_check,
+    )
+    return replace(given, openapi=found.openapi, settings=said)
 
 
 async def ended(client: httpx.AsyncClient, submitted: Mapping[str, Any]) -> dict[str, Any]:

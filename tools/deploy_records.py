@@ -49,7 +49,8 @@ class AppSettings:
     """What an app asks of the platform; the names and units are those of `fal.App`.
 
     None stands for not said; *machine_types* are tried in order, times are seconds. *concurrency*
-    counts runners, *max_multiplexing* requests in one runner at once.
+    counts runners, *max_multiplexing* requests in one runner at once. *retry_config* holds entries
+    such as ``server_error=3``, *health_check* such as ``path=/health``, ``failure_threshold=3``.
     """
 
     machine_types: tuple[str, ...] = ("S",)
@@ -59,6 +60,7 @@ class AppSettings:
     max_concurrency: int | None = None
     max_multiplexing: int | None = None
     concurrency_buffer: int | None = None
+    concurrency_buffer_perc: int | None = None  # per cent of the runners that work
     scaling_delay: int | None = None
     startup_timeout: int | None = None
     request_timeout: int | None = None
@@ -69,6 +71,10 @@ class AppSettings:
     python_version: str = ""
     image: bool = False
     termination_grace_period_seconds: int | None = None
+    request_start_timeout: int | None = None
+    retry_config: tuple[str, ...] = ()
+    skip_retry_conditions: tuple[str, ...] = ()
+    health_check: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +216,7 @@ class DeployedApp:
     last_call: datetime | None = None
     seconds_billed: float | None = None  # since it was deployed, all runners
     fidelity: tuple[str, ...] = ()  # what of the cloud is not so here
+    unknown: tuple[str, ...] = ()  # settings that the target does not tell
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """`inspect`: what an app is, read from the app itself in a process without key and network."""
 
 import json
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import anyio
 import anyio.to_thread
 
 from server.deploy.environments import AppEnvironment, ToolEnvironment
+from server.deploy.folders import short_lived
 from server.deploy.isolation import (
     Confined,
     Confinement,
@@ -83,7 +83,7 @@ async def inspect(
         "class_name": class_name,
         "site": str(tool.site),
     }
-    with tempfile.TemporaryDirectory(prefix="fk", ignore_cleanup_errors=True) as made:
+    with short_lived() as made:
         own = await anyio.to_thread.run_sync(_own, made)
         wanted = Confinement(
             own=own,
@@ -115,10 +115,9 @@ async def inspect(
         ) from problem
 
 
-def _own(made: str) -> Path:
-    own = Path(made).resolve()
-    (own / "tmp").mkdir()
-    return own
+def _own(made: Path) -> Path:
+    (made / "tmp").mkdir()
+    return made
 
 
 async def _heard(
@@ -232,8 +231,30 @@ def settings_of(app: Mapping[str, Any]) -> AppSettings:
         secrets=words("secrets") if isinstance(settings.get("secrets"), list) else None,
         python_version=str(settings.get("python_version") or ""),
         image=bool(app["image"]),
+        retry_config=_retries(settings.get("retry_config")),
+        skip_retry_conditions=words("skip_retry_conditions"),
+        health_check=_entries(settings.get("health_check_config")),
         **numbers_of(settings),
     )
+
+
+def _retries(told: object) -> tuple[str, ...]:
+    """Return how often is tried again, by condition: it is told as numbers or as fal's objects."""
+    if not isinstance(told, dict):
+        return ()
+    counts: dict[str, object] = {}
+    for name, value in cast("dict[str, object]", told).items():
+        held = cast("dict[str, object]", value).get("retries") if isinstance(value, dict) else value
+        counts[name] = held
+    return _entries({name: held for name, held in counts.items() if type(held) is int})
+
+
+def _entries(told: object) -> tuple[str, ...]:
+    """Return the entries of an object that say something, each as ``name=value``."""
+    if not isinstance(told, dict):
+        return ()
+    held = cast("dict[str, object]", told)
+    return tuple(f"{name}={value}" for name, value in held.items() if value is not None)
 
 
 def _auth(said: object) -> Literal["private", "public", "shared"]:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,6 +12,7 @@ from typing import Any, Literal, cast
 
 import anyio.to_thread
 
+from server.deploy.folders import short_lived
 from server.deploy.groups import Group, made_group
 
 CONFINE = Path(__file__).parent / "child" / "confine.py"
@@ -185,15 +185,14 @@ def rung_of(python: Path) -> tuple[Rung, tuple[str, ...]]:
     if sys.platform != "linux":
         return "limits", ()
     for rung in ("view", "namespaces"):
-        with tempfile.TemporaryDirectory(prefix="fk") as made:
-            own = Path(made)
+        with short_lived() as own:
             wanted = Confinement(own=own, folder=own, readable=(python.parent.parent,))
             asked = {
                 "parent": 0,
                 "groups": (),
                 "namespaces": True,
                 "network": False,
-                "folder": made,
+                "folder": str(own),
                 "bridge": None,
                 "probe": True,
                 "limits": {},

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +16,7 @@ from typing import Any
 import anyio
 
 from server.deploy.environments import ToolEnvironment
+from server.deploy.folders import short_lived
 from server.deploy.isolation import Confined, child_environment
 from server.deploy.processes import Child
 
@@ -139,13 +139,13 @@ class Nursery:
         """Start the process, and take it down when cancelled; it is no loss when it ends."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        with ours, tempfile.TemporaryDirectory(prefix="fk", ignore_cleanup_errors=True) as made:
+        with ours, short_lived() as made:
             process = subprocess.Popen(  # noqa: ASYNC220, S603  # by this thread, as in `started`
                 [str(self.tool.python), "-I", str(PROGRAM), str(os.getpid())],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env=child_environment(Path(made), Path(made), {}),
+                env=child_environment(made, made, {}),
                 cwd=made,
                 start_new_session=True,
             )

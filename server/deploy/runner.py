@@ -1,6 +1,5 @@
 """`Runner`: one process that serves one app, from its start to its end."""
 
-import shutil
 import signal
 import sys
 import time
@@ -18,6 +17,7 @@ import httpx
 from pydantic import SecretStr
 
 from server.deploy.environments import ToolEnvironment
+from server.deploy.folders import remove_folder
 from server.deploy.groups import Group, excess, used_up
 from server.deploy.isolation import FilesHost
 from server.deploy.processes import Child, ending, harmless, read_all, record_of
@@ -323,7 +323,7 @@ class Runner:
 
 def leave(own: Path, group: Group | None) -> None:
     """Remove what a runner had for itself: its folder and its group."""
-    shutil.rmtree(own, ignore_errors=True)
+    remove_folder(own)
     if group is not None:
         group.remove()
 

@@ -3,21 +3,15 @@
 import json
 import os
 import secrets
-import shutil
 import socket
-import stat
 import sys
-import tempfile
-import time
-from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from server.deploy.groups import is_running
+from server.deploy.folders import new_folder
 from server.deploy.isolation import (
     Confinement,
     child_environment,
@@ -30,7 +24,6 @@ from server.deploy.runner import Hear, Runner, RunnerSpec, leave
 from tools.errors import BackendError
 
 PROGRAM = Path(__file__).parent / "child" / "run_app.py"
-_OLD_SECONDS = 2 * 86400.0
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
@@ -108,25 +101,9 @@ def _folders(spec: RunnerSpec) -> Path:
     """
     for folder in (spec.home, spec.home / "data"):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _sweep(Path(tempfile.gettempdir()))
-    own = Path(tempfile.mkdtemp(prefix=f"fk{os.getpid()}-")).resolve()
+    own = new_folder()
     (own / "tmp").mkdir()
     return own
-
-
-@lru_cache
-def _sweep(shared: Path) -> None:
-    """Remove folders of runners whose falkit was killed days ago; once for a process."""
-    if sys.platform == "win32":  # whether a process lives cannot be asked there in this way
-        return
-    for left in shared.glob("fk*-*"):
-        number = left.name[2:].partition("-")[0]
-        with suppress(OSError, ValueError):
-            about = left.lstat()
-            is_ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
-            is_old = time.time() - about.st_mtime > _OLD_SECONDS
-            if is_ours and is_old and not is_running(int(number)):
-                shutil.rmtree(left, ignore_errors=True)
 
 
 def _environment(spec: RunnerSpec, own: Path) -> dict[str, str]:

@@ -23,6 +23,7 @@ SCALING = (
     "max_concurrency",
     "max_multiplexing",
     "concurrency_buffer",
+    "concurrency_buffer_perc",
     "scaling_delay",
     "startup_timeout",
     "request_timeout",
@@ -60,7 +61,7 @@ def numbers_of(told: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of scaling in *told* that are numbers, by the names of `AppSettings`."""
     return {
         name: int(told[name])
-        for name in (*SCALING, "termination_grace_period_seconds")
+        for name in (*SCALING, "termination_grace_period_seconds", "request_start_timeout")
         if isinstance(told.get(name), int | float)
     }
 

@@ -1,7 +1,7 @@
 """`Hosted`: applications of the person's own, which somebody else runs behind the same hosts."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from server.emulator.changes import Changes
 from server.emulator.engine import Engine
 from server.emulator.hosted_rows import PREFIX, HostedRows
 from server.emulator.pace import Pace
+from server.emulator.rows import Submission
 from server.emulator.shelf import Shelf
 from server.emulator.store import Store
 
@@ -37,6 +38,26 @@ class House:
     ended: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an application says of its requests in the queue where their callers say nothing.
+
+    *start_within* is how many seconds they may wait, *retries* how often one is tried again by the
+    kind of trouble, as `retrying.TROUBLES` has them.
+    """
+
+    start_within: float | None = None
+    retries: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def of(self, given: Submission) -> Submission:
+        """Return *given* on these terms."""
+        said: Mapping[str, int] = given.options.get("retries", {})
+        within = self.start_within if given.start_within is None else given.start_within
+        on_terms = replace(given, start_within=within)
+        retries = {**self.retries, **said}
+        return on_terms.with_options(retries=retries) if retries else on_terms
+
+
 class Hosted(Protocol):
     """Runs applications whose ids begin with ``local/``."""
 
@@ -46,6 +67,10 @@ class Hosted(Protocol):
 
     def is_public(self, name: str) -> bool:
         """Return whether whoever comes may call the application of *name* without a key."""
+        ...
+
+    def terms(self, name: str) -> Terms:
+        """Return what the application of *name* says of its requests."""
         ...
 
     def look(self) -> None:

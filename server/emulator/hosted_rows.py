@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from server.emulator.retrying import gap_before_retry
 from server.emulator.rows import HOSTED, LATE, START_TIMEOUT, Outcome, Row, Rows
+from server.emulator.shelf import raw_of
 
 PREFIX = HOSTED
 
@@ -147,8 +148,14 @@ class HostedRows(Rows):
         self._touch(db, request_id)
 
 
-def body_of(text: bytes, media_type: str) -> object:
-    """Return a result as JSON; what is none comes as text."""
+def body_of(body: bytes, media_type: str) -> object:
+    """Return a result as it is kept: JSON, else text as a string, else the bytes as they are.
+
+    Raises:
+        ValueError: it says that it is JSON, and is not.
+    """
     if "json" in media_type or not media_type:
-        return json.loads(text) if text.strip() else None
-    return text.decode("utf-8", "replace")
+        return json.loads(body) if body.strip() else None
+    if media_type.startswith("text/"):
+        return body.decode("utf-8", "replace")
+    return raw_of(body, media_type)

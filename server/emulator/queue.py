@@ -82,6 +82,8 @@ class Queue:
         seconds = self.pace.queue(card.category, card.media_out)
         wait = 0.0 if is_hosted(endpoint_id) else seconds
         submission = self.intake.submission(request, card, body, wait)
+        if self.hosted is not None and is_hosted(endpoint_id):
+            submission = self.hosted.terms(endpoint_id).of(submission)
         name = "fal_max_queue_length"
         longest = whole_number(request.query_params.get(name), name)
         row = await self.store.do(self.rows.submit, submission, longest)

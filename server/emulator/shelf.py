@@ -23,6 +23,8 @@ SETTINGS = "storage_settings"  # the account's own wishes, as JSON of the form o
 CDN = "emulator-cdn:"
 # Bytes in stored outputs are base64 after this word; JSON tells it so, msgpack the bytes.
 BYTES = "emulator-bytes:"
+# A stored output that is no JSON at all: its media type and base64, as in a data URI.
+RAW = "emulator-raw:"
 ON_SHELF = re.compile(r"/cdn/files/b/([0-9a-f]{8})/[^/?#]+$")
 
 
@@ -192,6 +194,20 @@ def safe_name(name: str) -> str:
     return last or "upload.bin"
 
 
+def raw_of(body: bytes, media_type: str) -> str:
+    """Return what is stored of an output that is *body* itself."""
+    kind = media_type.replace(" ", "").replace(",", "") or "application/octet-stream"
+    return f"{RAW}{kind};base64,{base64.b64encode(body).decode()}"
+
+
+def raw_in(value: Any) -> tuple[bytes, str] | None:  # noqa: ANN401  # JSON
+    """Return body and media type of an output that `raw_of` stored, None of any other."""
+    if not isinstance(value, str) or not value.startswith(RAW):
+        return None
+    kind, _, packed = value.removeprefix(RAW).rpartition(";base64,")
+    return base64.b64decode(packed), kind
+
+
 def with_bytes(value: Any) -> Any:  # noqa: ANN401  # JSON
     """Return *value* with the bytes themselves where a stored output has words for them."""
     if isinstance(value, str) and value.startswith(BYTES):
@@ -208,6 +224,8 @@ def with_base(value: Any, base: str) -> Any:  # noqa: ANN401  # JSON
     if isinstance(value, str):
         if value.startswith(BYTES):
             return value.removeprefix(BYTES)
+        if value.startswith(RAW):
+            return f"data:{value.removeprefix(RAW)}"
         return base + value.removeprefix(CDN) if value.startswith(CDN) else value
     if isinstance(value, list):
         return [with_base(item, base) for item in cast("list[Any]", value)]

@@ -1,5 +1,6 @@
 """Import an app in a process of its own and tell what it is: routes, settings, OpenAPI."""
 
+import dataclasses
 import importlib.util
 import json
 import logging
@@ -59,6 +60,10 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
         return [_plain(one) for one in cast("list[Any]", value)]
     if isinstance(value, dict):
         return {str(name): _plain(one) for name, one in cast("dict[Any, Any]", value).items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
     return None
 
 

@@ -20,6 +20,8 @@ from server.deploy.local.lines import Line
 from server.deploy.local.registry import KnownApp, KnownRevision, Registry
 from server.deploy.local.speech import Speech
 from server.deploy.local.starting import Starter
+from server.deploy.local.terms import Health, health_of
+from server.deploy.local.wellness import soon_well, unwell
 from server.deploy.nurseries import Cradle
 from server.deploy.runners import Runner, start_runner
 from server.emulator.hosted import House
@@ -27,6 +29,7 @@ from tools.deploy_records import AppSettings
 from tools.errors import BackendError
 
 HEALTH_SECONDS = 10.0
+CHECK_SECONDS = 15.0  # how often runners are asked whether they are well (documented)
 CLOSING_SECONDS = 3.0
 BLINK_SECONDS = 0.1  # a runner is written down as running only if it is for so long
 
@@ -57,6 +60,7 @@ class Crew:
         backoff: Backoff,
     ) -> None:
         self.fence = 0
+        self.check_seconds = CHECK_SECONDS
         self.wrote = False  # the file of apps was changed by this process
         self._house = house
         self._database = database
@@ -197,7 +201,7 @@ class Crew:
         """Start the first runner of a revision, and let it answer when it is healthy."""
         try:
             await self._open(held, app, revision)
-            openapi = await self._proven(held)
+            openapi = await self._proven(held, health_of(app.settings_of(revision)))
             if not await self._database.do(
                 self._registry.go_live, app.name, revision.revision, openapi
             ):
@@ -246,8 +250,10 @@ class Crew:
         self._tasks.start_soon(self._watch, held, runner)
         await runner.ready()
         held.line = Line(door)
+        if (health := health_of(app.settings_of(revision))) is not None and health.regularly:
+            self._tasks.start_soon(self._check, held, health)
 
-    async def _proven(self, held: Held) -> Mapping[str, Any]:
+    async def _proven(self, held: Held, health: Health | None) -> Mapping[str, Any]:
         """Return the app's own document once it says that it is well.
 
         Raises:
@@ -261,11 +267,22 @@ class Crew:
             if answer.status_code >= 500:
                 raise BackendError(f"its health check answered {answer.status_code}")
             document = await held.line.get("/openapi.json")
+        if health is not None and (words := await soon_well(held.line, health, HEALTH_SECONDS)):
+            raise BackendError(f"its health check {words}")
         try:
             found: Any = document.json()
         except json.JSONDecodeError:
             return {}
         return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+    async def _check(self, held: Held, health: Health) -> None:
+        """Ask a runner regularly whether it is well, and end it once it is not, for another."""
+        line, runner = held.line, held.runner
+        assert line is not None and runner is not None  # noqa: S101, PT018  # it is up
+        words = await unwell(line, health, self.check_seconds, lambda: not held.counts)
+        if held.counts and not runner.has_ended:
+            self._speech.note(held.app, held.revision, "error", words)
+            self.condemn_held(held, kill=True)
 
     # Ending
 

@@ -2,17 +2,16 @@
 
 import re
 import sys
-import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
 
 import anyio
 import uvicorn
 
+from server.deploy.folders import new_folder, remove_folder
 from server.deploy.isolation import FilesHost
 from server.deploy.uploads import Place, Uploads, files_app, serving_socket
 from server.emulator.hosted import House
@@ -83,7 +82,7 @@ async def open_files(house: House) -> AsyncGenerator[Files]:
     base = f"http://{HOST}:{port}/cdn"
     reading = files_app(partial(_found, house))
     depot = _Depot(house, base, {})
-    folder = Path(tempfile.mkdtemp(prefix="fk"))
+    folder = await anyio.to_thread.run_sync(new_folder)
     try:
         async with anyio.create_task_group() as tasks, AsyncExitStack() as stack:
             config = uvicorn.Config(
@@ -106,4 +105,4 @@ async def open_files(house: House) -> AsyncGenerator[Files]:
             finally:
                 server.should_exit = True
     finally:
-        rmtree(folder, ignore_errors=True)
+        remove_folder(folder)

@@ -88,12 +88,18 @@ def floor(settings: AppSettings) -> int:
     return max(settings.min_concurrency or 0, settings.concurrency_buffer or 0)
 
 
+def buffer(settings: AppSettings, busy: int) -> int:
+    """Return how many runners stand ready beside *busy* ones: the larger of number and share."""
+    share = math.ceil(busy * (settings.concurrency_buffer_perc or 0) / 100)
+    return max(settings.concurrency_buffer or 0, share)
+
+
 def wanted(settings: AppSettings, *, busy: int, pending: int) -> int:
     """Return how many runners there should be, *busy* with calls and *pending* calls in wait."""
     least = settings.min_concurrency or 0
     most = settings.max_concurrency or MOST_RUNNERS
     need = busy + math.ceil(pending / multiplexing(settings))
-    wish = max(least, busy + (settings.concurrency_buffer or 0), need)
+    wish = max(least, busy + buffer(settings, busy), need)
     return min(wish, max(most, least))
 
 
@@ -111,7 +117,7 @@ def surplus(runners: Sequence[Held], settings: AppSettings, now: float) -> tuple
     """
     counted = [held for held in runners if held.counts]
     busy = sum(bool(held.calls) for held in counted)
-    least = max(settings.min_concurrency or 0, busy + (settings.concurrency_buffer or 0))
+    least = max(settings.min_concurrency or 0, busy + buffer(settings, busy))
     spare = len(counted) - least
     idle = [held for held in counted if held.takes_calls and not held.calls]
     gone: list[Held] = []

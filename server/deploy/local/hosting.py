@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket
 
 from server.deploy.local.calls import Calls
 from server.deploy.local.cards import find_app, split_id
-from server.deploy.local.crew import Backoff, Crew
+from server.deploy.local.crew import CHECK_SECONDS, Backoff, Crew
 from server.deploy.local.database import Database, database_of
 from server.deploy.local.direct import DirectAnswer, DirectCalls
 from server.deploy.local.leases import Leases
@@ -27,10 +27,11 @@ from server.deploy.local.speech import Speech
 from server.deploy.local.starting import Starter
 from server.deploy.local.supervisor import Shared, Supervisor
 from server.deploy.local.talking import converse, talk
+from server.deploy.local.terms import found_terms
 from server.deploy.local.work import HostedWork
 from server.emulator.answers import Refusal
 from server.emulator.engine import Engine
-from server.emulator.hosted import House, is_hosted
+from server.emulator.hosted import House, Terms, is_hosted
 from server.emulator.sockets import REALTIME
 
 log = logging.getLogger("falkit.deploy")
@@ -48,6 +49,7 @@ class Hosting:
 
     *home* is falkit's, *tools* the interpreter with `fal` where a setting names one. With *keeps*
     the role is held for as long as there are apps, not only while there is something to do.
+    Runners are asked every *check_seconds* whether they are well.
     """
 
     def __init__(
@@ -57,11 +59,13 @@ class Hosting:
         *,
         keeps: bool = False,
         backoff: Backoff | None = None,
+        check_seconds: float = CHECK_SECONDS,
     ) -> None:
         self._home = home
         self._tools = tools
         self._keeps = keeps
         self._backoff = backoff or Backoff()
+        self._check_seconds = check_seconds
         self._direct: DirectCalls | None = None
         self._opened = anyio.Event()
 
@@ -73,6 +77,10 @@ class Hosting:
         """Return whether whoever comes may call the app of *name* without a key."""
         found = find_app(self._home, split_id(name)[0]) if is_hosted(name) else None
         return found is not None and json.loads(found["settings"]).get("auth") == "public"
+
+    def terms(self, name: str) -> Terms:
+        """Return what the app of *name* says of its requests."""
+        return found_terms(self._home, name)
 
     def look(self) -> None:
         """Look for work now: something was changed."""
@@ -149,6 +157,7 @@ class Hosting:
             engine.kick()
 
         crew = Crew(house, database, starter, speech, tasks, kick, self._backoff)
+        crew.check_seconds = self._check_seconds
         supervisor = Supervisor(shared, crew, tasks, kick, keeps=self._keeps)
         work = HostedWork(house, supervisor, crew, speech, tasks)
         engine = Engine(house.store, house.rows, work, house.changes, house.ended)

@@ -38,6 +38,14 @@ class Line:
         """
         return await self._sent("GET", path, b"", {})
 
+    async def ask(self, method: str, path: str, headers: Mapping[str, str]) -> httpx.Response:
+        """Return the answer to a request with an empty object, its body read.
+
+        Raises:
+            httpx.HTTPError: the connection broke.
+        """
+        return await self._sent(method, path, b"{}" if method == "POST" else b"", headers)
+
     async def _sent(
         self, method: str, path: str, content: bytes, headers: Mapping[str, str]
     ) -> httpx.Response:

@@ -20,7 +20,7 @@ REVISIONS_KEPT = 20
 # Settings that may be changed without a new revision.
 SCALABLE = (
     "keep_alive", "min_concurrency", "max_concurrency", "max_multiplexing", "concurrency_buffer",
-    "scaling_delay", "startup_timeout", "request_timeout",
+    "concurrency_buffer_perc", "scaling_delay", "startup_timeout", "request_timeout",
 )  # fmt: skip
 
 

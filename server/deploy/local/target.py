@@ -21,6 +21,7 @@ from server.deploy.inspecting import route_of
 from server.deploy.local.calls import Calls, counted
 from server.deploy.local.cards import find_card
 from server.deploy.local.database import Database, database_of
+from server.deploy.local.fidelity import FIDELITY
 from server.deploy.local.hosting import Hosting, log_folder
 from server.deploy.local.leases import LEASE_SECONDS, Leases
 from server.deploy.local.logs import read_page
@@ -39,17 +40,6 @@ FOLLOW_SECONDS = 0.15
 WAKE_SECONDS = 1.0
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.IGNORECASE)
 BASE = "http://emulator.invalid"
-
-# What of the cloud is not so on this machine.
-FIDELITY = (
-    "no GPU, and no container image",
-    "runners end with the falkit process that holds them; `falkit emulate` holds them for long",
-    "/data is a folder of the app's own on this machine; data_mounts and KVStore are not there",
-    "without network unless it was deployed with it: downloads in setup() fail then",
-    "regions, retry_config and skip_retry_conditions change nothing",
-    "health checks are made when a revision takes over, not every 15 seconds",
-    "anybody with access to this account's files may call it; any well-formed key is accepted",
-)
 
 
 @dataclass(frozen=True, slots=True)

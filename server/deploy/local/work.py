@@ -152,7 +152,9 @@ def outcome_of(answer: httpx.Response, base: str) -> Outcome:
     """Return the end of a request whose app, which knows the CDN as *base*, gave *answer*."""
     status = answer.status_code
     try:
-        body = body_of(outward(answer.content, base), answer.headers.get("content-type", ""))
+        kind = answer.headers.get("content-type", "")
+        is_text = not kind or "json" in kind or kind.startswith("text/")
+        body = body_of(outward(answer.content, base) if is_text else answer.content, kind)
     except ValueError:
         return broken(502, "runner_incomplete_response", "The app's answer is not JSON")
     wish = answer.headers.get("x-fal-needs-retry", "")
