@@ -24,12 +24,13 @@ QUEUE = "/queue/local/kitchen"
         (AppSettings(max_concurrency=10, max_multiplexing=4), 1, 5, 3),
         (AppSettings(max_concurrency=10, min_concurrency=3), 1, 0, 3),
         (AppSettings(max_concurrency=10, concurrency_buffer=2), 3, 0, 5),
-        (AppSettings(max_concurrency=10, concurrency_buffer=1, concurrency_buffer_perc=50), 5, 0, 8),
+        (AppSettings(max_concurrency=10, concurrency_buffer_perc=50), 5, 0, 8),
         (AppSettings(max_concurrency=1, min_concurrency=2), 0, 9, 2),
     ],
     ids=[
         "nothing to do", "one call", "two at the most where nothing is said", "one a call",
-        "four calls in one", "a minimum", "a buffer on top of the busy", "or a share of them", "the minimum wins",
+        "four calls in one", "a minimum", "a buffer on top of the busy",
+        "or a share of them", "the minimum wins",
     ],
 )  # fmt: skip
 def test_so_many_runners_are_wanted(
