@@ -39,7 +39,7 @@ from pydantic import AnyUrl
 from catalog.errors import ActionableError
 from prompts.library import PromptText, offered
 from server.asking import MODERN, Approve, Verdict, Waiting, answered, can_ask, put_off
-from server.calls import answer, refusal, shown, sound, unknown_names
+from server.calls import answer, as_spoken, refusal, shown, sound, unknown_names
 from server.introduced import Introductions
 from server.made import call_of, listed, listed_before
 from server.notices import JobNotices
@@ -204,8 +204,11 @@ class StrictServer(MCPServer[None]):
         begun = anyio.current_time()
         result = await answer(tool, arguments, call_of(self._rooms, asked))
         if not tool.reads_only and self._approve and can_ask(asked):
-            return await self._asking(result, asked, begun)
-        return result
+            decided = await self._asking(result, asked, begun)
+            if isinstance(decided, InputRequiredResult):
+                return decided
+            result = decided
+        return as_spoken(result, asked.protocol_version)
 
     async def _asking(
         self, result: CallToolResult, ctx: Context[Any, Any], begun: float

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, cast
 
-from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
+from mcp.types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 from pydantic import ValidationError
 
 from catalog.errors import ActionableError
@@ -23,6 +23,7 @@ log = logging.getLogger("falkit.calls")
 # Promise 6: no ordinary result exceeds 10 KB of text.
 TEXT_BYTES = 10_000
 VALUE_SHOWN = 60
+LINKS_SINCE = "2025-06-18"
 # What other tools call an argument of ours; spelling alone would not lead there.
 OTHER_NAMES = {
     "model": "endpoint_id",
@@ -99,6 +100,15 @@ def shown(told: Answer) -> CallToolResult:
     """
     content: list[ContentBlock] = [TextContent(type="text", text=_cut(readable(told.text)))]
     content += [
+        ResourceLink(
+            uri=link.uri,
+            name=readable(link.name),
+            mime_type=link.media_type or None,
+            size=link.bytes,
+        )
+        for link in told.links
+    ]
+    content += [
         ImageContent(
             type="image",
             data=base64.b64encode(picture.data).decode(),
@@ -112,6 +122,14 @@ def shown(told: Answer) -> CallToolResult:
         else None
     )
     return CallToolResult(content=content, structured_content=structured, is_error=told.is_error)
+
+
+def as_spoken(result: CallToolResult, version: str | None) -> CallToolResult:
+    """Return *result* as the protocol of *version* has it: the first ones know no links."""
+    if version is None or version >= LINKS_SINCE:
+        return result
+    kept = [block for block in result.content if not isinstance(block, ResourceLink)]
+    return result.model_copy(update={"content": kept})
 
 
 def fault(name: str, problem: Exception) -> CallToolResult:

@@ -10,6 +10,7 @@ from mcp.types import (
     BlobResourceContents,
     EmptyResult,
     PromptReference,
+    ResourceLink,
     ResourceTemplateReference,
     ResourceUpdatedNotification,
     SubscribeRequest,
@@ -18,6 +19,7 @@ from mcp.types import (
 )
 
 from server.app import build_server
+from server.calls import as_spoken
 from server.notices import Subscriptions
 from server.rooms import open_rooms
 from server.settings import Settings
@@ -46,7 +48,16 @@ async def test_models_jobs_outputs_and_guides_are_read_by_address(tmp_path: Path
         assert '"endpoint_id":"fal-ai/flux/schnell"' in await text(f"falkit://models/{MODEL}")
         for guide in (await client.list_resources()).resources:
             assert (await text(str(guide.uri))).startswith("# ")
-        job = record(await client.call_tool("generate", {"endpoint_id": MODEL, "prompt": "a cup"}))
+        made = await client.call_tool("generate", {"endpoint_id": MODEL, "prompt": "a cup"})
+        job = record(made)
+        [link] = [block for block in made.content if isinstance(block, ResourceLink)]
+        assert link.uri == f"falkit://jobs/{job['job_id']}/outputs/1"
+        assert (link.name, link.size) == (
+            Path(job["outputs"][0]["path"]).name,
+            job["outputs"][0]["bytes"],
+        )
+        assert link in as_spoken(made, "2025-06-18").content
+        assert link not in as_spoken(made, "2025-03-26").content
         assert f'"job_id":"{job["job_id"]}"' in await text(f"falkit://jobs/{job['job_id']}")
         [picture] = (
             await client.read_resource(f"falkit://jobs/{job['job_id']}/outputs/1")

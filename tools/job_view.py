@@ -1,7 +1,10 @@
 """A job as a caller sees it: flat, short, with the next step only where there is one."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from tools.ports import Cost, Job, Media, Output, Picture
-from tools.tool import Answer, Result, Unlisted
+from tools.tool import Answer, Link, Result, Unlisted
 from tools.wording import one_line, readable
 
 # Longest of each thing in an answer (promise 6: no ordinary result exceeds 10 KB).
@@ -10,9 +13,11 @@ TEXT_SHOWN = 2000  # what is longer is a file
 TEXTS_SHOWN = 4000  # all of them together
 URL_SHOWN = 500
 OUTPUTS_SHOWN = 12
+LINKS_SHOWN = 4
 LOGS_SHOWN = 20
 NOTE_SHOWN = 500
 DOLLAR_DIGITS = 6
+JOBS = "falkit://jobs/"  # addresses of jobs, as resources have them
 CHARGED = {True: "charged", False: "not charged", None: "not known whether charged"}
 
 
@@ -259,4 +264,26 @@ async def job_answer(
         shown = next((output for output in job.outputs if output.kind in ("image", "video")), None)
         picture = await media.preview(shown) if shown is not None else None
     pictures = (picture,) if picture is not None else ()
-    return Answer(view, job_words(view), pictures, is_error=job.state == "failed")
+    failed = job.state == "failed"
+    return Answer(view, job_words(view), pictures, is_error=failed, links=links_of(job))
+
+
+def links_of(job: Job) -> Sequence[Link]:
+    """Return the first files of *job* that are home, by the addresses under which hosts read them.
+
+    One that a web address leads to needs none.
+    """
+    home = [
+        (number, output)
+        for number, output in enumerate(job.outputs, 1)
+        if output.path or output.url.startswith(JOBS)
+    ]
+    return [
+        Link(
+            uri=f"{JOBS}{job.job_id}/outputs/{number}",
+            name=Path(output.path).name or f"{job.job_id}-{number}",
+            media_type=one_line(output.media_type, 100),
+            bytes=output.bytes,
+        )
+        for number, output in home[:LINKS_SHOWN]
+    ]

@@ -33,8 +33,19 @@ class Result(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A file that a host can read by an address of ours, for as long as its job is known."""
+
+    uri: str
+    name: str
+    media_type: str
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """What a tool says: the structured result (None for tools that show pixels), text, pictures.
+    """What a tool says: the structured result (None for tools that show pixels), text, pictures,
+    and files to read.
 
     *is_error* marks an answer that reports a failure, such as a job that ended without its media.
     """
@@ -43,6 +54,7 @@ class Answer:
     text: str
     pictures: Sequence[Picture] = ()
     is_error: bool = False
+    links: Sequence[Link] = ()
 
 
 A = TypeVar("A", bound=Arguments)
