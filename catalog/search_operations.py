@@ -74,13 +74,15 @@ def operations_in(
 def _longer(told: Sequence[Told], at: int) -> list[Cue]:
     """Return the cues of several words that begin at the place *at*."""
     longer = told[at].longer
-    if not longer or at + 1 == len(told):
+    if not longer or at + 1 == len(told) or longer.keys().isdisjoint(told[at + 1].shapes):
         return []
-    cues = [cue for form in told[at + 1].shapes if form in longer for cue in longer[form]]
-    if not cues:
-        return cues
     forms = [one.shapes for one in told]
-    return [cue for cue in cues if follows(forms, at + 1, cue[1])]
+    return [
+        cue
+        for form in forms[at + 1]
+        for cue in longer.get(form, ())
+        if follows(forms, at + 1, cue[1])
+    ]
 
 
 def _tell_alone(found: dict[int, dict[int, float]], cues: Sequence[Cue], unit: int) -> None:

@@ -37,12 +37,13 @@ class SearchArguments(Arguments):
     category: str = Field(
         default="", description="fal category, such as text-to-image, image-to-video"
     )
+    # Made anew for each call: pydantic would copy an empty list step by step.
     media_in: list[str] = Field(
-        default=[], description="Media it must take: image, video, audio, 3d"
+        default_factory=list[str], description="Media it must take: image, video, audio, 3d"
     )
-    media_out: list[str] = Field(default=[], description="Media it must return")
+    media_out: list[str] = Field(default_factory=list[str], description="Media it must return")
     features: list[str] = Field(
-        default=[],
+        default_factory=list[str],
         description="Such as sound, mask, reference images, end frame, seed, negative prompt, "
         "lora, streaming, 1080p, 4k, commercial",
     )
@@ -108,7 +109,7 @@ async def search_models(call: Call, arguments: SearchArguments) -> Answer:
     guides = list(answer.guides)
     if not guides and answer.low_confidence and ASKING.search(arguments.query):
         guides = list(call.rooms.guides)  # perhaps one of them is what is asked for
-    models = _fitted(answer.hits, MOST_BYTES - len(json.dumps(guides)))
+    models = _fitted(answer.hits, MOST_BYTES - (len(json.dumps(guides)) if guides else 2))
     found = FoundModels.model_validate(
         {
             "models": models,
