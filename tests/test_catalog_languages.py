@@ -401,6 +401,21 @@ def test_an_english_question_with_words_of_other_languages_stays_english(need: s
     assert TONGUES.english(plain(need)) == plain(need)
 
 
+@pytest.mark.parametrize(
+    ("need", "english"),
+    [
+        ("кръгъл червен знак", "red"),  # Bulgarian by its hard sign, though Russian knows as much
+        ("сделай съёмку объекта", "make"),
+        ("обоји слику", "colorize"),  # Serbian by a letter of its own
+        ("valokuvat mustavalkoisiksi", "photo"),  # "valo" is light, "kuva" a picture
+    ],
+)
+def test_letters_and_long_beginnings_tell_what_a_word_is(need: str, english: str) -> None:
+    told = TONGUES.english(plain(need)).split()
+    assert english in told
+    assert "light" not in told
+
+
 def test_vowel_signs_do_not_part_the_words_of_hindi() -> None:
     assert len(segments(plain("तस्वीर से बैकग्राउंड हटाओ"))) == 4
 
