@@ -92,7 +92,7 @@ def _words(root: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str
         return kind, " ".join(part for part in (_range(schema), choices) if part)
     if "enum" in schema:
         kind = "text" if isinstance(schema["enum"][0], str) else "number"
-        return kind, listed(schema["enum"], 110)
+        return kind, listed(_runs(schema["enum"]), 110)
     if kind := schema.get("x-media"):
         return f"{kind} (path, URL or job)", _limits(schema)
     names = types_of(schema)
@@ -110,6 +110,25 @@ def _words(root: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str
     words = {"string": "text", "integer": "integer", "number": "number", "boolean": "bool"}
     kind = " or ".join(words.get(name, name) for name in names) or "any"
     return kind, _length(schema) if kind == "text" else _range(schema)
+
+
+def _runs(choices: Sequence[object]) -> list[object]:
+    """Return *choices* with whole numbers that follow each other as their ends: ``2-15``."""
+    told: list[object] = []
+    start = 0
+    while start < len(choices):
+        end = start
+        while end + 1 < len(choices) and _follows(choices[end], choices[end + 1]):
+            end += 1
+        run = list(choices[start : end + 1])
+        told += [f"{run[0]}-{run[-1]}"] if len(run) > 4 else run
+        start = end + 1
+    return told
+
+
+def _follows(one: object, other: object) -> bool:
+    pair = [str(value) for value in (one, other)]
+    return all(text.isdecimal() for text in pair) and int(pair[1]) == int(pair[0]) + 1
 
 
 def _union(parts: Sequence[tuple[str, str]]) -> tuple[str, str]:

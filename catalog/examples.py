@@ -1,6 +1,7 @@
 """Values that show how an input is used, and that fit its schema."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -19,27 +20,61 @@ _MEDIA = {
 }
 _SPEECH = "Good morning. The train to the coast leaves at nine, and the sea is calm today."
 _SPOKEN = ("text-to-speech", "speech-to-speech", "audio-to-audio")
+_VOICE = "a warm, low voice, unhurried, close to the microphone"
+_MUSIC = "calm piano with soft rain in the background"
+_SOUNDS = "footsteps on gravel, light wind"
 _TEXTS = {
-    "text-to-audio": "calm piano with soft rain in the background",
+    "text-to-audio": _MUSIC,
     "text-to-video": "a red fox walks through fresh snow, slow push in, morning light",
     "image-to-video": "the camera moves in slowly while leaves drift past",
     "audio-to-video": "a friendly presenter speaks to the camera",
     "image-to-image": "make it golden hour and keep everything else",
     "video-to-video": "turn the scene into a watercolour painting",
-    "video-to-audio": "footsteps on gravel, light wind",
+    "video-to-audio": _SOUNDS,
     "vision": "What is in this picture?",
+    "image-to-text": "What is in this picture?",
+    "image-to-json": "What is in this picture?",
+    "video-to-text": "What happens in this video?",
+    "audio-to-text": "What is being said, and by how many people?",
     "llm": "Name three colours of autumn.",
     "text-to-3d": "a small wooden boat with a red sail",
     "image-to-3d": "a small wooden boat with a red sail",
 }
 _LYRICS = "[verse]\nMorning comes slowly over the bay\nGulls and a bell, then the fog rolls away"
 _PICTURE = "a red fox in fresh snow, soft morning light"
+# What is asked of models that find or take away things, told from how their cards begin.
+_FOUND = re.compile(r"(?:segments?|detects?|finds?|points? at|locates?|tracks?)\b", re.IGNORECASE)
+_TAKEN = re.compile(r"(?:erases?|removes?)\b(?! (?:image |video )?background)", re.IGNORECASE)
+_SINGS = re.compile(r"\b(?:songs?|music|lyrics|inpaint|outpaint|remix)", re.IGNORECASE)
+_NAMED = {
+    "lyrics": _LYRICS,
+    "lyrics_prompt": _LYRICS,
+    "path": "https://example.com/style.safetensors",
+    "tags": "folk, acoustic guitar, calm",
+    "original_tags": "pop, synthesiser, bright",
+    "city_name": "Lisbon",
+    "object": "fox",
+    "preview_text": _SPEECH,
+}
 # Numbers without bounds or default that would make no sense as 1.
 _NUMBERS = {"width": 1024, "height": 1024, "frame_index": 0, "x": 100, "y": 100, "steps": 1000}
 
 
 def main_text(card: ModelCard) -> str:
     """Return a main text that suits what *card* does."""
+    if card.category in ("audio-to-audio", "text-to-audio") and card.text_field != "text":
+        told = card.summary.lower()
+        if "sfx" in card.endpoint_id or ("sound effect" in told and "music" not in told):
+            return _SOUNDS
+        if _SINGS.search(f"{card.endpoint_id} {card.summary}"):
+            return _MUSIC
+    if card.category in ("image-to-image", "video-to-video", "vision"):
+        if _FOUND.match(card.summary):
+            return "person"
+        if _TAKEN.match(card.summary):
+            return "the person in the background"
+    if card.category == "vision" and "video" in card.media_in.values():
+        return _TEXTS["video-to-text"]
     speaks = {"voice", "voice_id", "voices"} & set(card.properties) or card.category in _SPOKEN
     if speaks and "video" not in card.category:
         return _SPEECH
@@ -109,20 +144,25 @@ def _number(schema: Mapping[str, Any], name: str) -> float:
 
 
 def _text(card: ModelCard, schema: Mapping[str, Any], name: str) -> str:
-    text = name.replace("_", " ")
-    if name in ("lyrics", "lyrics_prompt"):
-        text = _LYRICS
-    elif name in TEXT_FIELDS or "prompt" in name:
-        text = main_text(card)
-    elif name == "path":
-        text = "https://example.com/style.safetensors"
-    elif "color" in name or "colour" in name:
-        text = "#ffffff"
-    elif "language" in name:
-        text = "en"
-    elif name.endswith("url"):
-        text = "https://example.com/file.bin"
+    text = _named(card, name)
     least, most = schema.get("minLength", 0), schema.get("maxLength")
     while len(text) < least:
         text = f"{text} {text}"
     return text if most is None else text[:most]
+
+
+def _named(card: ModelCard, name: str) -> str:
+    """Return a text for the input *name*, whatever its schema says."""
+    if name in _NAMED:
+        return _NAMED[name]
+    if name == "prompt" and "voice-design" in card.endpoint_id:
+        return _VOICE
+    if "negative" in name:
+        return "blurry, distorted, low quality"
+    if name in TEXT_FIELDS or "prompt" in name:
+        return main_text(card)
+    if "color" in name or "colour" in name:
+        return "#ffffff"
+    if "language" in name:
+        return "en"
+    return "https://example.com/file.bin" if name.endswith("url") else name.replace("_", " ")

@@ -160,11 +160,11 @@ def _plain(name: str) -> str:
     return _WORDS.sub("_", _HUMP.sub("_", name).lower()).strip("_")
 
 
-def nearest_name(name: str, names: Collection[str]) -> str:
+def nearest_name(name: str, names: Collection[str], *, sure: bool = False) -> str:
     """Return the one of *names* that *name* most likely stands for, or an empty text.
 
     Another way of writing comes first (``imageUrl``), then another word for the same thing
-    (``size`` for ``image_size``), then a slip of the pen.
+    (``size`` for ``image_size``), then a slip of the pen, but for *sure* a small one alone.
     """
     if len(name) > _LONGEST:
         return ""
@@ -180,13 +180,18 @@ def nearest_name(name: str, names: Collection[str]) -> str:
             for word in group:
                 if word in by_plain:
                     return by_plain[word]
-    if media_meant(name):
+    if sure or media_meant(name):
         return ""  # it takes none, and a name that looks alike means something else
     if slips := get_close_matches(plain, by_plain, n=1, cutoff=0.6):
         return by_plain[slips[0]]
     parts = set(plain.split("_"))
     kin = [known for known in by_plain if parts & set(known.split("_"))]
     return by_plain[min(kin, key=len)] if kin and plain else ""
+
+
+def same_name(one: str, other: str) -> bool:
+    """Tell whether two names differ only in how they are written, as ``imageUrl`` does."""
+    return _plain(one) == _plain(other)
 
 
 def media_meant(name: str) -> str:

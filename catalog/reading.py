@@ -19,7 +19,7 @@ from catalog.convert import (
     unsendable,
 )
 from catalog.errors import Problem
-from catalog.nearest import media_meant, nearest_name, nearest_value, quantity_of
+from catalog.nearest import media_meant, nearest_name, nearest_value, quantity_of, same_name
 from catalog.saying import listed, named, shown
 
 Path = tuple[str | int, ...]
@@ -363,7 +363,8 @@ class Reader:
                 return f"{known}.{name}"
         near = nearest_name(name, names.keys())
         alone = near and "anyOf" not in cast("Mapping[str, Any]", names[near] or {})
-        inner = nearest_name(name, fields[near]) if alone and fields[near] else ""
+        alone = alone and not same_name(name, near)
+        inner = nearest_name(name, fields[near], sure=True) if alone and fields[near] else ""
         return f"{near}.{inner}" if inner else near
 
     def _fields(self, rule: object) -> Mapping[str, object]:

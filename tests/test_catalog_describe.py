@@ -67,6 +67,23 @@ def test_every_example_passes_the_check_of_its_card_without_a_repair() -> None:
         assert checked.repairs == (), (card.endpoint_id, checked.repairs)
 
 
+def test_an_example_asks_what_the_model_answers_and_names_what_it_takes_away() -> None:
+    told = {
+        "openrouter/router/audio": "What is being said, and by how many people?",
+        "fal-ai/video-understanding": "What happens in this video?",
+        "fal-ai/sam-3/image": "person",
+        "fal-ai/finegrain-eraser": "the person in the background",
+        "fal-ai/stable-audio-3/small/sfx/text-to-audio": "footsteps on gravel, light wind",
+        "fal-ai/stable-audio-3/medium/text-to-audio": "calm piano with soft rain in the background",
+    }
+    assert {i: example_arguments(CATALOG.get(i))["prompt"] for i in told} == told
+
+
+def test_whole_numbers_that_follow_each_other_are_told_by_their_ends() -> None:
+    rows = {row.name: row for row in inputs_table(CATALOG.get("fal-ai/wan/v2.7/text-to-video"))}
+    assert rows["duration"].choices == "2-15"
+
+
 def test_media_in_examples_are_placeholders_and_nothing_else() -> None:
     for card in CATALOG.cards():
         for use in check(card, example_arguments(card)).media:
