@@ -172,3 +172,26 @@ async def test_every_host_shows_what_to_do_with_what_did_not_come_out(tmp_path: 
             assert refused.is_error, words(refused)
             wrong += missing(refused, said)
     assert wrong == []
+
+
+async def test_every_host_shows_what_a_change_to_an_app_would_do(tmp_path: Path) -> None:
+    wrong: list[str] = []
+    folder = str(tmp_path / "hello-app")
+    async with connected(tmp_path) as client:
+        begun = await call(client, "scaffold_app", template="cpu", folder=folder)
+        wrong += missing(begun, f"{folder}|app.py", "check_app")
+        checked = await call(client, "check_app", path=folder)
+        wrong += missing(checked, "hello-app", "/ (call)", "S", "falkit app tools")
+        plan = await call(client, "deploy_plan", path=folder)
+        assert plan.structured_content is not None
+        plan_id = str(plan.structured_content["plan_id"])
+        told = [plan_id, "new app", "keep_alive: 60", "has not run on this machine", "deploy_apply"]
+        wrong += missing(plan, *told)
+        held = await call(client, "deploy_apply", plan_id=plan_id)
+        wrong += missing(held, *facts(held), "held", "falkit approve")
+        wrong += missing(await call(client, "app_status"), "nothing is deployed|apps")
+        wrong += missing(await call(client, "app_logs"), "no lines|lines")
+        refused = await call(client, "deploy_plan", path=str(tmp_path / "none"))
+        assert refused.is_error, words(refused)
+        wrong += missing(refused, "none")
+    assert wrong == []
