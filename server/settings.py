@@ -11,13 +11,9 @@ from typing import Any, Literal, cast
 
 from pydantic import SecretStr
 
+from server.keys import PLACEHOLDER, key_of
 from tools.errors import NotConfiguredError
 from tools.ports import BackendName
-
-PLACEHOLDER = re.compile(
-    r"^\s*$|\$\{.*\}|^<.*>$|^your[_-]?(fal[_-]?)?(api[_-]?)?key", re.IGNORECASE
-)
-KEY = re.compile(r"^[A-Za-z0-9_-]+:[A-Za-z0-9_-]+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +155,12 @@ def _deploy(given: str) -> str:
     if given not in ("off", "local", "cloud", "cloud-auto"):
         raise ValueError("off, local, cloud or cloud-auto")
     return given
+
+
+def _installs(given: str) -> tuple[str, ...]:
+    if not set(_words(given)) <= {"source", "large"}:
+        raise ValueError("source, large or source,large")
+    return _words(given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +330,21 @@ class Settings:
         (),
         "none",
     )
+    deploy_prices: Path | None = setting(
+        "FALKIT_DEPLOY_PRICES",
+        "JSON or TOML file of your own machine prices: `GPU-H100 = 1.89`, dollars an hour",
+        _path,
+        None,
+        "fal's published prices",
+    )
+    deploy_install: tuple[str, ...] = setting(
+        "FALKIT_DEPLOY_INSTALL",
+        "what apps on this machine may install beyond ready packages: `source` (built here, which"
+        " runs its code), `large` (GPU-sized ones)",
+        _installs,
+        (),
+        "neither",
+    )
     deploy_tools: Path | None = setting(
         "FALKIT_DEPLOY_TOOLS",
         "a Python interpreter that has `fal`, instead of an environment made on first use",
@@ -408,7 +425,7 @@ class Settings:
         values["media_folder"] = Path(
             values.get("media_folder") or values["home"] / "media"
         ).absolute()
-        values["key"], values["key_note"] = _key(environ)
+        values["key"], values["key_note"] = key_of(environ)
         settings = cls(**values)
         if settings.backend_choice == "cloud" and settings.key is None:
             raise NotConfiguredError(
@@ -416,35 +433,3 @@ class Settings:
                 hint="set FAL_KEY, or FALKIT_BACKEND=emulator to try without one",
             )
         return settings
-
-
-def _key(environ: Mapping[str, str]) -> tuple[SecretStr | None, str]:
-    """Return the key, and a note when something that looks like one counts as none."""
-    given = environ.get("FAL_KEY", "")
-    source = "FAL_KEY"
-    if not given and environ.get("FAL_KEY_ID") and environ.get("FAL_KEY_SECRET"):
-        given = f"{environ['FAL_KEY_ID']}:{environ['FAL_KEY_SECRET']}"
-        source = "FAL_KEY_ID with FAL_KEY_SECRET"
-        if any(PLACEHOLDER.search(environ[name]) for name in ("FAL_KEY_ID", "FAL_KEY_SECRET")):
-            return None, f"{source} still holds a placeholder"
-    if not given and (file := environ.get("FAL_KEY_FILE", "")):
-        if PLACEHOLDER.search(file):
-            return None, "FAL_KEY_FILE still holds a placeholder"
-        source = "the file named by FAL_KEY_FILE"
-        try:
-            given = Path(file).expanduser().read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            raise NotConfiguredError(
-                f"the key file {file[:120]!r} cannot be read", hint="correct FAL_KEY_FILE"
-            ) from None
-    given = given.strip()
-    if not given:
-        return None, ""
-    if PLACEHOLDER.search(given):
-        return None, f"{source} still holds a placeholder"
-    if not KEY.match(given):
-        raise NotConfiguredError(
-            f"{source} does not look like a fal key",
-            hint="a key reads id:secret, from fal's dashboard; unset it to use the emulator",
-        )
-    return SecretStr(given), ""

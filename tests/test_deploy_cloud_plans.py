@@ -35,6 +35,9 @@ def deployer(fal: Fal) -> AppDeployer:
 
 async def applied(room: AppDeployer, plan: Plan, fal: Fal) -> str:
     assert plan.blocked == (), plan.blocked
+    applier = Applier(room.settings, room.plans, room.target_of)
+    kept, _ = room.plans.find(plan.plan_id)
+    await applier.check_current(plan.plan_id, kept)
     job = Job(
         job_id="01",
         state="running",
@@ -42,12 +45,9 @@ async def applied(room: AppDeployer, plan: Plan, fal: Fal) -> str:
         backend="cloud",
         account="",
         origin="",
-        arguments={"plan_id": plan.plan_id},
+        arguments=applier.words_of(plan.plan_id, kept, asked=True),
         created=datetime.now(UTC),
     )
-    applier = Applier(room.settings, room.plans, room.target_of)
-    kept, _ = room.plans.find(plan.plan_id)
-    await applier.check_current(plan.plan_id, kept)
     return await applier.carry_out(job, False, fal.tell)
 
 

@@ -11,17 +11,20 @@ import pytest
 from catalog.errors import ActionableError
 from server.deploy.isolation import exposed
 from server.deploy.planning import check_settings
-from server.deploy.plans import Kept, PlanError, Plans
-from server.deploy.policy import Caps, Proposal, asks, check_allowed, read_caps, scaled
+from server.deploy.caps import Caps, read_caps
+from server.deploy.plans import Kept, Plans
+from server.deploy.proposals import Proposal
+from server.deploy.policy import asks, check_allowed, scaled
+from server.deploy.shelves import PlanError
 from server.deploy.source import SourceError, is_intact, read_source, snapshot
 from server.settings import Settings
-from tools.deploy_records import AppSettings, Change, HourlyPrice, MachineAdvice
+from tools.deploy_records import AppSettings, Change
 from tools.errors import NotConfiguredError
 
 APP = 'import fal\n\n\nclass Hello(fal.App):\n    app_name = "hello"\n'
 KEPT = Kept(action="restart", target="local", app="hello", replaces="r1", asks=("because",))
-CPU = AppSettings(machine_types=("S",), max_concurrency=2)
-GPU = AppSettings(machine_types=("GPU-H100",), max_concurrency=2)
+CPU = AppSettings(machine_types=("S",), max_concurrency=2, secrets=())
+GPU = AppSettings(machine_types=("GPU-H100",), max_concurrency=2, secrets=())
 
 
 def plans(tmp_path: Path) -> Plans:
@@ -154,26 +157,29 @@ def test_within_its_caps_cloud_auto_asks_nobody_and_beyond_them_it_says_which() 
         dollars_per_hour=Decimal(5),
         dollars_per_day=Decimal(100),
     )
-    price = HourlyPrice(Decimal("1.89"), Decimal(2))
-    fine = MachineAdvice("GPU-H100", "", price, busy_hour=Decimal(4))
-    assert not asks(proposal(GPU, machine=fine), auto, caps)
-    assert asks(proposal(GPU, machine=fine), auto, None) == (
+    fine = Decimal(4)
+    assert not asks(proposal(GPU, most=fine), auto, caps)
+    assert asks(proposal(GPU, most=fine), auto, None) == (
         "FALKIT_DEPLOY_CAPS names no file of caps",
     )
     over = {
-        "app 'live-one'": proposal(GPU, machine=fine, app="live-one"),
-        "machine GPU-B200": proposal(replace(GPU, machine_types=("GPU-B200",)), machine=fine),
-        "public access": proposal(replace(GPU, auth="public"), machine=fine),
-        "max_concurrency 3": proposal(replace(GPU, max_concurrency=3), machine=fine),
-        "max_concurrency is not said": proposal(replace(GPU, max_concurrency=None), machine=fine),
-        "min_concurrency 1": proposal(replace(GPU, min_concurrency=1), machine=fine),
-        "keep_alive 600": proposal(replace(GPU, keep_alive=600), machine=fine),
-        "GPUs 8": proposal(replace(GPU, num_gpus=8), machine=fine),
+        "app 'live-one'": proposal(GPU, most=fine, app="live-one"),
+        "machine GPU-B200": proposal(replace(GPU, machine_types=("GPU-B200",)), most=fine),
+        "public access": proposal(replace(GPU, auth="public"), most=fine),
+        "max_concurrency 3": proposal(replace(GPU, max_concurrency=3), most=fine),
+        "max_concurrency is not said": proposal(replace(GPU, max_concurrency=None), most=fine),
+        "min_concurrency 1": proposal(replace(GPU, min_concurrency=1), most=fine),
+        "keep_alive 600": proposal(replace(GPU, keep_alive=600), most=fine),
+        "GPUs 8": proposal(replace(GPU, num_gpus=8), most=fine),
         "not known": proposal(GPU),
-        "an hour is over": proposal(GPU, machine=replace(fine, busy_hour=Decimal(6))),
-        "a day is over": proposal(GPU, machine=replace(fine, busy_hour=Decimal("4.5"))),
-        "delete unasked": proposal(GPU, machine=fine, action="delete"),
-        "the secrets A": proposal(replace(GPU, secrets=("A",)), machine=fine),
+        "an hour is over": proposal(GPU, most=Decimal(6)),
+        "a day is over": proposal(GPU, most=Decimal("4.5")),
+        "delete unasked": proposal(GPU, most=fine, action="delete"),
+        "the secrets A": proposal(replace(GPU, secrets=("A",)), most=fine),
+        "shows to every app": proposal(replace(GPU, secrets=None), most=fine),
+        "concurrency_buffer_perc 5": proposal(replace(GPU, concurrency_buffer_perc=5), most=fine),
+        "num_gpus of what runs": proposal(GPU, most=fine, unknown=("num_gpus",)),
+        "$4.00 of other apps": proposal(GPU, most=fine, others=Decimal(4)),
     }
     for words, beyond in over.items():
         assert words in " | ".join(asks(beyond, auto, caps)), words

@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 from server.deploy.load import Load
 from server.deploy.machines import Machine, documented, machines, price_of
+from server.deploy.prices import NO_PRICES, OWN, Prices
 from tools.deploy_records import AppSettings, HourlyPrice, MachineAdvice
 
 # Beside the weights: activations, buffers and the CUDA context. Judged: a fifth of the weights and
@@ -71,28 +72,54 @@ def advise(
     *,
     weights_gb: float | None = None,
     uses_gpu: bool = True,
+    prices: Prices = NO_PRICES,
 ) -> MachineAdvice:
     """Return the machine that suits, with what it costs under the app's scale settings.
 
     *weights_gb* is what the source loads, unless *load* tells a model; *uses_gpu* whether anything
     in the source uses one. Where the memory that is needed is not known, it is the app's own
-    machine.
+    machine. *prices* go before published ones.
     """
     told = load or Load()
     own = settings.machine_types[0] if settings.machine_types else "S"
     machine, count, reason = _choice(settings, own, told.weights_gb or weights_gb, uses_gpu)
-    return _costs(settings, told, machine, count, reason, told.weights_gb or weights_gb)
+    at = (machine, count, prices)
+    return _costs(settings, told, at, reason, told.weights_gb or weights_gb)
 
 
 def cost_as_set(
-    settings: AppSettings, load: Load | None = None, *, weights_gb: float | None = None
+    settings: AppSettings,
+    load: Load | None = None,
+    *,
+    weights_gb: float | None = None,
+    prices: Prices = NO_PRICES,
 ) -> MachineAdvice:
-    """Return what the app costs on its own first machine type."""
+    """Return what the app costs on its first machine type; *prices* go before published ones."""
     own = settings.machine_types[0] if settings.machine_types else "S"
     told = load or Load()
     reason = "as the app says"
     count = settings.num_gpus or 1
-    return _costs(settings, told, own, count, reason, told.weights_gb or weights_gb)
+    at = (own, count, prices)
+    return _costs(settings, told, at, reason, told.weights_gb or weights_gb)
+
+
+def most_an_hour(settings: AppSettings, prices: Prices = NO_PRICES) -> Decimal | None:
+    """Return the dollars an hour of the most runners on the dearest machine type that may be used.
+
+    None where nothing caps the runners, or a list price is not known: a committed rate alone is no
+    upper bound.
+    """
+    if settings.max_concurrency is None or not settings.machine_types:
+        return None
+    most = Decimal(0)
+    for name in settings.machine_types:
+        rate = (prices.get(name) or price_of(name)).high
+        if rate is None:
+            return None
+        gpus = (settings.num_gpus or 1) if machines().get(name, Machine(name)).is_gpu else 1
+        most = max(most, rate * gpus)
+    floor = max(settings.min_concurrency or 0, settings.concurrency_buffer or 0)
+    return most * max(settings.max_concurrency, floor)
 
 
 def _choice(
@@ -123,11 +150,16 @@ def _choice(
 
 
 def _costs(
-    settings: AppSettings, load: Load, name: str, count: int, reason: str, weights: float | None
+    settings: AppSettings,
+    load: Load,
+    at: tuple[str, int, Prices],
+    reason: str,
+    weights: float | None,
 ) -> MachineAdvice:
-    """Return the advice for that machine with what is known of its cost."""
+    """Return the advice for *at*, a machine type, how many GPUs and own prices, with its cost."""
+    name, count, prices = at
     machine = machines().get(name, Machine(name))
-    price = price_of(name)
+    price = prices.get(name) or price_of(name)
     rate = price.high if price.high is not None else price.low
     notes = _price_notes(machine, price)
     gpus = count if machine.is_gpu else 1
@@ -152,6 +184,8 @@ def _costs(
 
 
 def _price_notes(machine: Machine, price: HourlyPrice) -> list[str]:
+    if price.source.startswith(OWN):
+        return [f"{machine.name}: {price.source}"]
     if price.high is not None:
         return [f"list price of {machine.name}"]
     if price.low is not None:

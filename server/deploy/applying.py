@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,16 +11,21 @@ from anyio.to_thread import run_sync
 from pydantic import SecretStr
 
 from catalog.errors import ActionableError
-from server.deploy.plans import Kept, PlanError, Plans
-from server.deploy.policy import OWN_NAMES, check_allowed
+from server.deploy.applied import settings_from
+from server.deploy.asking import reasons
+from server.deploy.plans import Kept, Plans
+from server.deploy.policy import check_allowed, is_own
+from server.deploy.shelves import PlanError
 from server.deploy.source import is_intact, read_source
 from server.deploy.targets import DeployTarget, Release, Tell
 from server.settings import Settings
 from tools.deploy_records import AppSettings, DeployedApp, Target
+from tools.errors import BackendError
 from tools.ports import Job
 
 LONGEST_SECRET = 64 * 1024
 SHORTEST_KEY = 8
+SEAL = 32  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,14 @@ class Applier:
     settings: Settings
     plans: Plans
     target_of: Callable[[Target], Awaitable[DeployTarget]]
+
+    def words_of(self, plan_id: str, kept: Kept, *, asked: bool) -> dict[str, Any]:
+        """Return what a job says of the plan that it carries out; it blocks.
+
+        *asked* says that it waits for a person's yes, *seal* which plan that is, to the letter.
+        """
+        seal = self.plans.seal_of(plan_id)[:SEAL]
+        return {"plan_id": plan_id, **(kept.shown or {}), "asked": asked, "seal": seal}
 
     async def check_current(self, plan_id: str, kept: Kept) -> None:
         """Refuse a plan under which something has moved.
@@ -41,6 +55,7 @@ class Applier:
                 f"plan {plan_id} is blocked: {kept.blocked[0]}", hint="mend it and plan again"
             )
         check_allowed(self.settings, _target(kept))
+        await run_sync(self.plans.check_age, plan_id)
         if kept.source:
             now = await run_sync(read_source, Path(kept.path))
             if now.sha256 != kept.source:
@@ -84,10 +99,53 @@ class Applier:
         kept, _ = await run_sync(self.plans.find, plan_id)
         target = await self.target_of(_target(kept))
         if again and (done := await self._already(plan_id, kept)):
+            await self._remember(plan_id, kept)
             return done
         await tell(0.02, "checking that nothing moved under the plan")
         check_allowed(self.settings, _target(kept))
+        if not again:
+            await run_sync(self._check_word, job, plan_id, kept)
         await self._check_running(plan_id, kept)
+        try:
+            words = await self._changed(target, plan_id, kept, tell)
+        except ActionableError as problem:
+            if not (isinstance(problem, BackendError) and problem.error_type == "unknown_outcome"):
+                await run_sync(self.plans.applied.let_go, plan_id)
+            raise
+        await self._remember(plan_id, kept)
+        return words
+
+    def _check_word(self, job: Job, plan_id: str, kept: Kept) -> None:
+        """Refuse what is not what a person said yes to, or what nobody need have been asked about.
+
+        Raises:
+            PlanError: the plan was changed, is old, or the policy asks now and nobody was asked.
+        """
+        self.plans.check_age(plan_id)
+        if job.arguments.get("seal") != self.plans.seal_of(plan_id)[:SEAL]:
+            raise PlanError(
+                f"plan {plan_id} is not the one that was begun", hint="plan the change again"
+            )
+        if not job.arguments.get("asked") and (why := reasons(kept, self.settings, self.plans)):
+            raise PlanError(
+                f"a person must be asked about plan {plan_id} now: {why[0]}",
+                hint="plan the change again",
+            )
+
+    async def _remember(self, plan_id: str, kept: Kept) -> None:
+        """Keep what the app was set to, for what its target will not tell of it.
+
+        The change is made: that it cannot be remembered does not make it fail.
+        """
+        with suppress(ActionableError):
+            await run_sync(self.plans.applied.settle, plan_id, kept.app)
+            if kept.target != "cloud" or kept.after is None or kept.action == "restart":
+                return
+            if (running := await self._running(kept)) is not None:
+                settings = settings_from(dict(kept.after))
+                await run_sync(self.plans.applied.note, running, settings, kept.unknown)
+
+    async def _changed(self, target: DeployTarget, plan_id: str, kept: Kept, tell: Tell) -> str:
         match kept.action:
             case "deploy":
                 return await self._deploy(target, plan_id, kept, tell)
@@ -119,7 +177,7 @@ class Applier:
             return ""
         if kept.action == "deploy":
             live = [one for one in running.revisions if one.revision == running.revision]
-            if any(plan_id in one.message for one in live):
+            if any(one.message.endswith(f"[{plan_id}]") for one in live):
                 return _deployed(running, running.revision)
         if kept.action == "roll_back" and running.revision == _wanted(kept):
             return f"{kept.app} answers with revision {running.revision}"
@@ -142,12 +200,12 @@ class Applier:
                 folder=folder,
                 file=kept.file,
                 class_name=kept.class_name,
-                settings=_settings(kept.after),
+                settings=settings_from(dict(kept.after or {})),
                 source_hash=kept.source,
                 openapi=kept.openapi or {},
                 message=f"{said} [{plan_id}]".strip(),
                 network=network,
-                code=None if kept.code is None else _settings(kept.code),
+                code=None if kept.code is None else settings_from(dict(kept.code)),
                 reset_scale=(kept.settings or {}).get("reset_scale") is True,
             ),
             tell,
@@ -163,7 +221,7 @@ def secret_value(name: str, settings: Settings) -> SecretStr:
         ActionableError: it is not listed, not to be had, or holds falkit's own key.
     """
     source = next((one for one in settings.deploy_secrets if one.name == name), None)
-    if source is None or name in OWN_NAMES:
+    if source is None or is_own(name):
         raise ActionableError(f"secret {name!r} is not in FALKIT_DEPLOY_SECRETS")
     if source.file is None:
         value = os.environ.get(name, "")
@@ -198,19 +256,6 @@ def _wanted(kept: Kept) -> str:
 
 def _target(kept: Kept) -> Target:
     return "cloud" if kept.target == "cloud" else "local"
-
-
-def _settings(given: Mapping[str, Any] | None) -> AppSettings:
-    """Return settings that were kept as plain JSON."""
-    if given is None:
-        return AppSettings()
-    values: dict[str, Any] = {}
-    for field in fields(AppSettings):
-        if field.name not in given:
-            continue
-        value = given[field.name]
-        values[field.name] = tuple(cast("list[str]", value)) if isinstance(value, list) else value
-    return AppSettings(**values)
 
 
 def _plain(settings: AppSettings) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from server.deploy.isolation import rung_of
 from server.deploy.lint import LintResult, apply_edits, lint, patch_of
 from server.deploy.load import parse_load
 from server.deploy.plans import Plans
+from server.deploy.prices import read_prices
 from server.deploy.source import Source, SourceError, read_source
 from server.settings import Settings
 from tools.deploy_records import AppSettings, Checked, Edit
@@ -42,6 +43,7 @@ async def check_source(
         ActionableError: there is no app, no class *app*, or *load* cannot be understood.
     """
     wanted = parse_load(load)
+    prices = await run_sync(read_prices, settings.deploy_prices)
     source = await run_sync(read_source, path)
     texts = await run_sync(source.texts)
     found = await run_sync(lambda: lint(texts, entry=source.entry, class_name=app))
@@ -57,7 +59,7 @@ async def check_source(
         inspected=seen is not None,
         not_inspected=why_not,
         patch=patch_of(texts, found.edits),
-        machine=advise(said, wanted, weights_gb=weights, uses_gpu=found.uses_gpu),
+        machine=advise(said, wanted, weights_gb=weights, uses_gpu=found.uses_gpu, prices=prices),
         edits=found.edits,
     )
     return CheckedSource(path, source, checked, seen.openapi if seen is not None else {})

@@ -10,13 +10,16 @@ from anyio.to_thread import run_sync
 
 from catalog.errors import ActionableError
 from server.deploy.applying import Applier
+from server.deploy.asking import reasons, reserve
 from server.deploy.checking import CheckedSource, check_source
 from server.deploy.environments import ready_tool_environment
 from server.deploy.isolation import exposed, rung_of
+from server.deploy.local.fidelity import unlike_here
 from server.deploy.planning import Ground, draw
-from server.deploy.plans import PlanError, Plans
+from server.deploy.plans import Kept, Plans
 from server.deploy.policy import check_allowed
 from server.deploy.scaffold import scaffold
+from server.deploy.shelves import PlanError
 from server.deploy.targets import DeployTarget, Tell
 from server.media.roots import Roots
 from server.settings import Settings
@@ -91,7 +94,9 @@ class AppDeployer:
         if change.app:
             running = next(iter(await target.apps(change.app)), None)
         secrets = await target.secret_names() if _wants_secrets(change, checked) else ()
-        open_to = await self._open_to() if change.target == "local" and checked else ()
+        open_to: tuple[str, ...] = ()
+        if change.target == "local" and checked is not None:
+            open_to = (*await self._open_to(), *unlike_here(checked.checked.settings))
         ground = Ground(checked, running, secrets, open_to)
         return await draw(change, ground, self.settings, self.plans)
 
@@ -115,17 +120,29 @@ class AppDeployer:
                     hint="a plan is applied once; plan the change again",
                 )
             return replace(job, repeated=True)
-        await Applier(self.settings, self.plans, self.target_of).check_current(plan_id, kept)
+        applier = Applier(self.settings, self.plans, self.target_of)
+        await applier.check_current(plan_id, kept)
+        why = await self._why_asked(plan_id, kept)
+        words = await run_sync(lambda: applier.words_of(plan_id, kept, asked=bool(why)))
         job = await jobs.start_whole(
             DeployIntent(
                 plan_id=plan_id,
-                arguments={"plan_id": plan_id, **(kept.shown or {})},
-                asks="; ".join(kept.asks),
+                arguments=words,
+                asks="; ".join(why),
                 asked_by=asked_by,
             )
         )
         await run_sync(self.plans.mark_applied, plan_id, job.job_id)
         return job
+
+    async def _why_asked(self, plan_id: str, kept: Kept) -> tuple[str, ...]:
+        """Return why a person is asked now; what nobody is asked about is counted as spent."""
+        why = await run_sync(reasons, kept, self.settings, self.plans)
+        if why or kept.target != "cloud":
+            return why
+        listed = await (await self.target_of("cloud")).apps()
+        await run_sync(self.plans.applied.only, [app.name for app in listed])
+        return await run_sync(reserve, plan_id, kept, self.settings, self.plans)
 
     async def status(self, app: str = "", target: Target | None = None) -> Sequence[DeployedApp]:
         """Return the apps of that name (empty: all) on that target (None: on both)."""

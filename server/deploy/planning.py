@@ -4,22 +4,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
-from typing import Any, cast
+from typing import Any
 
 from anyio.to_thread import run_sync
 
 from catalog.errors import ActionableError
 from server.deploy.advice import cost_as_set
+from server.deploy.applied import Recalled
+from server.deploy.asking import reasons
 from server.deploy.checking import CheckedSource
+from server.deploy.differing import INHERITED, differences, inherited, left_unknown
 from server.deploy.plans import Kept, Plans
-from server.deploy.policy import (
-    OWN_NAMES,
-    Proposal,
-    asks,
-    check_allowed,
-    read_caps,
-    scaled,
-)
+from server.deploy.policy import check_allowed, is_own, scaled
+from server.deploy.prices import Prices, read_prices
 from server.deploy.source import snapshot
 from server.deploy.targets import SCALING
 from server.settings import Settings
@@ -29,9 +26,11 @@ from tools.deploy_records import (
     Change,
     Checked,
     DeployedApp,
+    HourlyPrice,
     MachineAdvice,
     Plan,
 )
+from tools.deploying import machine_words
 
 # What `settings` of a change may hold, by action.
 KNOWN: Mapping[Action, tuple[str, ...]] = {
@@ -42,17 +41,6 @@ KNOWN: Mapping[Action, tuple[str, ...]] = {
     "delete": (),
     "set_secret": ("name",),
 }
-# Scale settings of the code that a redeploy leaves as they are unless it resets them
-# (fal 1.83: `deploy --reset-scale`); machine, multiplexing and startup always come from the code.
-INHERITED = (
-    "keep_alive",
-    "min_concurrency",
-    "max_concurrency",
-    "concurrency_buffer",
-    "scaling_delay",
-    "request_timeout",
-    "regions",
-)
 CALLERS: Mapping[str, str] = {
     "private": "only keys of this account",
     "shared": "any fal account, at the caller's cost",
@@ -71,6 +59,9 @@ class Ground:
     running: DeployedApp | None
     secrets: Sequence[str] = ()
     open_to: Sequence[str] = ()  # what this machine does not keep an app from
+    recalled: Recalled | None = None  # what runs, with what falkit itself set last
+    older: Mapping[str, Recalled] = field(default_factory=dict[str, Recalled])  # by revision
+    prices: Prices = field(default_factory=dict[str, HourlyPrice])
 
 
 def check_settings(change: Change) -> None:
@@ -116,30 +107,16 @@ async def draw(change: Change, ground: Ground, settings: Settings, plans: Plans)
         raise ActionableError(
             f"no app {change.app[:60]!r} on {change.target}", hint="app_status lists what there is"
         )
+    ground = await run_sync(_remembering, ground, settings, plans)
     sketch = _SKETCHES[change.action](change, ground, settings)
-    caps = await run_sync(read_caps, settings.deploy_caps)
     checked = ground.checked
-    network = change.settings.get("network") is True
-    trusted = checked is not None and await run_sync(
-        lambda: plans.is_trusted(checked.source.sha256, network=network)
-    )
-    proposal = Proposal(
-        action=change.action,
-        target=change.target,
-        app=sketch.app,
-        before=None if running is None else running.settings,
-        after=sketch.after,
-        machine=sketch.machine,
-        trusted=trusted,
-        network=network,
-    )
-    why = asks(proposal, settings, caps)
     shown = {
         "action": change.action,
         "target": change.target,
         "app": sketch.app,
         "changes": list(sketch.changes[:LINES_SHOWN]),
         "callers": sketch.callers,
+        **({"cost": machine_words(sketch.machine)} if sketch.machine is not None else {}),
         "risks": list(sketch.risks[:8]),
         **({"source": str(checked.path), "sha256": checked.source.sha256} if checked else {}),
     }
@@ -163,9 +140,11 @@ async def draw(change: Change, ground: Ground, settings: Settings, plans: Plans)
         openapi=None if checked is None else checked.openapi,
         settings={**change.settings, **sketch.chosen},
         shown=shown,
-        asks=why,
         blocked=sketch.blocked,
+        unknown=sketch.unknown,
     )
+    why = await run_sync(reasons, kept, settings, plans)
+    kept = replace(kept, asks=why)
     return Plan(
         plan_id=await run_sync(plans.add, kept),
         change=change,
@@ -193,6 +172,7 @@ class _Sketch:
     risks: tuple[str, ...] = ()
     blocked: tuple[str, ...] = ()
     code: AppSettings | None = None
+    unknown: tuple[str, ...] = ()
     chosen: Mapping[str, str] = field(default_factory=dict[str, str])  # what was left open
 
 
@@ -201,10 +181,11 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     checked = ground.checked.checked
     running = ground.running
     code = _with_auth(checked.settings, change.settings.get("auth"))
-    after, kept = _inherited(code, running, reset=change.settings.get("reset_scale") is True)
-    before = None if running is None else running.settings
+    reset = change.settings.get("reset_scale") is True
+    after, kept = inherited(code, ground.recalled, reset=reset)
+    unknown = left_unknown(ground.recalled, reset=reset)
     changes = [f"new revision of {running.name}, now {running.revision}" if running else "new app"]
-    changes += differences(before, after)
+    changes += differences(ground.recalled, after, leave=unknown)
     changes += kept
     if change.target == "local" and change.settings.get("network") is True:
         changes.append("network: its code may reach others from this machine")
@@ -212,16 +193,18 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     blocked = tuple(
         f"{one.code} {one.file}:{one.line}: {one.message}" for one in errors[:LINES_SHOWN]
     )
+    blocked += _unlisted(change, checked, settings)
     return _Sketch(
         app=change.app or checked.app,
         after=after,
         changes=tuple(changes),
         callers=CALLERS[after.auth],
-        machine=cost_as_set(after),
+        machine=cost_as_set(after, prices=ground.prices),
         needs=tuple(_needs(checked, ground.secrets, settings)),
         risks=(*ground.open_to, *_risks(change, checked, after)),
         blocked=blocked,
         code=code,
+        unknown=unknown,
     )
 
 
@@ -229,44 +212,36 @@ def _with_auth(code: AppSettings, auth: Any) -> AppSettings:  # noqa: ANN401  # 
     return code if auth is None else replace(code, auth=auth)
 
 
-def _inherited(
-    code: AppSettings, running: DeployedApp | None, *, reset: bool
-) -> tuple[AppSettings, list[str]]:
-    """Return the settings that a redeploy ends with, and a line for each that stays unlike code."""
-    if running is None or reset:
-        return code, []
-    kept: dict[str, Any] = {}
-    lines: list[str] = []
-    for name in INHERITED:
-        deployed, wanted = getattr(running.settings, name), getattr(code, name)
-        if deployed in (None, ()):
-            continue
-        if wanted not in (None, ()) and wanted != deployed:
-            lines.append(
-                f"{name}: stays {deployed}; the code says {wanted} (reset_scale takes the code's)"
-            )
-        kept[name] = deployed
-    return replace(code, **kept), lines
+def _remembering(ground: Ground, settings: Settings, plans: Plans) -> Ground:
+    """Return *ground* with what falkit remembers of the app, and the prices; it blocks."""
+    running = ground.running
+    prices = read_prices(settings.deploy_prices)
+    if running is None:
+        return replace(ground, prices=prices)
+    older = {
+        one.revision: plans.applied.recall(running, one.revision)
+        for one in running.revisions
+        if running.target == "cloud"
+    }
+    recalled = plans.applied.recall(running)
+    return replace(ground, prices=prices, recalled=recalled, older=older)
 
 
-def differences(before: AppSettings | None, after: AppSettings) -> list[str]:
-    """Return a line for every setting that becomes another; of a new app, what it sets."""
-    base = before or AppSettings()
-    lines: list[str] = []
-    for each in fields(AppSettings):
-        old, new = getattr(base, each.name), getattr(after, each.name)
-        if before is None:
-            if new not in (None, (), "", False):
-                lines.append(f"{each.name}: {_said(new)}")
-        elif old != new:
-            lines.append(f"{each.name}: {_said(old)} → {_said(new)}")
-    return lines
-
-
-def _said(value: Any) -> str:  # noqa: ANN401  # any setting
-    if value in (None, (), ""):
-        return "not set"
-    return ", ".join(cast("tuple[str, ...]", value)) if isinstance(value, tuple) else str(value)
+def _unlisted(change: Change, checked: Checked, settings: Settings) -> tuple[str, ...]:
+    """Return which secrets an app may not have, wherever they are kept."""
+    listed = {source.name for source in settings.deploy_secrets}
+    wanted = checked.settings.secrets or ()
+    own = [f"{name} is a key of falkit's own, which no app sees" for name in wanted if is_own(name)]
+    if change.target != "cloud":
+        return tuple(own)
+    return (
+        *own,
+        *(
+            f"secret {name} is not in FALKIT_DEPLOY_SECRETS, where a person lists it"
+            for name in wanted
+            if name not in listed and not is_own(name)
+        ),
+    )
 
 
 def _needs(checked: Checked, secrets: Sequence[str], settings: Settings) -> list[str]:
@@ -302,18 +277,22 @@ def _risks(change: Change, checked: Checked, after: AppSettings) -> list[str]:
 
 
 def _scale(change: Change, ground: Ground, settings: Settings) -> _Sketch:
-    assert ground.running is not None  # noqa: S101  # draw has made sure
-    running = ground.running
-    after = scaled(running.settings, change.settings)
-    lines = differences(running.settings, after) or ["nothing: it is so already"]
+    assert ground.running is not None and ground.recalled is not None  # noqa: S101, PT018  # draw
+    running, recalled = ground.running, ground.recalled
+    after = scaled(recalled.settings, change.settings)
+    unknown = tuple(sorted(recalled.unknown - {*change.settings}))
+    lines = differences(recalled, after, leave=unknown) or ["nothing: it is so already"]
     lost = [name for name in change.settings if name not in INHERITED]
     risks = [f"the next deploy sets {', '.join(lost)} back to what the code says"] if lost else []
-    callers, machine = CALLERS[after.auth], cost_as_set(after)
-    return _Sketch(running.name, after, tuple(lines), callers, machine, risks=tuple(risks))
+    machine = cost_as_set(after, prices=ground.prices)
+    callers = CALLERS[after.auth]
+    return _Sketch(
+        running.name, after, tuple(lines), callers, machine, risks=tuple(risks), unknown=unknown
+    )
 
 
 def _roll_back(change: Change, ground: Ground, settings: Settings) -> _Sketch:
-    assert ground.running is not None  # noqa: S101  # draw has made sure
+    assert ground.running is not None and ground.recalled is not None  # noqa: S101, PT018  # draw
     running = ground.running
     wanted = str(change.settings.get("revision") or "")
     older = [one for one in running.revisions if one.state == "old"]
@@ -329,14 +308,46 @@ def _roll_back(change: Change, ground: Ground, settings: Settings) -> _Sketch:
             f"no revision {wanted[:60]!r} of {running.name}", hint=f"old: {known}"
         )
     line = f"revision: {running.revision} → {wanted}"
-    return _Sketch(running.name, running.settings, (line,), chosen={"revision": wanted})
+    after, unknown, more = _of_revision(ground, wanted)
+    return _Sketch(
+        running.name, after, (line, *more), chosen={"revision": wanted}, unknown=unknown,
+        machine=cost_as_set(after, prices=ground.prices) if more or not unknown else None,
+    )  # fmt: skip
+
+
+def _of_revision(
+    ground: Ground, revision: str
+) -> tuple[AppSettings, tuple[str, ...], tuple[str, ...]]:
+    """Return what an app runs with at another revision, what of it is unknown, and what differs.
+
+    How it scales stays; machine and the like come with the revision, and only falkit's own memory
+    tells those of a revision on fal.
+    """
+    assert ground.running is not None and ground.recalled is not None  # noqa: S101, PT018  # draw
+    running = ground.recalled
+    if revision not in ground.older:
+        return running.settings, (), ()
+    then = ground.older[revision]
+    comes = [each.name for each in fields(AppSettings) if each.name not in (*INHERITED, "auth")]
+    if not then.likely:
+        return running.settings, tuple(sorted({*comes, *running.unknown})), ()
+    after = replace(running.settings, **{name: getattr(then.settings, name) for name in comes})
+    unknown = {*(then.unknown & {*comes}), *(running.unknown - {*comes})}
+    known = tuple(sorted(unknown))
+    return after, known, tuple(differences(running, after, leave=known))
 
 
 def _restart(change: Change, ground: Ground, settings: Settings) -> _Sketch:
-    assert ground.running is not None  # noqa: S101  # draw has made sure
-    running = ground.running
+    assert ground.running is not None and ground.recalled is not None  # noqa: S101, PT018  # draw
+    running, recalled = ground.running, ground.recalled
     count = sum(running.runners.values())
-    return _Sketch(running.name, running.settings, (f"{count} runners are replaced by new ones",))
+    said = (
+        f"{count} runner{'' if count == 1 else 's'} replaced by new ones"
+        if count
+        else "nothing runs now; the next runner is a new one anyway"
+    )
+    unknown = tuple(sorted(recalled.unknown))
+    return _Sketch(running.name, recalled.settings, (said,), unknown=unknown)
 
 
 def _delete(change: Change, ground: Ground, settings: Settings) -> _Sketch:
@@ -352,7 +363,7 @@ def _set_secret(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     name = str(change.settings.get("name") or "")
     if not name:
         raise ActionableError("which secret is not said", hint='settings {"name": "HF_TOKEN"}')
-    if name in OWN_NAMES:
+    if is_own(name):
         raise ActionableError(f"{name} is a key of falkit's own and never becomes a secret")
     source = next((one for one in settings.deploy_secrets if one.name == name), None)
     if source is None:

@@ -23,6 +23,7 @@ NUMBERS = (
     "max_concurrency",
     "max_multiplexing",
     "concurrency_buffer",
+    "concurrency_buffer_perc",
     "scaling_delay",
     "startup_timeout",
     "request_timeout",
@@ -33,6 +34,7 @@ INHERITED = (
     "min_concurrency",
     "max_concurrency",
     "concurrency_buffer",
+    "concurrency_buffer_perc",
     "scaling_delay",
     "request_timeout",
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
@@ -89,7 +89,8 @@ class CloudReader:
         """
         for app in await self.listed(name):
             for revision in await self.revisions(app):
-                if plan_id in revision.message or plan_id in revision.annotations.values():
+                said = revision.message.endswith(f"[{plan_id}]")  # before that are a caller's words
+                if said or plan_id in revision.annotations.values():
                     return revision
         return None
 
@@ -138,6 +139,7 @@ def _bare(app: ServerlessApp, revisions: Sequence[RevisionRecord] = ()) -> Deplo
         auth=app.auth_mode or "private",
         settings=_settings(app),
         health="healthy",
+        unknown=untold(_settings(app)),
         revisions=tuple(revision_of(one) for one in revisions),
         routes=tuple(
             Route(path=_path(endpoint, app.endpoint_id), kind="call") for endpoint in app.endpoints
@@ -164,6 +166,18 @@ def _settings(app: ServerlessApp) -> AppSettings:
         auth=auth if auth in ("public", "shared") else "private",
         regions=tuple(app.valid_regions),
     )
+
+
+def untold(settings: AppSettings) -> tuple[str, ...]:
+    """Return which settings of an app neither of fal's interfaces told."""
+    base = AppSettings(machine_types=())
+    told = [
+        each.name
+        for each in fields(AppSettings)
+        if getattr(settings, each.name) != getattr(base, each.name)
+    ]
+    known = {*told, "auth"} | ({"regions"} if settings.machine_types else set[str]())
+    return tuple(each.name for each in fields(AppSettings) if each.name not in known)
 
 
 def settings_of_alias(alias: Mapping[str, Any]) -> AppSettings:

@@ -32,7 +32,7 @@ from server.deploy.cloud.orders import (
     unsetting_secret,
 )
 from server.deploy.cloud.outcome import Outcome
-from server.deploy.cloud.reading import CloudReader, revision_of, settings_of_alias
+from server.deploy.cloud.reading import CloudReader, revision_of, settings_of_alias, untold
 from server.deploy.cloud.workers import Upstream, carried_out
 from server.deploy.environments import tool_environment
 from server.deploy.targets import Release, Tell
@@ -46,7 +46,8 @@ from tools.deploy_records import DeployedApp, LogPage, LogQuery, Revision, Targe
 from tools.errors import BackendError, NotConfiguredError
 
 USUAL_CONTROL_PLANE = "https://api.alpha.fal.ai"
-PLAN = re.compile(r"\bplan-[0-9a-z]+\b")
+# The applier puts it at the end; what stands before is the caller's, and may name other plans.
+PLAN = re.compile(r"\[(plan-[0-9a-z]+)\]$")
 PR_SET_DUMPABLE = 4
 LOOKS = 5  # for a change whose answer was lost, a pause apart
 # The platform API offers this nowhere here, or not to a key that may only deploy.
@@ -137,6 +138,7 @@ class CloudTarget:
                 auth=settings.auth,
                 settings=settings,
                 health="healthy" if alias.get("active_runners") else "idle",
+                unknown=untold(settings),
                 runners={"RUNNING": int(alias.get("active_runners") or 0)},
             )
             found.append(_with_history(app, done) if name else app)
@@ -149,7 +151,7 @@ class CloudTarget:
             CloudError: it failed, or nobody knows (`is_unknown`) and no revision carries the plan.
         """
         found = PLAN.search(release.message)
-        plan_id = found[0] if found else ""
+        plan_id = found[1] if found else ""
         runs = await self._runs(release.name)
         if runs and plan_id and (known := await self._marked(release.name, plan_id)):
             await tell(0.9, "fal has this plan's revision already")

@@ -149,6 +149,7 @@ def settings_of(app: App) -> AppSettings:
         max_concurrency=app.number("max_concurrency"),
         max_multiplexing=app.number("max_multiplexing"),
         concurrency_buffer=app.number("concurrency_buffer"),
+        concurrency_buffer_perc=app.number("concurrency_buffer_perc"),
         scaling_delay=app.number("scaling_delay"),
         startup_timeout=app.number("startup_timeout"),
         request_timeout=app.number("request_timeout"),
