@@ -1,21 +1,29 @@
-"""Learn from examples which words tell of which task: ``python -m catalog.learn`` in a checkout.
+"""Learn from examples which words tell of which task.
 
-It takes about a minute, and is only needed after `catalog/lexicon/examples.tsv` or the list of
-tasks changed; then `catalog.build` comes first. What was learned goes for refreshed snapshots too.
+``python -m catalog.learn MODEL VOCABULARY`` in a checkout with NumPy; it takes some minutes, and is
+only needed after `catalog/lexicon/examples*.tsv` or the list of tasks changed; then `catalog.build`
+comes first. MODEL is the folder ``model`` in the wheel that `catalog.learn_vectors` names,
+VOCABULARY what `catalog.build_english` takes. What was learned goes for refreshed snapshots too.
 """
 
+import json
 import math
-import random
+import re
 import struct
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from catalog.build_lexicon import LEXICON, rows
 from catalog.index import SNAPSHOT
+from catalog.learn_vectors import WORDS, Array, trunk_vectors
 from catalog.search_direction import direction_of
 from catalog.search_english import English
 from catalog.search_frame import frame_of
@@ -25,8 +33,11 @@ from catalog.search_tables import MEDIA, SearchTables
 from catalog.search_text import plain, segments, stem
 from catalog.search_tongues import Tongues
 
-# Passes over the examples, the step of each, what pulls weights back to nothing.
-_PASSES, _STEP, _PULL = 12, 0.5, 1e-3
+# Passes over the examples, how many make a step, its length, what pulls weights back to nothing.
+_PASSES, _BATCH, _STEP, _PULL = 24, 32, 0.5, 1e-3
+_WORD = re.compile(r"[a-z]{2,20}")
+# What a meaning counts beside the words themselves.
+_MEANING = 3.0
 # What keeps the first steps small.
 _FIRST = 1.0
 # What an example counts that is only a cue of the operations: one that tells alone, one of two.
@@ -34,7 +45,7 @@ _CUE, _HALF_CUE = 0.25, 0.12
 # What the tasks of one kind share against what each has for itself.
 _SHARED = 0.7
 _MOST_PAIRS, _LEAST_WEIGHT = 26, 2
-_BUCKETS = 4096
+_BUCKETS = 16384
 
 
 class Example(NamedTuple):
@@ -51,11 +62,12 @@ def examples(
     """Return the examples of ``examples.tsv``, and the cues of ``operations.tsv`` as such."""
     numbers = {task: at for at, (task, _) in enumerate(tables.tasks)}
     made: list[Example] = []
-    for named, text in rows("examples.tsv", 2, folder):
-        reading = lexicon.read(tongues.english(plain(text)))
-        frame = frame_of(reading, direction_of(reading, lexicon), lexicon)
-        tasks = [] if named == "-" else [numbers[name] for name in named.split("|")]
-        made.append(Example(features(reading, frame), tasks, 1.0))
+    for file in sorted(folder.glob("examples*.tsv")):
+        for named, text in rows(file.name, 2, folder):
+            reading = lexicon.read(tongues.english(plain(text)))
+            frame = frame_of(reading, direction_of(reading, lexicon), lexicon)
+            tasks = [] if named == "-" else [numbers[name] for name in named.split("|")]
+            made.append(Example(features(reading, frame), tasks, 1.0))
     for _, ways, *told in rows("operations.tsv", 5, folder):
         task = numbers[ways.split()[0].partition("=")[2].partition("*")[0]]
         for worth, cues in zip((_CUE, _HALF_CUE), told, strict=False):
@@ -97,80 +109,138 @@ def traits(tables: SearchTables) -> list[list[tuple[int, float]]]:
 
 
 class _Learner:
-    """Weights for each key and trait, learned by going down the slope of the error."""
+    """Weights of keys, and of what words mean, for each trait; learned down the slope of the error.
 
-    def __init__(
-        self, traits_of: Sequence[Sequence[tuple[int, float]]], rarity: Mapping[str, float]
-    ) -> None:
-        self.traits, self.rarity = traits_of, rarity
-        self.size = 1 + max(trait for own in traits_of for trait, _ in own) + 1
-        self.weights: dict[str, list[float]] = {}
-        self.slopes: dict[str, list[float]] = {}
+    A row stands for all words (the first), for each key, then for each number of a word's meaning.
+    The last column tells of no task at all.
+    """
 
-    def row(self, key: str) -> list[float]:
-        """Return the weights of *key*; the last one tells of no task at all."""
-        if key not in self.weights:
-            self.weights[key] = [0.0] * self.size
-            self.slopes[key] = [_FIRST] * self.size
-        return self.weights[key]
+    def __init__(self, rows: int, traits_of: Sequence[Sequence[tuple[int, float]]]) -> None:
+        self.columns = 1 + max(trait for own in traits_of for trait, _ in own)
+        self.of_task = np.zeros((self.columns, len(traits_of)))
+        for task, own in enumerate(traits_of):
+            for trait, part in own:
+                self.of_task[trait, task] = part
+        self.weights = np.zeros((rows, self.columns + 1))
+        self._slopes = np.full_like(self.weights, _FIRST)
 
-    def sums(self, found: Mapping[str, float]) -> list[float]:
-        """Return the sum of the weights of all keys for each trait."""
-        whole = [0.0] * self.size
-        for key, share in found.items():
-            whole = [w + share * v for w, v in zip(whole, self.row(key), strict=True)]
-        return whole
+    def slope(self, sums: Array, told: Array, worth: Array) -> Array:
+        """Return for each example and column how far *sums* lie from what was *told*.
 
-    def shares(self, sums: Sequence[float]) -> list[float]:
-        """Return how likely each task is."""
-        worths = [sum(sums[trait] * part for trait, part in own) for own in self.traits]
-        top = max(worths)
-        powers = [math.exp(worth - top) for worth in worths]
-        whole = sum(powers)
-        return [power / whole for power in powers]
+        A row of *told* has the share of each task; it is empty where none is meant.
+        """
+        worths = sums[:, :-1] @ self.of_task
+        powers = np.exp(worths - worths.max(1, keepdims=True))
+        shares = powers / powers.sum(1, keepdims=True)
+        # Of several tasks that may be meant, those count that are likely already.
+        meant = shares * (told > 0) + 1e-9 * told
+        is_told = told.any(1, keepdims=True)
+        meant = meant / np.where(is_told, meant.sum(1, keepdims=True), 1.0)
+        wrong = np.where(is_told, shares - meant, 0.0) @ self.of_task.T
+        nothing = 1 / (1 + np.exp(-sums[:, -1:])) - ~is_told
+        whole = np.concatenate([wrong, np.where(worth[:, None] == 1, nothing, 0.0)], axis=1)
+        return whole * worth[:, None]
 
-    def learn(self, one: Example, found: Mapping[str, float], step: float) -> None:
-        """Move the weights a *step* towards what *one* means."""
-        sums = self.sums(found)
-        slope = [0.0] * self.size
-        if one.tasks:
-            for task, share in enumerate(self.shares(sums)):
-                wrong = share - (1 / len(one.tasks) if task in one.tasks else 0.0)
-                if abs(wrong) > 1e-3:
-                    for trait, part in self.traits[task]:
-                        slope[trait] += wrong * part
-        if one.worth == 1.0:
-            slope[-1] = 1 / (1 + math.exp(-sums[-1])) - (0.0 if one.tasks else 1.0)
-        moved = [(trait, s * one.worth) for trait, s in enumerate(slope) if abs(s) > 1e-4]
-        for key, share in found.items():
-            row, squares = self.weights[key], self.slopes[key]
-            for trait, s in moved:
-                s = s * share + _PULL * row[trait]
-                squares[trait] += s * s
-                row[trait] -= step * s / math.sqrt(squares[trait])
+    def step(self, places: NDArray[np.intp], slopes: Array, length: float) -> None:
+        """Move the weights of the rows *places* against their *slopes*."""
+        slopes = slopes + _PULL * self.weights[places]
+        self._slopes[places] += slopes * slopes
+        self.weights[places] -= length * slopes / np.sqrt(self._slopes[places])
+
+
+class _Told(NamedTuple):
+    """The examples as rows: the keys of all in one line with shares, and where each begins."""
+
+    keys: NDArray[np.intp]
+    shares: Array
+    starts: Sequence[int]
+    meanings: Array
+    tasks: Array
+    worths: Array
 
 
 def learned(
-    told: Sequence[Example], traits_of: Sequence[Sequence[tuple[int, float]]]
+    told: Sequence[Example],
+    traits_of: Sequence[Sequence[tuple[int, float]]],
+    meanings: Mapping[str, Array],
 ) -> dict[str, list[float]]:
-    """Return for each key the weights of all traits, and last that of no task at all."""
+    """Return for each key the weights of all traits, and last that of no task at all.
+
+    *meanings* tell in numbers what words mean: a word that no example has borrows from those of
+    like meaning.
+    """
     times = Counter(key for one in told for key in one.found)
-    known = {key for key, n in times.items() if n > 1 or " " not in key}
-    rarity = {key: math.log(1 + len(told) / times[key]) / 3 for key in known}
-    learner = _Learner(traits_of, rarity)
-    ready = [
-        (one, {ALWAYS: 1.0} | {k: w * rarity[k] for k, w in one.found.items() if k in known})
-        for one in told
-    ]
-    chance = random.Random(1)  # noqa: S311 - an order, and always the same
+    known = {key: n for key, n in times.items() if n > 1 or " " not in key}
+    rarity = {key: math.log(1 + len(told) / n) / 3 for key, n in known.items()}
+    place = {key: at for at, key in enumerate([ALWAYS, *known])}
+    size = len(next(iter(meanings.values()), ()))
+    rows = _told(told, place, rarity, meanings, size, len(traits_of))
+    learner = _Learner(len(place) + size, traits_of)
+    order = np.random.default_rng(1)
     for at in range(_PASSES):
-        chance.shuffle(ready)
-        for one, found in ready:
-            learner.learn(one, found, _STEP * (1 - at / _PASSES))
-    return {
-        key: [rarity.get(key, 1.0) * weight for weight in row]
-        for key, row in learner.weights.items()
-    }
+        shuffled = order.permutation(len(told))
+        length = _STEP * (1 - at / _PASSES)
+        for start in range(0, len(told), _BATCH):
+            _learn(learner, rows, shuffled[start : start + _BATCH], len(place), length)
+    own, meant = learner.weights[: len(place)], learner.weights[len(place) :]
+    weights = {key: rarity.get(key, 1.0) * own[at] for key, at in place.items()}
+    for key, meaning in meanings.items():
+        borrowed = _MEANING * meaning @ meant
+        weights[key] = weights[key] + borrowed if key in weights else borrowed
+    return {key: [float(w) for w in row] for key, row in weights.items()}
+
+
+def _told(
+    told: Sequence[Example],
+    place: Mapping[str, int],
+    rarity: Mapping[str, float],
+    meanings: Mapping[str, Array],
+    size: int,
+    tasks: int,
+) -> _Told:
+    keys: list[int] = []
+    shares: list[float] = []
+    starts: list[int] = []
+    meaning = np.zeros((len(told), size))
+    meant = np.zeros((len(told), tasks))
+    for at, one in enumerate(told):
+        starts.append(len(keys))
+        keys.append(place[ALWAYS])
+        shares.append(1.0)
+        for key, share in one.found.items():
+            if key in place:
+                keys.append(place[key])
+                shares.append(share * rarity[key])
+            if key in meanings:
+                meaning[at] += _MEANING * share * meanings[key]
+        meant[at, list(one.tasks)] = 1 / max(1, len(one.tasks))
+    worths = np.array([one.worth for one in told])
+    starts.append(len(keys))
+    return _Told(np.array(keys), np.array(shares), starts, meaning, meant, worths)
+
+
+def _learn(
+    learner: _Learner, rows: _Told, some: NDArray[np.intp], first: int, length: float
+) -> None:
+    """Move the weights a step of *length* towards what the examples *some* mean.
+
+    Their meanings have the rows from *first* on.
+    """
+    spans = [np.arange(*rows.starts[at : at + 2]) for at in some.tolist()]
+    places = np.concatenate(spans)
+    keys, shares = rows.keys[places], rows.shares[places, None]
+    begins = np.cumsum([0, *(len(span) for span in spans[:-1])])
+    sums = np.add.reduceat(learner.weights[keys] * shares, begins)
+    sums += rows.meanings[some] @ learner.weights[first:]
+    slope = learner.slope(sums, rows.tasks[some], rows.worths[some])
+    each = np.repeat(slope, [len(span) for span in spans], axis=0) * shares
+    unique, where = np.unique(keys, return_inverse=True)
+    summed = np.zeros((len(unique), slope.shape[1]))
+    np.add.at(summed, where, each)
+    learner.step(unique, summed, length)
+    if learner.weights.shape[0] > first:
+        places = np.arange(first, learner.weights.shape[0])
+        learner.step(places, rows.meanings[some].T @ slope, length)
 
 
 def packed(
@@ -213,15 +283,18 @@ def mark_of(tables: SearchTables) -> int:
     return zlib.crc32("\n".join(task for task, _ in tables.tasks).encode())
 
 
-def main() -> None:
+def main(model: Path, vocabulary: Path) -> None:
     """Write the table into the snapshot."""
     tables = SearchTables(SNAPSHOT)
     lexicon = Lexicon(tables.lexicon, tables.spelling, English(SNAPSHOT))
     traits_of = traits(tables)
     tongues = Tongues(SNAPSHOT, lexicon, tables.place)
-    weights = learned(examples(tables, lexicon, tongues), traits_of)
+    told = examples(tables, lexicon, tongues)
+    listed = json.loads(vocabulary.read_text("utf-8"))["words"]
+    words = list(islice((word for word in listed if _WORD.fullmatch(word)), WORDS))
+    weights = learned(told, traits_of, trunk_vectors(model, words))
     (SNAPSHOT / FILE).write_bytes(packed(weights, traits_of, mark_of(tables)))
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,6 +1,7 @@
 """Tell from all words of a query together which tasks are likely, as learned from examples."""
 
 import math
+import mmap
 import struct
 import zlib
 from array import array
@@ -72,7 +73,7 @@ class _Table:
     of no task at all, then a number and a weight for each.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: mmap.mmap) -> None:
         self._data = data
         _, _, tasks, self.group_count, self._buckets, self.unit, self.shared = HEAD.unpack_from(
             data
@@ -133,7 +134,8 @@ class Learned:
 
     @cached_property
     def _table(self) -> _Table:
-        return _Table((self._folder / FILE).read_bytes())
+        with (self._folder / FILE).open("rb") as file:  # mapped: a query looks at little of it
+            return _Table(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def knows(self, word: str) -> bool:
         """Whether the trunk of *word* occurs in what was learned."""

@@ -1,5 +1,6 @@
 """What a query most likely means by all its words together, as learned from examples."""
 
+import numpy as np
 import pytest
 
 from catalog.index import SNAPSHOT, CatalogIndex
@@ -55,10 +56,12 @@ def test_a_few_examples_teach_what_they_say() -> None:
         Example({"rain": 1.0}, [], 1.0),
     ] * 4
     traits_of = [[(0, 1.0), (2, 0.7)], [(1, 1.0), (2, 0.7)]]
-    weights = learned(told, traits_of)
+    meanings = {"dog": np.array([1.0, 0.0]), "hound": np.array([0.9, 0.1])}
+    weights = learned(told, traits_of, meanings)
     assert weights["bark"][0] > 0 > weights["meow"][0]
     assert weights["rain"][-1] > 0 > weights["dog"][-1]
-    assert weights == learned(told, traits_of)
+    assert weights["hound"][0] > 0 > weights["hound"][1]  # as a dog, though no example has it
+    assert weights == learned(told, traits_of, meanings)
     assert packed(weights, traits_of, 7) == packed(weights, traits_of, 7)
 
 
