@@ -49,6 +49,7 @@ def test_a_run_is_shown_whole_on_every_terminal(
     assert f"done | {FLUX}" in told
     assert str(tmp_path) in told
     if "NO_COLOR" in more:
+        assert "$0.0022 to $0.003" in told  # while it goes on
         assert not re.search(r"\x1b\[\d*m", told)
     if "TERM" in more:
         assert "\x1b" not in told
@@ -103,3 +104,24 @@ def test_ctrl_c_says_what_runs_on_and_shows_no_traceback(
 def test_ctrl_c_ends_what_serves_as_an_ordinary_end(tmp_path: Path, argv: list[str]) -> None:
     told, code = typed(argv, tmp_path, environment(tmp_path), interrupt_at="ends it")
     assert (code, "Traceback" in told) == (0, False)
+
+
+@pytest.mark.proof
+def test_a_person_at_a_terminal_says_no_then_yes_and_what_is_over_waits_for_nobody(
+    tmp_path: Path,
+) -> None:
+    env = environment(tmp_path, FALKIT_ASK_ON_EMULATOR="on", FALKIT_APPROVE_ABOVE="0")
+    told, code = typed(["run", FLUX, "a blue door"], tmp_path, env)
+    found = re.search(r"falkit approve (\w+)", told)
+    assert (code, found is not None) == (3, True)
+    assert found is not None
+    told, code = typed(["approve", found[1]], tmp_path, env, answer="no")
+    assert (code, f"falkit cancel {found[1]}" in told) == (3, True)
+    told, code = typed(["approve", found[1]], tmp_path, env, answer="yes")
+    assert code == 0
+    assert "a blue door" in told
+    assert "$0.003" in told
+    told, code = typed(["job", found[1]], tmp_path, env)
+    assert (code, "done" in told) == (0, True)
+    told, code = typed(["approve", found[1]], tmp_path, env)
+    assert (code, f"`falkit job {found[1]}` says how it stands" in told) == (1, True)
