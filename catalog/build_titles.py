@@ -44,6 +44,7 @@ _VERSION = re.compile(r"(?:[a-z0-9]+-)?(?P<v>(?:v(?=\d)|[qo](?=\d))?\d+(?:\.\d+)
 # Of these a version in the path is that of the interface.
 _INTERFACES = ("heygen", "openrouter", "xai", "kling-video/v1")
 _BARE_VERSION = re.compile(r"V\d[\w.]*(?=\W|\Z)")
+_PLAIN_NAME = re.compile(r"\bwith (?P<name>[a-z][a-z0-9 .-]*?)(?= \(|;|\Z)")
 # Makers by the name that their models bear.
 _BRANDS: Mapping[str, str] = {"wan": "Wan"}
 
@@ -56,6 +57,7 @@ def mended(record: Mapping[str, Any]) -> dict[str, Any]:
     endpoint_id = record["id"]
     if own := _OWN.get(endpoint_id):
         return {**record, "title": own[0], "variant": own[1]}
+    record = _told_by_name(record)
     title, variant = _spelled(record.get("title") or ""), _spelled(record.get("variant") or "")
     title = re.sub(r"(?<=\d) API\Z|(?<= to Video) API\Z", "", title)
     if not title or record.get("seed_only"):
@@ -64,6 +66,27 @@ def mended(record: Mapping[str, Any]) -> dict[str, Any]:
     title = _with_version(endpoint_id, title, variant)
     title = _with_tier(endpoint_id, title, variant)
     return {**record, "title": title, "variant": variant}
+
+
+def _told_by_name(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return *record* with the model's name in its summary written as in its title.
+
+    Summaries that follow from the id by rule write it small: ``Transforms audio with nova sr``.
+    """
+    found = _PLAIN_NAME.search(record.get("summary") or "")
+    if record.get("status") == "active" or found is None:
+        return record
+    written, title = _squeezed(found["name"]), _spelled(record.get("title") or "")
+    words = title.split()
+    for end in range(1, len(words) + 1):
+        if _squeezed("".join(words[:end])) == written:
+            title = " ".join(words[:end]).rstrip(":")
+            break
+    else:
+        if written != _squeezed(record["id"].split("/")[1]):
+            return record
+    summary = f"{record['summary'][: found.start('name')]}{title}"
+    return {**record, "summary": f"{summary}{record['summary'][found.end('name') :]}"}
 
 
 def _spelled(text: str) -> str:

@@ -61,3 +61,10 @@ def test_mending_twice_changes_nothing_and_models_in_use_have_titles_of_their_ow
         assert mended(once) == once
     titles = Counter(card.full_title.lower() for card in CARDS.cards() if card.status == "active")
     assert [title for title, count in titles.items() if count > 1] == []
+
+
+def test_variants_of_one_model_are_one_family_with_one_maker() -> None:
+    families = {i: CARDS.get(i).family for i in ("fal-ai/sam2/image", "fal-ai/sam-3/image")}
+    assert set(families.values()) == {"sam"}
+    assert CARDS.get("fal-ai/phota").maker == CARDS.get("fal-ai/phota/edit").maker == "Phota"
+    assert CARDS.get("fal-ai/nova-sr").summary == "Transforms audio with Nova SR"
