@@ -1,6 +1,5 @@
 """Carrying a plan out: everything it was drawn from is looked at again before anything moves."""
 
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -8,13 +7,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from anyio.to_thread import run_sync
-from pydantic import SecretStr
 
 from catalog.errors import ActionableError
 from server.deploy.applied import settings_from
 from server.deploy.asking import reasons
 from server.deploy.plans import Kept, Plans
-from server.deploy.policy import check_allowed, is_own
+from server.deploy.policy import check_allowed
+from server.deploy.secret_values import secret_value
 from server.deploy.shelves import PlanError
 from server.deploy.source import is_intact, read_source
 from server.deploy.targets import DeployTarget, Release, Tell
@@ -23,8 +22,6 @@ from tools.deploy_records import AppSettings, DeployedApp, Target
 from tools.errors import BackendError
 from tools.ports import Job
 
-LONGEST_SECRET = 64 * 1024
-SHORTEST_KEY = 8
 SEAL = 32  # characters
 
 
@@ -212,34 +209,6 @@ class Applier:
         )
         running = await self._running(kept)
         return _deployed(running, revision.revision)
-
-
-def secret_value(name: str, settings: Settings) -> SecretStr:
-    """Return the value of a secret that the person listed; it may block.
-
-    Raises:
-        ActionableError: it is not listed, not to be had, or holds falkit's own key.
-    """
-    source = next((one for one in settings.deploy_secrets if one.name == name), None)
-    if source is None or is_own(name):
-        raise ActionableError(f"secret {name!r} is not in FALKIT_DEPLOY_SECRETS")
-    if source.file is None:
-        value = os.environ.get(name, "")
-        where = f"the variable {name} of the falkit that carries it out"
-    else:
-        where = f"the file {source.file.name}"
-        try:
-            if source.file.stat().st_size > LONGEST_SECRET:
-                raise ActionableError(f"{where} is larger than 64 KB")
-            value = source.file.read_text(encoding="utf-8").strip("\r\n")
-        except (OSError, UnicodeDecodeError) as problem:
-            raise ActionableError(f"{where} cannot be read") from problem
-    if not value:
-        raise ActionableError(f"{where} is empty", hint="set it, and plan again")
-    own = "" if settings.key is None else settings.key.get_secret_value()
-    if any(len(part) >= SHORTEST_KEY and part in value for part in (own, own.partition(":")[2])):
-        raise ActionableError(f"{where} holds falkit's own key", hint="apps get a key of their own")
-    return SecretStr(value)
 
 
 def _deployed(running: DeployedApp | None, revision: str) -> str:

@@ -19,6 +19,7 @@ from server.deploy.planning import Ground, draw
 from server.deploy.plans import Kept, Plans
 from server.deploy.policy import check_allowed
 from server.deploy.scaffold import scaffold
+from server.deploy.secret_values import hidden, values_of
 from server.deploy.shelves import PlanError
 from server.deploy.targets import DeployTarget, Tell
 from server.media.roots import Roots
@@ -161,7 +162,10 @@ class AppDeployer:
         place = self._targets(query.target)[0]
         if query.target is None and query.app:
             place = (await self.status(query.app))[0].target
-        return await (await self.target_of(place)).logs(query, follow_seconds)
+        page = await (await self.target_of(place)).logs(query, follow_seconds)
+        values = await run_sync(values_of, self.settings)
+        shown = [replace(line, message=hidden(line.message, values)) for line in page.lines]
+        return replace(page, lines=shown)
 
     def _targets(self, target: Target | None) -> list[Target]:
         """Return where to look; the cloud only where it is open.

@@ -292,7 +292,13 @@ class CloudTarget:
     async def set_secret(self, name: str, value: SecretStr) -> None:
         """Keep a secret; a new one is shown to those apps only that list it."""
         known = name in await self.secret_names()
-        await self._done(setting_secret(name, value, exposed=None if known else False), _quietly)
+        try:
+            order = setting_secret(name, value, exposed=None if known else False)
+            await self._done(order, _quietly)
+        except CloudError as problem:  # whatever fal says of it
+            problem.message = problem.message.replace(value.get_secret_value(), f"[{name}]")
+            problem.args = (problem.message,)
+            raise
 
     async def unset_secret(self, name: str) -> None:
         """Forget a secret.
