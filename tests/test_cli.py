@@ -140,6 +140,10 @@ def test_words_for_a_model_are_said_as_a_person_types_them() -> None:
             "more with --cursor 8-a, or raise --max-dollars",
         ),
         ("check_app {broken", "`falkit app check` {broken"),
+        (
+            'held | deploy_apply | next: deploy_apply {"plan_id":"plan-1"}',
+            "held | deploy_apply | next: `falkit app apply plan-1`",
+        ),
         ("a fox that spends", "a fox that spends"),
     ):
         assert for_person(told) == spoken

@@ -21,7 +21,9 @@ VERBS: Mapping[str, str] = {
     "app_status": "app status",
     "app_logs": "app logs",
 }
-_NAMED = re.compile(rf"`?\b({'|'.join(VERBS)})\b`?")
+# As a bare word this is also what a change to an app is called among jobs.
+CALLED: Mapping[str, str] = {"deploy_apply": "app apply"}
+_NAMED = re.compile(rf"`?\b({'|'.join(VERBS)}|(?:{'|'.join(CALLED)})(?= \{{))\b`?")
 _ARGUMENTS = (
     (re.compile(r"\bagain=true\b"), "--again"),
     (re.compile(r"\bcursor=(?=\S)"), "--cursor "),
@@ -39,7 +41,7 @@ def for_person(text: str) -> str:
     told: list[str] = []
     place = 0
     while found := _NAMED.search(text, place):
-        told += text[place : found.start()], f"`falkit {VERBS[found[1]]}"
+        told += text[place : found.start()], f"`falkit {VERBS.get(found[1]) or CALLED[found[1]]}"
         words, place = _call(text, found.end())
         told.append(f"{words}`")
     plain = "".join([*told, text[place:]])
