@@ -10,21 +10,19 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import anyio
 from starlette.types import ASGIApp
 
 from catalog.current import current_snapshot, hold, is_due
 from catalog.errors import ActionableError
-from catalog.fetched import FetchedCards
 from catalog.index import CatalogIndex
 from prompts.guides import GUIDES
 from server.asking import Approve
 from server.late import Late, alongside
 from server.late_emulator import hosted_card, late_emulator
 from server.lent import LateDeployer, LateJobs, LateMedia, Opened
-from server.refresh.account import account_mark
 from server.settings import Settings
 from tools.errors import NotConfiguredError
 from tools.money_records import Charge
@@ -35,6 +33,9 @@ from tools.ports import (
     PastRun,
     Rooms,
 )
+
+if TYPE_CHECKING:
+    from catalog.fetched import FetchedCards
 
 log = logging.getLogger("falkit.rooms")
 
@@ -102,8 +103,11 @@ def open_catalog(settings: Settings) -> tuple[CatalogIndex, int | None]:
     return CatalogIndex.open(folder, beside=fetched_cards(settings).find), hold(folder)
 
 
-def fetched_cards(settings: Settings) -> FetchedCards:
+def fetched_cards(settings: Settings) -> "FetchedCards":
     """Return the cards that fal was asked for one by one, of this account and address alone."""
+    from catalog.fetched import FetchedCards
+    from server.refresh.account import account_mark
+
     return FetchedCards(settings.home / "catalog" / "fetched" / account_mark(settings))
 
 
