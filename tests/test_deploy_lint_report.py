@@ -15,7 +15,8 @@ from tests.lint_made import app
 from tools.deploy_records import Finding
 
 SOURCE = app("machine_type = 'GPU-T4'\nrequirements = ['numpy']", head="import torch")
-FINDINGS = lint({"my app/app.py": SOURCE}, entry="my app/app.py").findings
+FOUND = lint({"my app/app.py": SOURCE}, entry="my app/app.py")
+FINDINGS = FOUND.findings
 TEXT = {"type": "object", "required": ["text"], "properties": {"text": {"minLength": 1}}}
 LEVEL = {"enum": ["none", "note", "warning", "error"]}
 REGION = {
@@ -37,6 +38,38 @@ PLACE = {
         "region": REGION,
     },
     "additionalProperties": False,
+}
+FIX = {
+    "required": ["artifactChanges"],
+    "additionalProperties": False,
+    "properties": {
+        "description": TEXT,
+        "artifactChanges": {
+            "minItems": 1,
+            "items": {
+                "required": ["artifactLocation", "replacements"],
+                "properties": {
+                    "replacements": {
+                        "minItems": 1,
+                        "items": {
+                            "required": ["deletedRegion"],
+                            "properties": {
+                                "deletedRegion": {
+                                    "required": ["charOffset", "charLength"],
+                                    "additionalProperties": False,
+                                    "properties": {
+                                        "charOffset": {"type": "integer", "minimum": 0},
+                                        "charLength": {"type": "integer", "minimum": 0},
+                                    },
+                                },
+                                "insertedContent": {"required": ["text"]},
+                            },
+                        },
+                    }
+                },
+            },
+        },
+    },
 }
 # The parts of SARIF 2.1.0 that a log of ours has, each as that standard has it.
 LOG = {
@@ -89,6 +122,7 @@ LOG = {
                                 "level": LEVEL,
                                 "message": TEXT,
                                 "locations": {"items": {"properties": {"physicalLocation": PLACE}}},
+                                "fixes": {"items": FIX},
                             },
                         }
                     },
@@ -115,6 +149,20 @@ def test_the_report_for_code_hosts_has_the_shape_of_its_standard() -> None:
         assert (region["startLine"], region["startColumn"]) == (finding.line, finding.column)
     assert is_valid(sarif(lint({}, entry="app.py").findings))
     assert not is_valid({**log, "version": "2.0"})
+
+
+def test_a_mechanical_mend_stands_with_its_finding_and_mends_it() -> None:
+    log = sarif(FINDINGS, FOUND.edits)
+    assert is_valid(log)
+    results = json.loads(sarif_text(FINDINGS, FOUND.edits))["runs"][0]["results"]
+    (mended,) = [result for result in results if "fixes" in result and "GPU-T4" in str(result)]
+    (replacement,) = mended["fixes"][0]["artifactChanges"][0]["replacements"]
+    start = replacement["deletedRegion"]["charOffset"]
+    end = start + replacement["deletedRegion"]["charLength"]
+    after = SOURCE[:start] + replacement["insertedContent"]["text"] + SOURCE[end:]
+    left = lint({"my app/app.py": after}, entry="my app/app.py").findings
+    assert {one.code for one in FINDINGS} - {one.code for one in left} == {mended["ruleId"]}
+    assert all("fixes" not in one for one in json.loads(sarif_text(FINDINGS))["runs"][0]["results"])
 
 
 def test_the_lines_for_people_name_place_code_and_fix_and_hold_no_control_characters() -> None:

@@ -34,7 +34,8 @@ class Finding:
 class Edit:
     """A mechanical mend of one file: characters from *start* up to *end* become *text*.
 
-    Offsets count characters of the file as it was read. *code* is the rule that it mends.
+    Offsets count characters of the file as it was read. *code* is the rule that it mends, *line*
+    and *column* are those of the finding (0: of more than one).
     """
 
     file: str
@@ -42,6 +43,8 @@ class Edit:
     end: int
     text: str
     code: str
+    line: int = field(default=0, compare=False)
+    column: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def _written(checked: Checked, form: Form) -> str:
     from tools.deploying import machine_words
 
     if form is Form.SARIF:
-        return sarif_text(checked.findings, version=version("falkit")).rstrip()
+        return sarif_text(checked.findings, checked.edits, version=version("falkit")).rstrip()
     if form is Form.JSON:
         return json.dumps(_plain(checked), indent=2, default=str)
     lines = [lines_of(checked.findings)]

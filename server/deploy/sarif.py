@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from server.deploy.lint.table import RULES, AnyRule
-from tools.deploy_records import Finding, Severity
+from tools.deploy_records import Edit, Finding, Severity
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
@@ -14,9 +14,12 @@ _LEVELS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
-def sarif(findings: Iterable[Finding], *, version: str = "0") -> dict[str, object]:
+def sarif(
+    findings: Iterable[Finding], edits: Sequence[Edit] = (), *, version: str = "0"
+) -> dict[str, object]:
     """Return a SARIF 2.1.0 log with every rule described and one result for each finding.
 
+    *edits* are the mechanical mends, each told with its finding.
     Paths are relative to the folder that was checked (``%SRCROOT%``), columns count characters.
     """
     places = {rule.code: number for number, rule in enumerate(RULES)}
@@ -33,15 +36,17 @@ def sarif(findings: Iterable[Finding], *, version: str = "0") -> dict[str, objec
                     }
                 },
                 "columnKind": "unicodeCodePoints",
-                "results": [_result(item, places) for item in findings],
+                "results": [_result(item, places, edits) for item in findings],
             }
         ],
     }
 
 
-def sarif_text(findings: Iterable[Finding], *, version: str = "0") -> str:
+def sarif_text(
+    findings: Iterable[Finding], edits: Sequence[Edit] = (), *, version: str = "0"
+) -> str:
     """Return the SARIF log as JSON with a line end."""
-    return json.dumps(sarif(findings, version=version), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(sarif(findings, edits, version=version), indent=2, ensure_ascii=False) + "\n"
 
 
 def json_text(findings: Iterable[Finding]) -> str:
@@ -105,7 +110,9 @@ def _rule(rule: AnyRule) -> dict[str, object]:
     }
 
 
-def _result(finding: Finding, places: Mapping[str, int]) -> dict[str, object]:
+def _result(
+    finding: Finding, places: Mapping[str, int], edits: Sequence[Edit]
+) -> dict[str, object]:
     words = f"{finding.message}; fix: {finding.fix}" if finding.fix else finding.message
     physical: dict[str, object] = {
         "artifactLocation": {"uri": quote(finding.file), "uriBaseId": "%SRCROOT%"}
@@ -121,4 +128,24 @@ def _result(finding: Finding, places: Mapping[str, int]) -> dict[str, object]:
         "level": _LEVELS[finding.severity],
         "message": {"text": words},
         "locations": [{"physicalLocation": physical}],
+        **_fixes(finding, edits),
     }
+
+
+def _fixes(finding: Finding, edits: Sequence[Edit]) -> dict[str, object]:
+    """Return the mend of *finding*, where it is mechanical."""
+    own = (finding.code, finding.file, finding.line, finding.column)
+    mine = [one for one in edits if (one.code, one.file, one.line, one.column) == own and one.line]
+    if not mine:
+        return {}
+    replacements = [
+        {
+            "deletedRegion": {"charOffset": one.start, "charLength": one.end - one.start},
+            "insertedContent": {"text": one.text},
+        }
+        for one in mine
+    ]
+    where = {"uri": quote(finding.file), "uriBaseId": "%SRCROOT%"}
+    change = {"artifactLocation": where, "replacements": replacements}
+    said = finding.fix or finding.message
+    return {"fixes": [{"description": {"text": said}, "artifactChanges": [change]}]}

@@ -5,6 +5,7 @@ import difflib
 import warnings
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from tools.deploy_records import Edit
 
@@ -76,6 +77,8 @@ class _Taken:
         fresh = [edit for edit in dict.fromkeys(group) if edit not in known]
         if len(known) + len(fresh) > MOST_EDITS or any(self._clashes(edit) for edit in fresh):
             return False
+        if len(fresh) < len({*group}):  # what another mend brings too is no mend by itself
+            fresh = [replace(edit, line=0, column=0) for edit in fresh]
         for edit in fresh:
             self.edits.append(edit)
             if edit.start == edit.end:

@@ -130,8 +130,10 @@ def _order(finding: Finding) -> tuple[str, int, int, str, str]:
 
 
 def _edits(rule: AnyRule, breach: Breach) -> list[Edit]:
-    path = breach.place.text.path
-    return [Edit(path, start, end, text, rule.code) for start, end, text in breach.patches]
+    path, line, column = breach.place.text.path, breach.place.line, breach.place.column
+    return [
+        Edit(path, start, end, text, rule.code, line, column) for start, end, text in breach.patches
+    ]
 
 
 def settings_of(app: App) -> AppSettings:
