@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -214,30 +213,3 @@ async def test_secrets_reach_the_app_and_are_hidden_in_what_it_prints(tmp_path: 
 
     assert "token [HF_TOKEN]" in app.said()
     assert "hf_very" not in app.said()
-
-
-@pytest.mark.proof
-async def test_what_a_killed_falkit_left_is_removed_by_a_later_one_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    shared = tmp_path / "tmp"
-    monkeypatch.setattr("tempfile.tempdir", str(shared))
-    folders = {
-        "old and of nobody": shared / f"fk{gone.pid}-a",
-        "new": shared / f"fk{gone.pid}-b",
-        "of one that runs": shared / f"fk{os.getpid()}-c",
-        "of somebody else": shared / "fkword-d",
-    }
-    for name, folder in folders.items():
-        (folder / "tmp").mkdir(parents=True)
-        if name != "new":
-            os.utime(folder, (0, 0))
-
-    with anyio.fail_after(30):
-        async with hosted(tmp_path, ECHO) as app:
-            await app.runner.ready()
-
-    left = [name for name, folder in folders.items() if folder.exists()]
-    assert left == ["new", "of one that runs", "of somebody else"]

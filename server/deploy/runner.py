@@ -20,6 +20,7 @@ from server.deploy.environments import ToolEnvironment
 from server.deploy.folders import remove_folder
 from server.deploy.groups import Group, excess, used_up
 from server.deploy.isolation import FilesHost
+from server.deploy.masking import Mask
 from server.deploy.processes import Child, ending, harmless, read_all, record_of
 from server.fal.wire import plain
 from tools.deploy_records import LogLine
@@ -39,7 +40,6 @@ _LEVELS: Mapping[object, Level] = {
     "error": "error",
 }
 _LAST_LINES = 5
-_SHORTEST_SECRET = 4
 _LOOK_SECONDS = 0.5
 
 
@@ -88,13 +88,7 @@ class Runner:
         self.address = ""
         self.socket: Path | None = None
         self._hear = hear
-        self._hidden = {  # longest first: one may begin with another
-            secret.get_secret_value(): f"[{name}]"
-            for name, secret in sorted(
-                spec.secrets.items(), key=lambda one: -len(one[1].get_secret_value())
-            )
-            if len(secret.get_secret_value()) >= _SHORTEST_SECRET
-        }
+        self._masked = Mask(spec.secrets)
         self._since = time.monotonic()
         self._seconds: dict[str, float] = {}
         self._changed = anyio.Event()
@@ -305,10 +299,7 @@ class Runner:
 
     def _shown(self, text: str) -> str:
         """Return *text* with its secrets' values replaced by names, and nothing that steers."""
-        text = harmless(text)
-        for value, name in self._hidden.items():
-            text = text.replace(value, name)
-        return text
+        return self._masked(harmless(text))
 
     def _why(self, group: Group | None) -> str:
         """Return why the process ended on its own, in one line."""

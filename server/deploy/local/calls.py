@@ -157,7 +157,8 @@ class Calls:
             db.execute("UPDATE calls SET failed = ? WHERE call = ?", (words, call))
 
     def condemn(self, runner: str, how: str) -> None:
-        """Ask the supervisor to end a runner: ``drain`` (after its calls) or ``kill``."""
+        """Ask the supervisor to end a runner: ``drain`` (after its calls), ``kill``, or ``lost``
+        (its connection broke)."""
         with self._database.writing() as db:
             db.execute(
                 "UPDATE runners SET condemned = ? WHERE runner = ? AND condemned != 'kill'",

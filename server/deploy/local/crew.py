@@ -31,6 +31,7 @@ from tools.errors import BackendError
 HEALTH_SECONDS = 10.0
 CHECK_SECONDS = 15.0  # how often runners are asked whether they are well (documented)
 CLOSING_SECONDS = 3.0
+LAST_SECONDS = 0.5  # what a runner has to end by itself once its connection broke
 BLINK_SECONDS = 0.1  # a runner is written down as running only if it is for so long
 
 
@@ -143,12 +144,29 @@ class Crew:
                 for call in held.direct - inside:
                     held.leave(call)
 
-    def condemn(self, runner_id: str, *, kill: bool) -> None:
-        """Let a runner take no more calls, and end it: at once, or after those in it."""
+    def condemn(self, runner_id: str, how: str) -> None:
+        """Let a runner take no more calls, and end it as `Calls.condemn` says *how*."""
         for fleet in self._fleets.values():
             for held in fleet:
-                if held.door is not None and held.door.runner == runner_id:
-                    self.condemn_held(held, kill=kill)
+                if held.door is None or held.door.runner != runner_id:
+                    continue
+                if how != "lost":
+                    self.condemn_held(held, kill=how == "kill")
+                elif not held.is_condemned:
+                    self._tasks.start_soon(self.lost, held)
+
+    async def lost(self, held: Held) -> str:
+        """End a runner whose connection broke, and return why it did, as far as that is known.
+
+        Mostly its process is just ending; killed before that is noticed, it could not say why.
+        """
+        held.is_condemned = True
+        if held.runner is None:
+            return ""
+        with anyio.move_on_after(LAST_SECONDS):
+            await held.runner.ended()
+        self.condemn_held(held, kill=True)
+        return held.runner.reason
 
     def condemn_held(self, held: Held, *, kill: bool) -> None:
         """Let *held* take no more calls, and end it: at once, or after those in it."""

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import anyio
@@ -18,6 +19,7 @@ from server.deploy.local.calls import Calls, Door
 from server.deploy.local.crew import Crew
 from server.deploy.local.database import Database
 from server.deploy.local.files import inward, outward
+from server.deploy.local.lines import AnswerTooLargeError, bounded
 from server.deploy.local.supervisor import Supervisor
 from server.emulator.answers import Refusal, base_of, failure_headers
 from server.emulator.reading import MOST_BYTES, TooLargeError, bounded_body
@@ -25,6 +27,7 @@ from server.emulator.reading import MOST_BYTES, TooLargeError, bounded_body
 packer: Any = msgpack
 LOOK_SECONDS = 0.02
 BEAT_SECONDS = 1.0
+LONGEST_LINE = 1 << 20  # of text that is held back until its end
 LEFT_SECONDS = 30.0  # how long an app whose caller left is listened to
 # Headers that hold for one connection, or that the runner or the answer makes anew.
 _HOP = (
@@ -34,6 +37,7 @@ _HOP = (
     "sec-websocket-protocol",
 )  # fmt: skip
 TIMED_OUT = {"detail": "The request ran too long", "error_type": "request_timeout"}
+CUT_OFF = {"error_type": "runner_incomplete_response"}
 BROKEN = {"detail": "The runner disconnected", "error_type": "runner_disconnected"}
 
 
@@ -107,7 +111,8 @@ class DirectCalls:
             found = httpx.AsyncClient(
                 transport=door.transport(),
                 base_url=door.address or "http://runner",
-                headers=door.headers,
+                headers={**door.headers, "accept-encoding": "identity"},
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # callers are many
                 timeout=None,  # noqa: S113  # each call is bounded by its app's settings
             )
         self.clients[door.runner] = found
@@ -195,11 +200,14 @@ class Exchange:
                 try:
                     await self._run(inside)
                 except httpx.HTTPError:
-                    await self.calls.condemn(inside.door, "kill")
+                    await self.calls.condemn(inside.door, "lost")
                     inside.status = 503
                     if self.has_started:
                         raise
                     await self._say(503, BROKEN, inside.call)
+                except AnswerTooLargeError as problem:
+                    inside.status = 502
+                    await self._say(502, {**CUT_OFF, "detail": str(problem)}, inside.call)
         except Refusal as refusal:
             body = {"detail": refusal.detail}
             if refusal.error_type:
@@ -252,7 +260,7 @@ class Exchange:
             told = failure_headers(answer.status_code, None)
             headers += [(name.encode(), value.encode()) for name, value in told.items()]
         if "json" in kind:
-            body = outward(await answer.aread(), base, under)
+            body = outward(await bounded(answer), base, under)
             headers.append((b"content-length", str(len(body)).encode()))
             await self._start(answer.status_code, headers)
             await self.send({"type": "http.response.body", "body": body})
@@ -262,8 +270,10 @@ class Exchange:
         held = b""
         async for chunk in answer.aiter_raw():
             if is_text:  # an address may be cut in two; lines are whole
-                whole, line_feed, rest = (held + chunk).rpartition(b"\n")
-                chunk, held = outward(whole + line_feed, base, under), rest
+                whole, line_feed, held = (held + chunk).rpartition(b"\n")
+                chunk = outward(whole + line_feed, base, under)
+                if len(held) > LONGEST_LINE:
+                    chunk, held = chunk + outward(held, base, under), b""
             if chunk:
                 await self._more(chunk)
         if held:

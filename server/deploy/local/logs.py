@@ -29,6 +29,7 @@ class LogBook:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._open: dict[str, _Open] = {}
+        self._torn: set[str] = set()  # apps whose last line was not written whole
 
     def write(self, line: LogLine) -> None:
         """Write *line* at the end of its app's log."""
@@ -37,12 +38,16 @@ class LogBook:
             line.request_id, line.runner,
         )  # fmt: skip
         text = json.dumps(fields, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        if line.app in self._torn:  # what a full disk left of a line must not spoil this one
+            text = b"\n" + text
         try:
             with self._place(line.app).open("ab") as file:
                 file.write(text)
             self._open[line.app].size += len(text)
+            self._torn.discard(line.app)
         except OSError:  # a full disk must not end the runner
             self._open.pop(line.app, None)
+            self._torn.add(line.app)
 
     def _place(self, app: str) -> Path:
         folder = self._folder / app

@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 from collections import Counter, deque
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -15,6 +16,8 @@ from tools.deploy_records import LogLine
 log = logging.getLogger("falkit.deploy")
 
 REMEMBERED = 2_000
+MOST_LINES = 10_000  # of one request in its own log
+FURTHER = "It says much more, which stands in the log of the app alone"
 UPLOADING = "HTTP Request: POST http://localhost/v1/upload"  # httpx says so at level INFO
 
 
@@ -47,8 +50,10 @@ class Speech:
         if UPLOADING in line.message:
             return
         self._book.write(line)
-        if not is_ours:
+        if not is_ours or self._heard[line.request_id] > MOST_LINES:
             return
+        if self._heard[line.request_id] == MOST_LINES:
+            line = replace(line, message=FURTHER)
         level = "WARN" if line.level == "warning" else line.level.upper()
         self._lines.append((line.request_id, line.at.timestamp(), level, line.message))
         self._wake()

@@ -171,7 +171,7 @@ class Supervisor:
                 await self._read_apps(apps)
             self._crew.let_out({call.call for call in calls if call.runner})
             for runner, how in condemned.items():
-                self._crew.condemn(runner, kill=how == "kill")
+                self._crew.condemn(runner, how)
         rows = await shared.house.store.peek(shared.house.rows.waiting)
         self._deadline = math.inf
         queues = _sorted(rows, calls)

@@ -13,6 +13,7 @@ from server.deploy.local.cards import split_id
 from server.deploy.local.crew import Crew
 from server.deploy.local.files import inward, outward
 from server.deploy.local.fleet import Held
+from server.deploy.local.lines import AnswerTooLargeError
 from server.deploy.local.speech import Speech
 from server.deploy.local.supervisor import Supervisor
 from server.emulator.hosted import House
@@ -92,7 +93,12 @@ class HostedWork:
         try:
             call.outcome = await self._answered(call)
         except httpx.HTTPError:
-            self._crew.condemn_held(call.held, kill=True)
+            if words := await self._crew.lost(call.held):
+                call.outcome = broken(
+                    503, "runner_disconnected", f"The runner disconnected: {words}"
+                )
+        except AnswerTooLargeError as problem:
+            call.outcome = broken(502, "runner_incomplete_response", str(problem))
         finally:
             call.held.leave(call.row.request_id)
             call.over.set()
