@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from catalog.convert import is_list
 from catalog.nearest import pair_of, quantity_of
-from catalog.quantity import MEGAPIXEL, Work, short_side
+from catalog.quantity import MEGAPIXEL, SQUARES, Work, short_side
 from catalog.span import ONE, decimal, plain
 from catalog.tiers import Tier, conditions, frame_rate, output_height
 
@@ -58,7 +58,8 @@ def _among(work: Work, tiers: Sequence[Tier], asked: _Asked | None = None) -> li
 
 def _beside(work: Work, tiers: Sequence[Tier], asked: _Asked) -> list[Tier]:
     """Return the nearest tiers below and above the value, or the last one and its multiple."""
-    places = [(place, tier) for tier in tiers if (place := _place(tier, asked.name))]
+    still = _is_still(work)
+    places = [(place, tier) for tier in tiers if (place := _place(tier, asked.name, still=still))]
     if not places:
         return _among(work, tiers)
     below = max((high for (_, high), _ in places if high < asked.number), default=None)
@@ -67,18 +68,28 @@ def _beside(work: Work, tiers: Sequence[Tier], asked: _Asked) -> list[Tier]:
         kept = [tier for (low, high), tier in places if high == below or low == above]
         return _among(work, kept, asked)
     edge = below if below is not None else above
-    # A picture's size is not named by its height.
-    still = asked.name in _SIZES and not work.card.category.endswith("video")
-    if edge is None or edge <= 0 or still:
+    if edge is None or edge <= 0:
         return _among(work, tiers, asked)
     last = [tier for (low, high), tier in places if edge in (low, high)]
     times = _times(asked, edge)
+    if still and times < 1:
+        work.note(f"no price stated for {asked.name}={asked.words}: that of the smallest")
+        return last
     way = "up" if times > 1 else "down"
     work.note(
         f"no price stated for {asked.name}={asked.words}: that of {_worded(asked.name, edge)}, "
         f"{way} to {plain(round(times, 2))} times as much"
     )
     return [*last, *(_multiplied(tier, times) for tier in last)]
+
+
+def _is_still(work: Work) -> bool:
+    return not work.card.category.endswith("video")
+
+
+def _side(value: object, *, still: bool) -> int | None:
+    """Return the shorter side that *value* names: of pictures by 1K and 2K, of film by 1080p."""
+    return SQUARES.get(str(value).lower()) if still else short_side(value)
 
 
 def _times(asked: _Asked, edge: Decimal) -> Decimal:
@@ -102,7 +113,7 @@ def _multiplied(tier: Tier, times: Decimal) -> Tier:
 def _asked(work: Work, name: str) -> _Asked | None:
     value = work.values.get(name)
     if name in _SIZES:
-        side = short_side(value) or output_height(work)
+        side = _side(value, still=_is_still(work)) or output_height(work)
         return _Asked(name, Decimal(side), str(value or f"{side}p")) if side else None
     span = work.pixels() if name in _AREAS else None
     if name in _LENGTHS or name in _RATES:
@@ -113,7 +124,7 @@ def _asked(work: Work, name: str) -> _Asked | None:
     return _Asked(name, span.low, words or plain(span.low))
 
 
-def _place(tier: Tier, name: str) -> tuple[Decimal, Decimal] | None:
+def _place(tier: Tier, name: str, *, still: bool) -> tuple[Decimal, Decimal] | None:
     """Return where the condition of *tier* on *name* stands among the values, from and to."""
     held = dict((*conditions(tier.rule, "when"), *conditions(tier.rule, "derived")))
     wanted = held.get(name)
@@ -124,7 +135,7 @@ def _place(tier: Tier, name: str) -> tuple[Decimal, Decimal] | None:
             if pair := pair_of(bare):
                 numbers.append(decimal(pair[0]) * decimal(pair[1]))
             continue
-        side = short_side(bare) if name in _SIZES else None
+        side = _side(bare, still=still) if name in _SIZES else None
         quantity = quantity_of(bare)
         if side is None and (quantity is None or name in _SIZES):
             return None

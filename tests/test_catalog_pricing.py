@@ -351,6 +351,15 @@ def test_a_value_that_no_tier_names_is_bounded_by_its_neighbours(
     assert assumed in made.assumptions
 
 
+def test_a_picture_below_the_smallest_size_costs_what_that_costs() -> None:
+    small = price("alibaba/qwen-image-3/edit", {"image_urls": ["a"], "image_size": "square"})
+    assert (small.low, small.high) == (Decimal("0.04"), Decimal("0.04"))
+    assert "no price stated for resolution=512p: that of the smallest" in small.assumptions
+    asked = {"image_urls": ["a"], "image_size": {"width": 4096, "height": 4096}}
+    large = price("alibaba/qwen-image-3/edit", asked)
+    assert (large.low, large.high) == (Decimal("0.075"), Decimal("0.3"))
+
+
 def test_a_given_number_of_frames_takes_the_place_of_the_default_length() -> None:
     model = "fal-ai/bytedance/seedance/v1/pro/fast/text-to-video"
     made = price(model, {"prompt": "a", "num_frames": 240, "resolution": "720p"})
