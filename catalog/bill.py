@@ -274,8 +274,9 @@ def _number(bill: Bill, tier: Tier) -> Span | None:
         case "megapixel":
             return _map_megapixels(bill, tier)
         case _:
-            if "preview text" in derived.values() and not work.value("text", "preview_text"):
-                return Span.of(0)
+            if "preview text" in derived.values():
+                spoken = str(work.value("preview_text", "text") or "")
+                return Span.of(len(spoken)).over(Decimal(unit.split()[0]))
             units = measured(work, unit, {"quantity": tier.rule.get("quantity")})
             return units.span if units else None
 

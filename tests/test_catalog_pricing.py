@@ -360,6 +360,11 @@ def test_a_picture_below_the_smallest_size_costs_what_that_costs() -> None:
     assert (large.low, large.high) == (Decimal("0.075"), Decimal("0.3"))
 
 
+def test_a_preview_is_billed_by_the_text_that_is_spoken_not_by_the_wish_for_a_voice() -> None:
+    made = price("fal-ai/minimax/voice-design", {"prompt": "warm", "preview_text": "x" * 500})
+    assert (made.kind, made.low) == ("exact", Decimal("3.015"))
+
+
 def test_a_given_number_of_frames_takes_the_place_of_the_default_length() -> None:
     model = "fal-ai/bytedance/seedance/v1/pro/fast/text-to-video"
     made = price(model, {"prompt": "a", "num_frames": 240, "resolution": "720p"})
