@@ -2,21 +2,28 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
 from anyio import fail_after
+from mcp import Client
 from PIL import Image
 
+from server.app import build_server
 from server.jobs import intake
 from server.jobs.pace import Pace
+from server.rooms import open_rooms
+from server.settings import Settings
 from tests.emulated import emulated
-from tests.house import connected, record, words
+from tests.house import Era, connected, environment, record, words
 from tests.jobs_platform import FolderPlatform, intent, jobs_in
 from tools import making
 from tools.errors import BackendError
+from tools.inventory import TOOLS
+from tools.ports import Job, Jobs
 
 FLUX = {"endpoint_id": "fal-ai/flux/dev", "prompt": "a fox"}
 QUICK = Pace(heartbeat=0.1, poll_first=0.05, poll_gap=0.05, submit_wait=0.2, cancel_answer=0.2)
@@ -134,3 +141,54 @@ async def test_whatever_hangs_is_told_before_a_host_gives_up_by_the_real_clock(
     assert left < 2
     assert not priced.is_error
     assert said in words(told)
+
+
+class Counted:
+    """The jobs, and how many callers wait for one."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+        self.waiting = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._jobs, name)
+
+    async def wait(self, *given: Any) -> Job:
+        self.waiting += 1
+        try:
+            return await self._jobs.wait(*given)
+        finally:
+            self.waiting -= 1
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_a_call_that_the_host_cancels_ends_its_wait_and_the_job_runs_on(
+    tmp_path: Path, era: Era
+) -> None:
+    settings = Settings.read(environment(tmp_path, FALKIT_EMULATOR_SPEED="1"))
+    async with open_rooms(settings) as rooms:
+        jobs = Counted(rooms.jobs)
+        server = build_server(replace(rooms, jobs=cast("Jobs", jobs)), TOOLS)
+        with fail_after(20):
+            async with Client(server, mode=era) as client:
+                with anyio.CancelScope() as call:
+
+                    async def tell(
+                        progress: float, total: float | None, message: str | None
+                    ) -> None:
+                        if jobs.waiting:
+                            call.cancel()
+
+                    await client.call_tool(
+                        "generate", {**FLUX, "wait_seconds": 45}, progress_callback=tell
+                    )
+                assert call.cancelled_caught
+                while jobs.waiting:
+                    await anyio.sleep(0.01)
+                [job] = record(await client.call_tool("list_jobs", {}))["jobs"]
+                assert job["state"] in ("planned", "queued", "running")
+                ended = await client.call_tool(
+                    "job_status", {"job_id": job["job_id"], "wait_seconds": 15}
+                )
+                assert record(ended)["state"] == "done"
