@@ -78,7 +78,12 @@ class ModelCard:
 
     @property
     def text_field(self) -> str | None:
-        """The input field that takes the main text, or None."""
+        """The input field that takes the main text, or None.
+
+        Where a text is required beside a prompt, the prompt says how it is to be spoken.
+        """
+        if "text" in self.required and "prompt" in self.properties:
+            return "text"
         return next((name for name in TEXT_FIELDS if name in self.properties), None)
 
     @property

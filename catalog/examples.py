@@ -155,7 +155,7 @@ def _named(card: ModelCard, name: str) -> str:
     """Return a text for the input *name*, whatever its schema says."""
     if name in _NAMED:
         return _NAMED[name]
-    if name == "prompt" and "voice-design" in card.endpoint_id:
+    if name == "prompt" and ("voice-design" in card.endpoint_id or card.text_field == "text"):
         return _VOICE
     if "negative" in name:
         return "blurry, distorted, low quality"

@@ -82,6 +82,8 @@ def _with_prompt(
     """Return *arguments* with the main text under the name that *card* has for it."""
     given = dict(arguments)
     target = card.text_field or ("" if card.completeness == "full" else "prompt")
+    if target == "text" and given.get("text") and "prompt" in card.properties:
+        target = "prompt"  # the text is there already, so this is how it is to be spoken
     if "prompt" in given and card.text_field and "prompt" not in card.properties:
         text = given.pop("prompt")
         if isinstance(text, str) and prompt and text != prompt:

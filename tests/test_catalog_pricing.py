@@ -365,6 +365,11 @@ def test_a_preview_is_billed_by_the_text_that_is_spoken_not_by_the_wish_for_a_vo
     assert (made.kind, made.low) == ("exact", Decimal("3.015"))
 
 
+def test_speech_is_billed_by_its_text_not_by_how_it_is_to_sound() -> None:
+    made = price("fal-ai/qwen-3-tts/text-to-speech/1.7b", {"text": "x" * 1000, "prompt": "calm"})
+    assert (made.kind, made.low) == ("exact", Decimal("0.09"))
+
+
 def test_a_given_number_of_frames_takes_the_place_of_the_default_length() -> None:
     model = "fal-ai/bytedance/seedance/v1/pro/fast/text-to-video"
     made = price(model, {"prompt": "a", "num_frames": 240, "resolution": "720p"})

@@ -71,6 +71,14 @@ def test_a_prompt_among_the_arguments_of_a_card_that_calls_it_text_is_moved_and_
     assert checked.repairs == ("prompt: given as text",)
 
 
+def test_the_prompt_of_a_call_is_what_is_spoken_where_a_card_takes_text_and_manner() -> None:
+    card = CATALOG.get("fal-ai/qwen-3-tts/text-to-speech/1.7b")
+    checked = check(card, {"prompt": "calm"}, prompt="Good morning")
+    assert checked.arguments == {"prompt": "calm", "text": "Good morning"}
+    other = check(card, {"text": "Good morning"}, prompt="calm")
+    assert other.arguments == checked.arguments
+
+
 def test_a_prompt_that_differs_from_the_arguments_is_refused() -> None:
     assert problems(FLUX, flux(), prompt="a blue fox")[0].rule.startswith("differs")
     assert check(FLUX, flux(), prompt="a red fox").arguments == flux()
