@@ -264,10 +264,11 @@ def _may_be_fellow(part: str, fellow: str, lexicon: Lexicon, tables: SearchTable
 
 def _join(parts: list[str], named: Named, tables: SearchTables) -> None:
     """Add names that the query writes as two words and the catalog as one."""
+    place = tables.place
     for one, other in pairwise(parts):
         joined = one + other
         key = f"n{joined}"
-        if len(joined) <= _SHORTEST_JOINED or other == "s" or not tables.size(key):
+        if key not in place or len(joined) <= _SHORTEST_JOINED or other == "s":
             continue
         if not tables.is_pair(one, other) and all(m.word != joined for m in named.parts):
             rarity = _rarity(tables.size(key), tables)
