@@ -41,7 +41,7 @@ class SharedFile:
 
     Every write says ``BEGIN IMMEDIATE``, since a plain ``BEGIN`` that reads before it writes fails
     at once, whatever the timeout, when another process wrote in between. Statements run in worker
-    threads, one at a time (`do`), a glance at a few rows aside (`peek`).
+    threads, one at a time (`do`), aside from those on a few small rows (`peek`, `brief`).
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
@@ -57,6 +57,7 @@ class SharedFile:
         self._one_at_a_time = anyio.CapacityLimiter(1)
         self._eye: sqlite3.Connection | None = None  # of `peek`, opened when first needed
         self._peeking = 0  # the thread that peeks just now
+        self._may_write = False
         self._db = sqlite3.connect(path, timeout=20, isolation_level=None, check_same_thread=False)
         self._db.row_factory = sqlite3.Row
         try:
@@ -97,15 +98,16 @@ class SharedFile:
     @contextmanager
     def writing(self) -> Generator[sqlite3.Connection]:
         """Yield the connection inside one immediate transaction: all of it happens, or nothing."""
-        if self._peeks():
+        if self._peeks() and not self._may_write:
             raise _WritesError
-        self._db.execute("BEGIN IMMEDIATE")
+        db = self.reading()
+        db.execute("BEGIN IMMEDIATE")
         try:
-            yield self._db
+            yield db
         except BaseException:
-            self._db.execute("ROLLBACK")
+            db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+        db.execute("COMMIT")
 
     def reading(self) -> sqlite3.Connection:
         """Return the connection for single statements that only read."""
@@ -122,13 +124,24 @@ class SharedFile:
         file locked, is done anew by `do`; until then it must have changed nothing that matters.
         """
         try:
-            return self._peeked(work, *given)
+            return self._peeked(False, work, *given)
         except (_WritesError, sqlite3.OperationalError):
             return await self.do(work, *given)
 
-    def _peeked(self, work: Callable[[*Given], T], *given: *Given) -> T:
+    async def brief(self, work: Callable[[*Given], T], *given: *Given) -> T:
+        """Return ``work(*given)``, which may also write a few small values, as `peek` would.
+
+        What is written is as safe as by `do`; where anybody else is writing just now, that does it.
+        """
+        try:
+            return self._peeked(True, work, *given)
+        except sqlite3.OperationalError:
+            return await self.do(work, *given)
+
+    def _peeked(self, may_write: bool, work: Callable[[*Given], T], *given: *Given) -> T:
         if self._eye is None:
             self._eye = self._opened_eye()
+        self._may_write = may_write
         self._peeking = threading.get_ident()
         try:
             return work(*given)
@@ -142,6 +155,8 @@ class SharedFile:
         """Return a connection of its own, that never waits: the other may be busy in a thread."""
         eye = sqlite3.connect(self.path, timeout=0, isolation_level=None, check_same_thread=False)
         eye.row_factory = sqlite3.Row
+        eye.execute("PRAGMA synchronous = NORMAL")
+        eye.execute("PRAGMA wal_autocheckpoint = 0")  # it takes long; the other one will do it
         eye.execute(f"PRAGMA cache_size = -{PEEK_KILOBYTES}")
         return eye
 

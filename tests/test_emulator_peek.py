@@ -56,3 +56,29 @@ async def test_a_locked_file_is_waited_for_in_a_thread_and_not_on_the_loop(tmp_p
 def _written(store: Store) -> None:
     with store.writing() as db:
         db.execute("INSERT OR REPLACE INTO facts VALUES ('seen', '1')")
+
+
+async def test_a_brief_write_is_done_here_and_by_a_thread_where_another_writes(
+    tmp_path: Path,
+) -> None:
+    store, places = Store(tmp_path), list[int]()
+
+    def write(value: str) -> None:
+        places.append(threading.get_ident())
+        with store.writing() as db:
+            db.execute("INSERT OR REPLACE INTO facts VALUES ('seen', ?)", (value,))
+
+    await store.brief(write, "one")
+    other = sqlite3.connect(tmp_path / "emulator.db", isolation_level=None)
+    seen = other.execute("SELECT value FROM facts WHERE name = 'seen'").fetchone()
+    assert (seen, [place == threading.get_ident() for place in places]) == (("one",), [True])
+    other.execute("BEGIN IMMEDIATE")
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(store.brief, write, "two")
+            await anyio.sleep(0.02)
+            other.execute("ROLLBACK")
+    known = other.execute("SELECT value FROM facts WHERE name = 'seen'").fetchone()
+    assert (known, places[-1] == threading.get_ident()) == (("two",), False)
+    other.close()
+    store.close()

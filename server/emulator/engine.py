@@ -12,8 +12,8 @@ from anyio.abc import TaskGroup
 from server.emulator.changes import Changes
 from server.emulator.pace import Pace
 from server.emulator.retrying import gap_before_retry
-from server.emulator.rows import HOSTED, Row, Rows
-from server.emulator.runs import Ending, LostClaimError, broken
+from server.emulator.rows import HOSTED, Row, Rows, broken
+from server.emulator.runs import Ending, LostClaimError
 from server.emulator.shelf import Shelf
 from server.emulator.store import Store
 
@@ -197,7 +197,8 @@ class Engine:
                 raise LostClaimError(row.request_id)
             return
         files = [file.as_row() for file in ending.files]
-        if not await self._store.do(self._rows.complete, row, ending.outcome, files):
+        write = self._store.brief if ending.is_small else self._store.do
+        if not await write(self._rows.complete, row, ending.outcome, files):
             for file in ending.files:
                 await self._store.do(self._work.shelf.discard, file)
             raise LostClaimError(row.request_id)

@@ -7,34 +7,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.emulator.retrying import gap_before_retry
-from server.emulator.rows import HOSTED, LATE, START_TIMEOUT, Outcome, Row, Rows
+from server.emulator.rows import HOSTED, LATE, START_TIMEOUT, Outcome, Row, Rows, broken
 from server.emulator.shelf import raw_of
 
 PREFIX = HOSTED
 
 # Rows of hosted applications that may be worked on now, as in `rows.CLAIMABLE`, by their age.
 PENDING = """
-    SELECT id, app, state, priority, created, ready FROM requests
+    SELECT id, app, state, priority, created, ready, json_extract(options, '$.small') AS small
+    FROM requests
     WHERE state != 'COMPLETED' AND substr(app, 1, 6) = 'local/'
         AND ((state = 'IN_QUEUE' AND ready <= :now) OR (state = 'IN_PROGRESS' AND lease < :now))
     ORDER BY priority, created
 """
-DISCONNECTED = Outcome(
-    503,
-    {"detail": "The runner disconnected", "error_type": "runner_disconnected"},
-    "The runner disconnected",
-    "runner_disconnected",
-)
+DISCONNECTED = broken(503, "runner_disconnected", "The runner disconnected")
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request that waits for a runner of *app* (``local/name``) since *since* (Unix epoch)."""
+    """A request that waits for a runner of *app* (``local/name``) since *since* (Unix epoch).
+
+    The input of one that *is_small* may be read without the way through a thread.
+    """
 
     request_id: str
     app: str
     since: float
     low_priority: bool
+    is_small: bool = False
 
 
 class HostedRows(Rows):
@@ -60,7 +60,13 @@ class HostedRows(Rows):
                         self._abandoned(db, line["id"])
             found = reading.execute(PENDING, {"now": time.time()}).fetchall()
         return [
-            Waiting(line["id"], line["app"], max(line["created"], line["ready"]), line["priority"])
+            Waiting(
+                line["id"],
+                line["app"],
+                max(line["created"], line["ready"]),
+                bool(line["priority"]),
+                bool(line["small"]),
+            )
             for line in found
             if line["state"] == "IN_QUEUE"
         ]

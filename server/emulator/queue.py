@@ -24,7 +24,8 @@ from server.emulator.hosted import Hosted, is_hosted
 from server.emulator.intake import Intake, need_key, whole_number
 from server.emulator.pace import Pace
 from server.emulator.places import Place, place_of
-from server.emulator.rows import Row, Rows
+from server.emulator.reading import KEPT
+from server.emulator.rows import SMALL_BYTES, Row, Rows
 from server.emulator.store import Store, count
 from server.emulator.telling import (
     Look,
@@ -86,7 +87,10 @@ class Queue:
             submission = self.hosted.terms(endpoint_id).of(submission)
         name = "fal_max_queue_length"
         longest = whole_number(request.query_params.get(name), name)
-        row = await self.store.do(self.rows.submit, submission, longest)
+        write = self.store.do
+        if len(request.scope.get(KEPT, b"")) <= SMALL_BYTES:
+            write, submission = self.store.brief, submission.with_options(small=True)
+        row = await write(self.rows.submit, submission, longest)
         if row is None:
             raise Refusal(429, "The queue of this endpoint is full", error_type="queue_full")
         self.engine.kick_for(row)
@@ -140,7 +144,8 @@ class Queue:
         if not stand.is_over:
             words = "Request is still in progress"
             raise Refusal(400, words, headers={"x-fal-request-id": stand.request_id})
-        row = await self.store.do(self._read_result, place.request_id)
+        read = self.store.brief if stand.options.get("brief") else self.store.do
+        row = await read(self._read_result, place.request_id)
         if row is None:
             raise Refusal(404, f"Request {place.request_id} not found")
         return result_answer(row, base_of(request))

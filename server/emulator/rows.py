@@ -14,6 +14,7 @@ State = Literal["IN_QUEUE", "IN_PROGRESS", "COMPLETED"]
 Cancelling = Literal["NOT_FOUND", "ALREADY_COMPLETED", "CANCELLATION_REQUESTED"]
 
 HOSTED = "local/"  # what ids of hosted applications begin with
+SMALL_BYTES = 16_384  # of an input or output that takes no time to speak of to read or write
 # What may be worked on now: waiting and ready, or abandoned by a claimant whose lease ran out.
 # Hosted applications (`local/…`) have a supervisor of their own, and no limit of the account.
 CLAIMABLE = """
@@ -58,11 +59,12 @@ class Submission:
 class Row:
     """One request as the store has it; times are seconds of the Unix epoch.
 
-    *app* is the id without its path, under which status and result are read. *options*: ``direct``
-    (a caller waits on the run host), ``faults`` (kinds injected), ``lifecycle`` (of its files),
-    ``needs_retry`` (of its end), ``realtime`` (a socket waits), ``retries`` (limits by kind of
-    trouble), ``store_io``, ``stream`` (somebody hears the output before it is whole), ``tags``,
-    ``user`` (id of the key), ``webhook`` and ``base`` (where its files are read).
+    *app* is the id without its path, under which status and result are read. *options*: ``brief``
+    (its output is), ``direct`` (a caller waits on the run host), ``faults`` (kinds injected),
+    ``lifecycle`` (of its files), ``needs_retry`` (of its end), ``realtime`` (a socket waits),
+    ``retries`` (limits by kind of trouble), ``small`` (its input is), ``store_io``, ``stream``
+    (somebody hears the output before it is whole), ``tags``, ``user`` (id of the key), ``webhook``
+    and ``base`` (where its files are read).
     *changed* grows over all rows with every visible change, *attempts* with every retry.
     """
 
@@ -123,18 +125,13 @@ class Outcome:
     no_retry: bool = False
 
 
-CANCELLED = Outcome(
-    499,
-    {"detail": "Request was cancelled by the client", "error_type": "client_cancelled"},
-    "Request was cancelled by the client",
-    "client_cancelled",
-)
-START_TIMEOUT = Outcome(
-    504,
-    {"detail": "Request did not start in time", "error_type": "startup_timeout"},
-    "Request did not start in time",
-    "startup_timeout",
-)
+def broken(status: int, error_type: str, words: str) -> Outcome:
+    """Return the outcome of a request that the platform failed, in the shape of request errors."""
+    return Outcome(status, {"detail": words, "error_type": error_type}, words, error_type)
+
+
+CANCELLED = broken(499, "client_cancelled", "Request was cancelled by the client")
+START_TIMEOUT = broken(504, "startup_timeout", "Request did not start in time")
 
 
 def _row(found: sqlite3.Row) -> Row:
@@ -399,14 +396,15 @@ class Rows:
             return True
 
     def _end(self, db: sqlite3.Connection, request_id: str, outcome: Outcome) -> None:
+        output = json.dumps(outcome.body)
+        more = {"needs_retry": outcome.needs_retry, "brief": len(output) <= SMALL_BYTES}
         db.execute(
             "UPDATE requests SET state = 'COMPLETED', fence = fence + 1, owner = NULL,"
             " lease = NULL, ended = ?, status_code = ?, output = ?, error = ?, error_type = ?,"
-            " units = ?, options = CASE WHEN ? THEN"
-            " json_set(options, '$.needs_retry', json('true')) ELSE options END WHERE id = ?",
+            " units = ?, options = json_patch(options, ?) WHERE id = ?",
             (
-                time.time(), outcome.status_code, json.dumps(outcome.body), outcome.error,
-                outcome.error_type, outcome.units, outcome.needs_retry, request_id,
+                time.time(), outcome.status_code, output, outcome.error, outcome.error_type,
+                outcome.units, json.dumps({name: True for name in more if more[name]}), request_id,
             ),
         )  # fmt: skip
         self._touch(db, request_id)

@@ -19,7 +19,7 @@ from server.emulator.faults import FAILING_ATTEMPTS
 from server.emulator.fitting import Wrong, fit
 from server.emulator.inputs import Inputs, named_media
 from server.emulator.pace import SLOW, Pace
-from server.emulator.rows import Outcome, Row, Rows
+from server.emulator.rows import Outcome, Row, Rows, broken
 from server.emulator.shelf import BYTES, Shelf, Shelved
 from server.emulator.store import Store
 from server.emulator.work import RunnerError, Task
@@ -33,10 +33,14 @@ BAR = 10
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """An outcome, and the files that come into being with it."""
+    """An outcome, and the files that come into being with it.
+
+    One that *is_small* is written down at once, without the way through a thread.
+    """
 
     outcome: Outcome
     files: tuple[Shelved, ...] = ()
+    is_small: bool = False
 
 
 class LostClaimError(Exception):
@@ -237,11 +241,6 @@ def refusal(refused: RunnerError) -> Outcome:
     wrong = Wrong(refused.loc, refused.message, refused.type, None, refused.ctx or None)
     detail = wrong.as_detail()
     return Outcome(refused.status, {"detail": [detail]}, refused.message, refused.type)
-
-
-def broken(status: int, error_type: str, words: str) -> Outcome:
-    """Return the outcome of a request that the platform failed, in the shape of request errors."""
-    return Outcome(status, {"detail": words, "error_type": error_type}, words, error_type)
 
 
 def _file_object(file: Shelved, facts: Mapping[str, Any]) -> dict[str, Any] | str:

@@ -245,7 +245,9 @@ class Supervisor:
             return
         assert row is not None  # noqa: S101  # one of the two is there
         queue.rows.pop(0)
-        taken = await shared.house.store.do(shared.house.rows.take, owner, row.request_id)
+        store = shared.house.store
+        write = store.brief if row.is_small else store.do
+        taken = await write(shared.house.rows.take, owner, row.request_id)
         if taken is not None:
             held.enter(taken.request_id)
             self.places[taken.request_id] = held

@@ -19,8 +19,8 @@ from server.deploy.local.supervisor import Supervisor
 from server.emulator.hosted import House
 from server.emulator.hosted_rows import DISCONNECTED, body_of
 from server.emulator.pace import Pace
-from server.emulator.rows import Outcome, Row
-from server.emulator.runs import Ending, broken
+from server.emulator.rows import SMALL_BYTES, Outcome, Row, broken
+from server.emulator.runs import Ending
 from server.emulator.shelf import Shelf
 
 CANCEL_SECONDS = 5.0
@@ -35,6 +35,7 @@ class _Call:
     held: Held
     over: anyio.Event = field(default_factory=anyio.Event)
     outcome: Outcome = DISCONNECTED
+    is_small: bool = False  # what it answered
 
 
 class HostedWork:
@@ -87,7 +88,7 @@ class HostedWork:
             self._tasks.start_soon(self._tell_cancelled, call)
             raise
         await self._speech.write_down()
-        return Ending(call.outcome)
+        return Ending(call.outcome, is_small=call.is_small)
 
     async def _forward(self, call: _Call) -> None:
         try:
@@ -122,6 +123,7 @@ class HostedWork:
             await self._speech.settle(row.request_id, int(answer.headers.get(SAID, 0)))
             if answer.status_code == 503:
                 self._crew.condemn_held(held, kill=False)
+            call.is_small = len(answer.content) <= SMALL_BYTES
             return outcome_of(answer, base)
         assert bound.cancelled_caught  # noqa: S101  # the only way to get here
         self._crew.condemn_held(held, kill=True)
