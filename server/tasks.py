@@ -205,7 +205,7 @@ def _status(job: Job) -> str:
 
 
 def _message(job: Job) -> str:
-    place = f", place {job.queue_position} in the queue" if job.queue_position else ""
+    place = f", {job.queue_position} ahead in the queue" if job.queue_position else ""
     last = f": {one_line(job.logs[-1], 120)}" if job.logs and not job.is_over else ""
     return f"{job.endpoint_id} is {job.state}{place}{last}"
 

@@ -219,7 +219,7 @@ def job_words(view: JobView) -> str:
     if view.seed is not None:
         lines[0] += f" | seed {view.seed}"
     if view.queue_position is not None:
-        lines.append(f"place in the queue: {view.queue_position}")
+        lines.append(f"ahead of it in the queue: {view.queue_position}")
     lines += [
         f"{number}. {_output_words(output)}" for number, output in enumerate(view.outputs, start=1)
     ]
