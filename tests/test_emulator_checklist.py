@@ -113,7 +113,7 @@ def test_a_refused_input_ends_with_the_code_and_the_headers_of_the_model(
         ("PATCH", "/rest/tokens/", 405),
         ("OPTIONS", f"/queue/{FLUX}", 405),
         ("GET", f"/run/{FLUX}", 405),
-        ("GET", "/", 404),
+        ("GET", "/rest/nothing", 404),
     ],
 )
 def test_every_answer_of_every_host_is_json_under_an_id(
