@@ -65,6 +65,12 @@ class FetchedCards:
                 side.unlink()
             raise
 
+    def forget(self, endpoint_id: str) -> None:
+        """Keep no card of *endpoint_id*: fal does not know it any more."""
+        with suppress(OSError):
+            self._path(endpoint_id).unlink(missing_ok=True)
+        self._known.pop(endpoint_id, None)
+
     def _path(self, endpoint_id: str) -> Path:
         name = hashlib.sha256(endpoint_id.encode("utf-8", "replace")).hexdigest()[:32]
         return self.folder / f"{name}.json"

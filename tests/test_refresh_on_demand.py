@@ -1,5 +1,6 @@
 """A model that the catalog does not hold is asked of fal, once, and used like any other."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,24 @@ async def test_a_fal_that_does_not_answer_leaves_what_is_known(tmp_path: Path) -
     assert await ask(empty.endpoint_id) == catalog.held(empty.endpoint_id)
     assert await ask("acme/dream") is None
     assert len(fal.asked) == 2
+
+
+async def test_a_model_that_fal_knows_no_more_is_forgotten(tmp_path: Path) -> None:
+    _, ask = demand(tmp_path, Fal("acme/dream"))
+    assert await ask("acme/dream") is not None
+    kept = next((tmp_path / "fetched").iterdir())
+    os.utime(kept, (0, 0))  # long ago
+    catalog, ask = demand(tmp_path, later := Fal())
+    assert await ask("acme/dream") is None
+    assert later.asked == ["acme/dream"]
+    assert catalog.find("acme/dream") is None
+
+
+async def test_where_nothing_answers_nobody_waits_again_at_once(tmp_path: Path) -> None:
+    fal = Fal(problem=TimeoutError())
+    _, ask = demand(tmp_path, fal)
+    assert [await ask(f"acme/dream-{number}") for number in range(8)] == [None] * 8
+    assert fal.asked == ["acme/dream-0"]
 
 
 async def test_a_damaged_or_foreign_file_counts_as_none(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ ANSWERED_WITHIN = 6.0
 # What fal did not know, or could not say, is not asked again for so long, in seconds.
 NOT_AGAIN_FOR = 600.0
 MOST_KEPT = 1000
+# After a question that nothing answered none is put for so long, in seconds.
+SILENT_FOR = 60.0
 
 Record = dict[str, Any]
 # Returns what fal says of one model, folded into what is known of it; None where it knows none.
@@ -31,7 +33,8 @@ AskFal = Callable[[str, Record | None], Awaitable[Record | None]]
 class OnDemand:
     """Finds cards, and asks fal where the catalog does not know enough: never the emulator.
 
-    One question at a time, each once in ten minutes; a card that came is kept for a day.
+    One question at a time, each once in ten minutes; a card that came is kept for a day. Where
+    nothing answers, nobody waits again for a minute.
     """
 
     def __init__(self, catalog: CatalogIndex, fetched: FetchedCards, ask: AskFal) -> None:
@@ -39,6 +42,7 @@ class OnDemand:
         self._fetched = fetched
         self._ask = ask
         self._asked: dict[str, float] = {}
+        self._silent_until = 0.0
         self._turn = anyio.Lock()
 
     async def __call__(self, endpoint_id: str) -> ModelCard | None:
@@ -48,7 +52,10 @@ class OnDemand:
             return card
         wanted = card.endpoint_id if card is not None else plain_id(endpoint_id)
         async with self._turn:
-            if time.monotonic() - self._asked.get(wanted, -NOT_AGAIN_FOR) >= NOT_AGAIN_FOR:
+            now = time.monotonic()
+            if now < self._silent_until:
+                return self._catalog.find(endpoint_id)
+            if now - self._asked.get(wanted, -NOT_AGAIN_FOR) >= NOT_AGAIN_FOR:
                 await self._fetch(wanted)
                 if len(self._asked) >= MOST_KEPT:
                     self._asked.clear()
@@ -73,8 +80,13 @@ class OnDemand:
                 record = await self._ask(endpoint_id, known)
             if record is not None:
                 await anyio.to_thread.run_sync(self._fetched.put, record)
-        except (ActionableError, OSError, TimeoutError) as problem:
-            log.info("fal was asked for %s in vain: %s", endpoint_id, problem or "no answer")
+            else:
+                await anyio.to_thread.run_sync(self._fetched.forget, endpoint_id)
+        except TimeoutError:
+            log.info("fal was asked for %s in vain: no answer", endpoint_id)
+            self._silent_until = time.monotonic() + SILENT_FOR
+        except (ActionableError, OSError) as problem:
+            log.info("fal was asked for %s in vain: %s", endpoint_id, problem)
 
 
 def _is_id(text: str) -> bool:
