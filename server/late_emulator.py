@@ -98,7 +98,8 @@ class LateHosted:
             from server.deploy.local.hosting import Hosting
 
             home, tools = self._settings.home, self._settings.deploy_tools
-            self._made = Hosting(home, tools, keeps=self._keeps)
+            install = self._settings.deploy_install
+            self._made = Hosting(home, tools, keeps=self._keeps, install=install)
             self._wanted.set()
         return self._made
 

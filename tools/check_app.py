@@ -14,7 +14,7 @@ from tools.deploying import (
 )
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool, Unlisted
-from tools.wording import readable
+from tools.wording import one_line, readable
 
 
 class CheckArguments(Arguments):
@@ -75,7 +75,7 @@ async def check_app(call: Call, arguments: CheckArguments) -> Answer:
 
 
 def _notes(checked: Checked, more: int, *, cut: bool) -> list[str]:
-    notes: list[str] = []
+    notes = [one_line(line, 200) for line in checked.notes]
     if more > 0:
         notes.append(f"{more} more findings; `falkit app check` shows all")
     if cut:

@@ -143,6 +143,7 @@ class Checked:
     patch: str = ""
     machine: MachineAdvice | None = None
     edits: tuple[Edit, ...] = ()  # what *patch* says, for whoever may write
+    notes: tuple[str, ...] = ()  # what is not so on this machine
 
     @property
     def has_errors(self) -> bool:

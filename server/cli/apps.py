@@ -122,6 +122,7 @@ def _written(checked: Checked, form: Form) -> str:
         lines.append("routes: " + ", ".join(f"{one.path} ({one.kind})" for one in checked.routes))
     if checked.machine is not None:
         lines.append(machine_words(checked.machine))
+    lines += checked.notes
     if not checked.inspected:
         lines.append(f"not inspected: {checked.not_inspected}")
     return "\n".join(lines)

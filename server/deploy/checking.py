@@ -1,6 +1,7 @@
 """Reading an app: its source against the rules, and the app itself where it may be looked into."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from server.deploy.lint import LintResult, apply_edits, lint, patch_of
 from server.deploy.load import parse_load
 from server.deploy.plans import Plans
 from server.deploy.prices import read_prices
+from server.deploy.pythons import minor_of, own_minor, unlike
 from server.deploy.source import Source, SourceError, read_source
 from server.settings import Settings
 from tools.deploy_records import AppSettings, Checked, Edit
@@ -61,8 +63,19 @@ async def check_source(
         patch=patch_of(texts, found.edits),
         machine=advise(said, wanted, weights_gb=weights, uses_gpu=found.uses_gpu, prices=prices),
         edits=found.edits,
+        notes=tuple(filter(None, [await _unlike_python(said, settings)])),
     )
     return CheckedSource(path, source, checked, seen.openapi if seen is not None else {})
+
+
+async def _unlike_python(said: AppSettings, settings: Settings) -> str:
+    """Return how the Python that the app wants is not the one of this machine, if it is not."""
+    if not minor_of(said.python_version):
+        return ""
+    with suppress(ActionableError):
+        tool = await ready_tool_environment(settings.home, given=settings.deploy_tools)
+        return await unlike(said.python_version, tool.minor if tool else own_minor())
+    return ""
 
 
 async def _looked_into(

@@ -97,7 +97,11 @@ class AppDeployer:
         secrets = await target.secret_names() if _wants_secrets(change, checked) else ()
         open_to: tuple[str, ...] = ()
         if change.target == "local" and checked is not None:
-            open_to = (*await self._open_to(), *unlike_here(checked.checked.settings))
+            open_to = (
+                *await self._open_to(),
+                *unlike_here(checked.checked.settings),
+                *checked.checked.notes,
+            )
         ground = Ground(checked, running, secrets, open_to)
         return await draw(change, ground, self.settings, self.plans)
 

@@ -18,17 +18,11 @@ from uuid import uuid4
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 
+from server.deploy.pythons import installer_environment, interpreter, own_minor, uv
 from server.deploy.targets import Tell
 from tools.errors import BackendError, NotConfiguredError
 
 CONSTRAINTS = Path(__file__).with_name("tools-constraints.txt")
-
-# What an installer may see of the person's environment: where things are, no secrets.
-_PASSED = re.compile(
-    r"(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|TEMP|TMP|PIP_\w+|UV_\w+|XDG_\w+|SSL_CERT_\w+"
-    r"|REQUESTS_CA_BUNDLE|(HTTPS?|ALL|NO)_PROXY|SYSTEMROOT|APPDATA|LOCALAPPDATA|USERPROFILE|PATHEXT|COMSPEC)",
-    re.IGNORECASE,
-)
 
 # Packages that bring gigabytes, or are of no use without a GPU.
 _LARGE = re.compile(
@@ -77,6 +71,11 @@ class Allowed:
     source: bool = False
     large: bool = False
 
+    @classmethod
+    def of(cls, words: Sequence[str]) -> "Allowed":
+        """Return what a person's words of FALKIT_DEPLOY_INSTALL allow."""
+        return cls(source="source" in words, large="large" in words)
+
 
 def fal_wanted() -> str:
     """Return the version of `fal` that falkit is written for."""
@@ -85,8 +84,12 @@ def fal_wanted() -> str:
     return found[1]
 
 
-async def tool_environment(home: Path, tell: Tell, *, given: Path | None = None) -> ToolEnvironment:
+async def tool_environment(
+    home: Path, tell: Tell, *, given: Path | None = None, minor: str = ""
+) -> ToolEnvironment:
     """Return the Python that has `fal`: *given*, or the one in *home*, made when it is missing.
+
+    Where a Python *minor* is wished and can be had, it is one of that version.
 
     Making it takes seconds to a minute and asks a package index; it is done once for a falkit home,
     by one process, while others wait. *home* is falkit's home.
@@ -96,12 +99,17 @@ async def tool_environment(home: Path, tell: Tell, *, given: Path | None = None)
         BackendError: it cannot be made; the words hold the installer's failing lines.
     """
     if given is not None:
-        return await _known(given)
-    shelf, wanted = _tool_shelf(home)
+        known = await _known(given)
+        if minor in ("", known.minor):
+            return known
+    python = await interpreter(minor or own_minor())
+    if python is None:
+        return await tool_environment(home, tell, given=given)
+    shelf, wanted = _tool_shelf(home, minor)
 
     async def make(folder: Path) -> None:
         await tell(0.0, f"making an environment with fal {fal_wanted()}, once")
-        await _make_venv(Path(sys.executable), folder, pip=_uv() is None)
+        await _make_venv(python, folder, pip=uv() is None)
         arguments = ["--constraint", str(CONSTRAINTS), f"fal=={fal_wanted()}"]
         await _install(_python_in(folder), _python_in(folder), arguments, tell)
 
@@ -123,9 +131,10 @@ async def ready_tool_environment(
     return None if folder is None else await _known(_python_in(folder))
 
 
-def _tool_shelf(home: Path) -> tuple[Path, str]:
+def _tool_shelf(home: Path, minor: str = "") -> tuple[Path, str]:
     """Return where tool environments lie in *home*, and the key of the one that is wanted."""
-    key = hashlib.sha256(CONSTRAINTS.read_bytes() + _minor().encode()).hexdigest()[:16]
+    version = (minor or own_minor()).encode()
+    key = hashlib.sha256(CONSTRAINTS.read_bytes() + version).hexdigest()[:16]
     return home / "deploy" / "tools", key
 
 
@@ -189,31 +198,18 @@ def _refuse(requirements: Sequence[str], allowed: Allowed) -> None:
         if is_source and not allowed.source:
             raise BackendError(
                 f"requirement {shown} would be built from source, which runs its code here",
-                hint="name a released version, or allow builds from source",
+                hint="name a released version; FALKIT_DEPLOY_INSTALL=source builds it all the same",
             )
         name = re.sub(r"[-_.]+", "-", named[1]).lower() if named else ""
         if _LARGE.fullmatch(name) and not allowed.large:
             raise BackendError(
                 f"requirement {shown} is sized for a GPU and is not installed on this machine",
-                hint="check the app here without running it, and deploy it to the cloud",
+                hint="deploy it to the cloud; FALKIT_DEPLOY_INSTALL=large installs it all the same",
             )
-
-
-def _minor() -> str:
-    return f"{sys.version_info.major}.{sys.version_info.minor}"
-
-
-def _uv() -> str | None:
-    return shutil.which("uv")
 
 
 def _python_in(folder: Path) -> Path:
     return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-
-
-def installer_environment() -> dict[str, str]:
-    """Return what an installer sees of this process's environment."""
-    return {name: value for name, value in os.environ.items() if _PASSED.fullmatch(name)}
 
 
 # Says of itself what it is; run with -I, so that nothing but its own site is on the path.
@@ -262,10 +258,10 @@ async def _known(python: Path) -> ToolEnvironment:
     return known
 
 
-async def _make_venv(python: Path, folder: Path, *, pip: bool) -> None:
+async def _make_venv(python: Path | str, folder: Path, *, pip: bool) -> None:
     """Make an empty environment; with *pip* it can install into itself."""
-    if (uv := _uv()) is not None:
-        command = [uv, "venv", "--quiet", "--python", str(python), str(folder)]
+    if (found := uv()) is not None:
+        command = [found, "venv", "--quiet", "--python", str(python), str(folder)]
     else:
         command = [str(python), "-m", "venv", *([] if pip else ["--without-pip"]), str(folder)]
     code, lines = await _run(command)
@@ -278,8 +274,8 @@ async def _make_venv(python: Path, folder: Path, *, pip: bool) -> None:
 
 async def _install(runs: Path, into: Path, arguments: Sequence[str], tell: Tell) -> None:
     """Install into the environment of *into*, by `uv` or by the `pip` of *runs*."""
-    if (uv := _uv()) is not None:
-        command = [uv, "pip", "install", "--compile-bytecode", "--python", str(into), *arguments]
+    if (found := uv()) is not None:
+        command = [found, "pip", "install", "--compile-bytecode", "--python", str(into), *arguments]
     else:
         command = [str(runs), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"]
         command += [*([] if runs == into else ["--python", str(into)]), "install"]

@@ -35,6 +35,7 @@ from server.deploy.cloud.outcome import Outcome
 from server.deploy.cloud.reading import CloudReader, revision_of, settings_of_alias, untold
 from server.deploy.cloud.workers import Upstream, carried_out
 from server.deploy.environments import tool_environment
+from server.deploy.pythons import minor_of
 from server.deploy.targets import Release, Tell
 from server.fal.platform import PlatformClient
 from server.fal.platform_app_records import Revision as RevisionRecord
@@ -335,7 +336,8 @@ class CloudTarget:
         return (await self._done(order, _quietly)).done or {}
 
     async def _done(self, order: Order, tell: Tell) -> Outcome:
-        tool = await tool_environment(self.settings.home, tell, given=self.settings.deploy_tools)
+        given, minor = self.settings.deploy_tools, minor_of(order.deploy.get("python_version", ""))
+        tool = await tool_environment(self.settings.home, tell, given=given, minor=minor)
 
         async def send(files: Sequence[SentFile]) -> int:
             total = sum(file.size for file in files) / 1e6

@@ -3,7 +3,7 @@
 import json
 import logging
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
+from server.deploy.environments import Allowed
 from server.deploy.local.calls import Calls
 from server.deploy.local.cards import find_app, split_id
 from server.deploy.local.crew import CHECK_SECONDS, Backoff, Crew
@@ -58,12 +59,14 @@ class Hosting:
         tools: Path | None = None,
         *,
         keeps: bool = False,
+        install: Sequence[str] = (),
         backoff: Backoff | None = None,
         check_seconds: float = CHECK_SECONDS,
     ) -> None:
         self._home = home
         self._tools = tools
         self._keeps = keeps
+        self._allowed = Allowed.of(install)
         self._backoff = backoff or Backoff()
         self._check_seconds = check_seconds
         self._direct: DirectCalls | None = None
@@ -150,7 +153,7 @@ class Hosting:
     ) -> None:
         registry, calls, secrets = Registry(database), Calls(database), Secrets(database)
         shared = Shared(house, database, registry, calls, Leases(database))
-        starter = Starter(self._home, self._tools, database, secrets)
+        starter = Starter(self._home, self._tools, database, secrets, self._allowed)
         speech = Speech(house, LogBook(log_folder(self._home)))
 
         def kick() -> None:

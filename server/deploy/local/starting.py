@@ -1,14 +1,15 @@
 """`Starter`: makes of a revision what a runner is started with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from server.deploy.environments import AppEnvironment, ToolEnvironment, app_environment
+from server.deploy.environments import Allowed, AppEnvironment, ToolEnvironment, app_environment
 from server.deploy.environments import tool_environment as make_tools
 from server.deploy.local.database import Database
 from server.deploy.local.fleet import STARTUP_SECONDS
 from server.deploy.local.registry import KnownApp, KnownRevision
 from server.deploy.local.secrets import Secrets
+from server.deploy.pythons import minor_of
 from server.deploy.runners import RunnerSpec
 from server.deploy.targets import Tell
 from tools.deploy_records import AppSettings
@@ -31,6 +32,7 @@ class Starter:
     tools: Path | None
     database: Database
     secrets: Secrets
+    allowed: Allowed = field(default_factory=Allowed)
 
     async def environments(
         self, settings: AppSettings, tell: Tell = silent
@@ -40,8 +42,11 @@ class Starter:
         Raises:
             ActionableError: they cannot be made, or a requirement is refused.
         """
-        tool = await make_tools(self.home, tell, given=self.tools)
-        return tool, await app_environment(self.home, tool, settings.requirements, tell)
+        minor = minor_of(settings.python_version)
+        tool = await make_tools(self.home, tell, given=self.tools, minor=minor)
+        return tool, await app_environment(
+            self.home, tool, settings.requirements, tell, allowed=self.allowed
+        )
 
     async def spec(self, app: KnownApp, revision: KnownRevision) -> RunnerSpec:
         """Return what a runner of *revision* is started with, files aside.

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from catalog.index import LOCAL, CatalogIndex
+from server.deploy.environments import Allowed
 from server.deploy.inspecting import route_of
 from server.deploy.local.calls import Calls, counted
 from server.deploy.local.cards import find_card
@@ -359,14 +360,18 @@ async def open_local(
                     catalog or CatalogIndex.open(beside=partial(find_card, settings.home)),
                     speed=settings.emulator_speed,
                     concurrency=settings.emulator_concurrency,
-                    hosted=Hosting(settings.home, settings.deploy_tools),
+                    hosted=Hosting(
+                        settings.home, settings.deploy_tools, install=settings.deploy_install
+                    ),
                 )
             )
             transport = await stack.enter_async_context(StreamingASGITransport(opened))
             http = await stack.enter_async_context(
                 httpx.AsyncClient(transport=transport, timeout=30)
             )
-            starter = Starter(settings.home, settings.deploy_tools, database, Secrets(database))
+            allowed = Allowed.of(settings.deploy_install)
+            secrets = Secrets(database)
+            starter = Starter(settings.home, settings.deploy_tools, database, secrets, allowed)
             yield LocalTarget(settings, database, starter, http)
     finally:
         database.close()
