@@ -92,7 +92,9 @@ def unexplained(cards: Iterable[ModelCard]) -> Iterator[str]:
 
 
 def lacks(told: Problem, case: Corruption) -> bool:
-    return not told.rule or (bool(case.nearest) and told.nearest != case.nearest)
+    # The field of an object inside the input says it more closely still.
+    meant = told.nearest == case.nearest or told.nearest.startswith(f"{case.nearest}.")
+    return not told.rule or (bool(case.nearest) and not meant)
 
 
 def test_one_wrong_argument_is_explained_on_a_card_of_each_category() -> None:
