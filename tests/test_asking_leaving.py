@@ -106,6 +106,9 @@ async def test_who_listens_at_a_session_does_not_hold_up_the_end(tmp_path: Path)
             url = f"http://127.0.0.1:{await tasks.start(serve_http, app, options)}/mcp"
             begun = await http.post(url, json=hello, headers=headers)
             session = {"mcp-session-id": begun.headers["mcp-session-id"]}
+            of_before = {**headers, "mcp-session-id": "0" * 32}  # of a server that is gone
+            lost = await http.post(url, json={**hello, "method": "ping"}, headers=of_before)
+            assert lost.status_code == 404  # which tells a client to begin anew
             async with http.stream("GET", url, headers={**headers, **session}) as listening:
                 assert listening.status_code == 200
                 app.state.end_listening()
