@@ -86,10 +86,11 @@ class LiveSender:
         Raises:
             JournalError: the journal cannot be written. Before the mark stands nothing is sent.
         """
+        # The note comes first: from the mark on, who cancels finds in it whom to ask.
+        await self._store.change(work.claim, Fields(note=LIVE))
         marked = await self._store.mark_submitting(work.claim)
         if marked is None:  # cancelled, or taken for dead, in the meantime
             return Sent(await self._store.find(work.job.job_id))
-        await self._store.change(work.claim, Fields(note=LIVE))
         self._changed(work.job.job_id)
         heard = _Heard()
         problem: BaseException | None = None

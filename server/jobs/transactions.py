@@ -360,7 +360,7 @@ def _close(connection: sqlite3.Connection, house: House, claim: Claim, step: Ste
             retry_helps=True,
             charged=False,
         )
-        fields = Fields(error=error, amount=Decimal(0), ended=instant(now_ms()))
+        fields = Fields(error=error, amount=Decimal(0), ended=instant(now_ms()), note="")
         change(connection, claim, fields, step)
         end_parts(connection, house, claim.job_id, error, error.message)
     leases.release(connection, claim)
