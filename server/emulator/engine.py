@@ -136,12 +136,13 @@ class Engine:
             self._beating = False
 
     async def _renew(self) -> None:
+        before = dict(self._held)  # what is claimed meanwhile may be younger than the answer
         try:
             held = await self._store.do(self._rows.renew, self.owner)
         except sqlite3.OperationalError as problem:
             log.warning("leases could not be renewed: %s", problem)
             return
-        for request_id, (fence, scope) in list(self._held.items()):
+        for request_id, (fence, scope) in before.items():
             if held.get(request_id) != fence:
                 scope.cancel()
 
