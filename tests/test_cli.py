@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,18 @@ def test_words_for_a_model_are_said_as_a_person_types_them() -> None:
         ("a fox that spends", "a fox that spends"),
     ):
         assert for_person(told) == spoken
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sets no zone for one process")
+def test_times_are_said_as_the_clock_of_this_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        told = for_person("1m8 | done | 2026-11-24T02:28:48+00:00 | $1")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert told == "1m8 | done | 2026-11-23 21:28 | $1"
 
 
 def test_fields_are_read_as_a_person_writes_them(tmp_path: Path) -> None:

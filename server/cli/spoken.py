@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from shlex import quote
 from typing import Any, cast
 
@@ -32,8 +33,12 @@ _ARGUMENTS = (
 )
 
 
+_INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
+
+
 def for_person(text: str) -> str:
-    """Return *text* with tools and their arguments as a person types them.
+    """Return *text* with tools and their arguments as a person types them, and times as clocks here
+    show them.
 
     A call such as ``job_status {"job_id":"01k"}`` becomes ``falkit job 01k`` in backticks. It is
     for words of ours, not for code or for what somebody must read exactly.
@@ -47,7 +52,11 @@ def for_person(text: str) -> str:
     plain = "".join([*told, text[place:]])
     for name, typed in _ARGUMENTS:
         plain = name.sub(typed, plain)
-    return plain
+    return _INSTANT.sub(_here, plain)
+
+
+def _here(found: re.Match[str]) -> str:
+    return f"{datetime.fromisoformat(found[0]).astimezone():%Y-%m-%d %H:%M}"
 
 
 def _call(text: str, start: int) -> tuple[str, int]:
