@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from catalog.errors import ActionableError
@@ -16,6 +17,7 @@ from server.cli.person import person
 from server.cli.speaking import fields_of
 from server.cli.spoken import for_person
 from server.introduced import Introductions
+from tests.emulated import on_a_port
 from tests.house import environment
 
 FLUX = "fal-ai/flux/schnell"
@@ -126,6 +128,26 @@ def test_doctor_says_what_does_not_work_and_what_to_do(
     assert (code, wrong["name"], "falkit install cursor" in wrong["todo"]) == (1, "cursor", True)
     told = json.loads(said("catalog")[1])
     assert (told["models"] > 1000, told["source"]) == (True, "shipped with falkit")
+
+
+@pytest.mark.proof
+async def test_doctor_asks_fal_with_the_key_and_says_what_came(
+    said: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setenv("FALKIT_BACKEND", "cloud")
+    monkeypatch.setenv("FAL_KEY", "emulator:local")
+    async with on_a_port(tmp_path / "far") as port:
+        for base, code, word in (
+            (f"http://127.0.0.1:{port}/api/v1", 0, "answers 200"),
+            (f"http://127.0.0.1:{port}/cdn", 1, "answers 4"),
+            ("http://127.0.0.1:9/api/v1", 1, "does not answer"),
+        ):
+            monkeypatch.setenv("FALKIT_API_URL", base)
+            left, out, _ = await anyio.to_thread.run_sync(said, "doctor")
+            found = {one["name"]: one for one in json.loads(out)["findings"]}
+            assert (left, word in found["reach"]["words"]) == (code, True), found["reach"]
+            assert "local" not in found["key"]["words"]
 
 
 def test_words_for_a_model_are_said_as_a_person_types_them() -> None:
