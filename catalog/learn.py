@@ -38,6 +38,8 @@ _PASSES, _BATCH, _STEP, _PULL = 24, 32, 0.5, 1e-3
 _WORD = re.compile(r"[a-z]{2,20}")
 # What a meaning counts beside the words themselves.
 _MEANING = 3.0
+# What a need that no task answers counts against one that some task does; there are few.
+_OUTSIDE = 2.5
 # What keeps the first steps small.
 _FIRST = 1.0
 # What an example counts that is only a cue of the operations: one that tells alone, one of two.
@@ -138,6 +140,7 @@ class _Learner:
         meant = meant / np.where(is_told, meant.sum(1, keepdims=True), 1.0)
         wrong = np.where(is_told, shares - meant, 0.0) @ self.of_task.T
         nothing = 1 / (1 + np.exp(-sums[:, -1:])) - ~is_told
+        nothing = np.where(is_told, nothing, _OUTSIDE * nothing)
         whole = np.concatenate([wrong, np.where(worth[:, None] == 1, nothing, 0.0)], axis=1)
         return whole * worth[:, None]
 

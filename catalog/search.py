@@ -25,6 +25,7 @@ from catalog.search_learned import Learned
 from catalog.search_measure import Measure
 from catalog.search_rank import rank
 from catalog.search_reading import Lexicon
+from catalog.search_spelled import written_out
 from catalog.search_tables import SearchTables
 from catalog.search_text import LONGEST_QUERY, plain
 from catalog.search_tongues import Tongues
@@ -177,12 +178,13 @@ def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
     """
     engine = index.kept(_Engine)
     filters = _filters(engine, request)
-    text = plain(request.query).strip()
+    given = plain(request.query).strip()
+    text = written_out(given)
     start = _start_of(request, text)
     limit = max(1, min(request.limit, MOST_HITS))
     if text:
         english = engine.tongues.english(text)
-        query = request.query if english == text else english
+        query = request.query if english == given else english
         steps = _answered(engine, english, query, filters, start + limit)
         found = _interleaved(steps)
         exact = [card for card in _exact(index, text) if _may(engine, filters, card)]

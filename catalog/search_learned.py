@@ -8,7 +8,6 @@ from array import array
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from operator import add, itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,19 +50,19 @@ def features(reading: Reading, frame: Frame) -> Mapping[str, float]:
     return {key: weight * share for key, weight in found.items()}
 
 
-class _Record(NamedTuple):
-    """What a key tells of tasks, of groups of tasks (number and weight each), and of none."""
-
-    own: Sequence[tuple[int, int]]
-    shared: Sequence[tuple[int, int]]
-    nothing: int
-
-
 _TWO, _RECORD = struct.Struct("<II"), struct.Struct("<IBBb")
-# Records that stay at hand; most queries are made of the same words.
+# Records that stay at hand, some 2 KB each; most queries are made of the same words.
 _MOST_RECORDS = 2048
 # Tasks less likely than the likeliest by more than this power of e do not count.
 _FAR = 7.0
+# All weights of a record lie side by side in one whole number, this many bits each, so that records
+# are weighed and added at once. A weight of one is so many parts, and so is a share of one.
+_LANE = 64
+_WEIGHT, _SHARE = 1000, 2**28
+# Added to each sum: the bits of a fraction whose last ones count whole parts, so that the sums can
+# be read as fractions.
+_ZERO = 1.5 * 2**52
+_ZERO_BITS = int.from_bytes(struct.pack("<d", _ZERO), "little")
 
 
 class _Table:
@@ -75,38 +74,40 @@ class _Table:
 
     def __init__(self, data: mmap.mmap) -> None:
         self._data = data
-        _, _, tasks, self.group_count, self._buckets, self.unit, self.shared = HEAD.unpack_from(
-            data
-        )
+        _, _, tasks, groups, self._buckets, self.unit, shared = HEAD.unpack_from(data)
+        self._shared = round(_WEIGHT * shared)
         at = HEAD.size
-        self.groups: list[bytes] = []
-        for _ in range(tasks):
-            self.groups.append(data[at + 1 : at + 1 + data[at]])
+        self._of_group = [0] * groups  # a one for each task of a group
+        for task in range(tasks):
+            for group in data[at + 1 : at + 1 + data[at]]:
+                self._of_group[group] += 1 << _LANE * task
             at += 1 + data[at]
         self._places = at
-        self._at_hand: dict[str, _Record | None] = {}
-        kinds = list(dict.fromkeys(self.groups))
-        numbers = {kind: number for number, kind in enumerate(kinds)}
-        self.kind = [numbers[groups] for groups in self.groups]
-        # One more group, which nothing tells of, fills kinds up to two: so each is picked at once.
-        self.pick = [itemgetter(*kind, *[self.group_count] * (2 - len(kind))) for kind in kinds]
-        self.worths, self.shares, self.nothing = [0.0] * tasks, [0.0] * (self.group_count + 1), 0
-        if always := self._read(ALWAYS):
-            self.nothing = always.nothing
-            for task, weight in always.own:
-                self.worths[task] += weight
-            for group, weight in always.shared:
-                self.shares[group] += weight
+        self._nothing = tasks  # the last place
+        self._sums = struct.Struct(f"<{tasks + 1}d")
+        self._zero = sum(_ZERO_BITS << _LANE * task for task in range(tasks + 1))
+        self._at_hand: dict[str, int] = {}
+        self._always = _SHARE * self._read(ALWAYS)
 
-    def record(self, key: str) -> _Record | None:
-        """Return what *key* tells, None if it is not known."""
-        if key not in self._at_hand:
+    def record(self, key: str) -> int:
+        """Return what *key* tells as one number, 0 if it is not known."""
+        record = self._at_hand.get(key)
+        if record is None:
             if len(self._at_hand) >= _MOST_RECORDS:
                 del self._at_hand[next(iter(self._at_hand))]
-            self._at_hand[key] = self._read(key)
-        return self._at_hand[key]
+            record = self._at_hand[key] = self._read(key)
+        return record
 
-    def _read(self, key: str) -> _Record | None:
+    def sums(self, found: Mapping[str, float]) -> tuple[Sequence[float], float]:
+        """Return what the keys *found* tell of each task, in parts, and of none."""
+        record = self.record
+        told = self._always + self._zero
+        for key, share in found.items():
+            told += round(_SHARE * share) * record(key)
+        *sums, nothing = self._sums.unpack(told.to_bytes(self._sums.size, "little"))
+        return sums, (nothing - _ZERO) / (_SHARE * _WEIGHT)
+
+    def _read(self, key: str) -> int:
         data = self._data
         mark = zlib.crc32(key.encode())
         start, end = _TWO.unpack_from(data, self._places + 4 * (mark % self._buckets))
@@ -116,9 +117,14 @@ class _Table:
             middle = start + 2 * own
             after = middle + 2 * shared
             if known == mark:
-                return _Record(_pairs(data[start:middle]), _pairs(data[middle:after]), nothing)
+                record = _WEIGHT * nothing << _LANE * self._nothing
+                for task, weight in _pairs(data[start:middle]):
+                    record += _WEIGHT * weight << _LANE * task
+                for group, weight in _pairs(data[middle:after]):
+                    record += self._shared * weight * self._of_group[group]
+                return record
             start = after
-        return None
+        return 0
 
 
 def _pairs(data: bytes) -> list[tuple[int, int]]:
@@ -139,30 +145,19 @@ class Learned:
 
     def knows(self, word: str) -> bool:
         """Whether the trunk of *word* occurs in what was learned."""
-        return self._table.record(stem(word)) is not None
+        return self._table.record(stem(word)) != 0
 
     def likely(self, reading: Reading, frame: Frame) -> Likely:
         """Return the tasks that a query read as *reading* and *frame* most likely means."""
         table = self._table
-        worths, groups, nothing = [*table.worths], [*table.shares], float(table.nothing)
-        for key, share in features(reading, frame).items():
-            if (record := table.record(key)) is None:
-                continue
-            nothing += share * record.nothing
-            for task, weight in record.own:
-                worths[task] += share * weight
-            for group, weight in record.shared:
-                groups[group] += share * weight
-        of_kind = [table.shared * sum(pick(groups)) for pick in table.pick]
-        worths = list(map(add, worths, map(of_kind.__getitem__, table.kind)))
-        top = max(worths)
-        least = top - _FAR / table.unit
-        near = [(task, worth) for task, worth in enumerate(worths) if worth > least]
-        powers = [(-math.exp(table.unit * (worth - top)), task) for task, worth in near]
-        whole = -sum([power for power, _ in powers])
-        powers.sort()
-        best = [(task, -power / whole) for power, task in powers[:_MOST_LIKELY]]
+        sums, nothing = table.sums(features(reading, frame))
+        unit = table.unit / (_SHARE * _WEIGHT)
+        top = max(sums)
+        least = top - _FAR / unit
+        whole = sum(map(math.exp, [unit * (worth - top) for worth in sums if worth > least]))
+        least = top + math.log(_LEAST_LIKELY * whole) / unit
+        best = sorted([(-worth, task) for task, worth in enumerate(sums) if worth >= least])
         return Likely(
-            tuple([one for one in best if one[1] >= _LEAST_LIKELY]),
+            tuple([(n, math.exp(unit * (-w - top)) / whole) for w, n in best[:_MOST_LIKELY]]),
             1 / (1 + math.exp(-max(-30.0, min(30.0, table.unit * nothing)))),
         )

@@ -31,7 +31,7 @@ _ONES: Mapping[str, float] = {
 }  # fmt: skip
 
 _AMOUNT = r"(\d+(?:[.,]\d+)?|" + "|".join(_ONES) + r"|a|an)"
-_CENTS = r"cents?|¢|ct|cts|centavos?|centimos?|centimes?|美分|セント|센트|цент\w*"
+_CENTS = r"cents?|¢|(?<=\d)c|ct|cts|centavos?|centimos?|centimes?|美分|セント|센트|цент\w*"
 _DOLLARS = r"dollars?|usd|bucks?|\$|dolares|dolar|euros?|eur|€|美元|ドル|달러|доллар\w*"
 _SIZE_WORDS: Mapping[str, int] = {"full hd": 2, "fullhd": 2, "uhd": 4, "ultra hd": 4}
 # A text without any of these speaks of no money; of no length.
@@ -54,7 +54,8 @@ _MONEY_SIGNS = (
 )
 # Digits of a number of seconds that is written with a mere s.
 _LONGEST_IN_S = 3
-_DIGIT = re.compile(r"\d")
+_DIGIT, _SHORT_CENTS = re.compile(r"\d"), re.compile(r"\dc\b")
+_PICTURES = ("im", "pic", "photo", "bild", "thumb", "illus")
 _TIME_SIGNS = ("s", "min", "秒", "分", "초", "분", "сек", "мин")
 
 
@@ -98,7 +99,8 @@ def _length() -> re.Pattern[str]:
 @cache
 def _counted() -> re.Pattern[str]:
     return re.compile(
-        rf"(?<!\w){_AMOUNT}\s*(?P<unit>images?|pictures?|photos?|imagenes|bilder|imagens"
+        rf"(?<!\w){_AMOUNT}\s*(?:(?:product|different|unique|new|small|square|social|short)\s+)?"
+        r"(?P<unit>images?|pictures?|photos?|imagenes|bilder|imagens|pics|thumbnails?|illustrations"
         r"|k?\s*characters?|chars?|videos?|clips?|runs?|requests?|generations?|songs?|tracks?"
         r"|models?|megapixels?|mp)(?!\w)"
     )
@@ -176,7 +178,9 @@ def limit_in(text: str) -> tuple[float | None, Measure]:
 
     The dollars are None where *text* speaks of no money.
     """
-    if not any(map(text.__contains__, _MONEY_SIGNS)) or not (found := _money().search(text)):
+    if not any(map(text.__contains__, _MONEY_SIGNS)) and not _SHORT_CENTS.search(text):
+        return None, Measure()
+    if not (found := _money().search(text)):
         return None, Measure()
     dollars = _number(found["amount"] or found["number"])
     if found["cents"] or found["c1"]:
@@ -221,7 +225,7 @@ def counted_in(text: str) -> Measure:
     if _DIGIT.search(text):
         for found in _counted().finditer(text):
             unit, count = found["unit"], _number(found[1])
-            if unit.startswith(("im", "pic", "photo", "bild")):
+            if unit.startswith(_PICTURES):
                 return Measure(PICTURE, count)
             if "char" in unit:
                 return Measure(CHARACTERS, count if unit.startswith("k") else count / 1000)
@@ -241,7 +245,7 @@ def measure_of(text: str) -> Measure | None:
         kind, count = SECOND, seconds_of(found)
     elif found := _counted().search(text):
         unit, count = found["unit"], _number(found[1])
-        if unit.startswith(("im", "pic", "photo", "bild", "mega", "mp")):
+        if unit.startswith((*_PICTURES, "mega", "mp")):
             kind = PICTURE
         elif "char" in unit:
             kind, count = CHARACTERS, count if unit.startswith("k") else count / 1000

@@ -9,7 +9,8 @@ from catalog.search_frame import SURE_ROLE
 from catalog.search_reading import Reading
 from catalog.search_tables import HEAD, PARTS, SearchTables, media_bits
 from catalog.search_text import stem, word_parts
-from catalog.search_understand import SURE_TASK, Understood
+from catalog.search_understand import Understood
+from catalog.search_weighing import SURE_TASK
 from catalog.search_wishes import Wishes
 
 # What a task that fired adds to a card that does nothing else, before rarity.

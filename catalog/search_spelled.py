@@ -16,6 +16,7 @@ _WORTH: Mapping[str, float] = (
     | {"a": 1.0, "an": 1.0, "half": 0.5, "quarter": 0.25, "quarters": 0.25, "couple": 2.0}
 )
 _COINS: Mapping[str, int] = {"penny": 1, "nickel": 5, "dime": 10, "quarter": 25}
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 # A text without any of these spells nothing that is read here.
 _SIGNS = ("minute", "second", "hour", "dollar", "buck", "cent", "dime", "nickel", "penn", "quarter")
 _LIMITS = (
@@ -31,6 +32,8 @@ def spelled(text: str) -> str:
     ``30 seconds``; beside money also ``a quarter of an hour`` ``900 seconds``. A bare amount such
     as ``cap 0.50`` is one of dollars.
     """
+    if "," in text:
+        text = _THOUSANDS.sub("", text)
     if "." in text:
         text = _bare().sub(r"\1 $\2", text)
     if not any(sign in text for sign in _SIGNS):
@@ -42,6 +45,29 @@ def spelled(text: str) -> str:
     if "$" in text or "dollar" in text or "cent" in text or "buck" in text:
         text = _hours().sub(lambda found: f"{3600 * _number(found[1]):g} seconds", text)
     return text
+
+
+def written_out(text: str) -> str:
+    """Return *text*, which must be `plain`, without what is short for a word or spells a version.
+
+    ``w/ sound`` becomes ``with sound``, ``veo three point one`` ``veo 3.1``.
+    """
+    if "w/" in text:
+        text = _with().sub(lambda found: "without " if found[1] else "with ", text)
+    if " point " in text:
+        text = _point().sub(lambda f: f"{_number(f[1]):g}.{_number(f[2]):g}", text)
+    return text
+
+
+@cache
+def _with() -> re.Pattern[str]:
+    return re.compile(r"(?<![\w/.-])w/(o\b)?(?![\w-]*/)\s*")
+
+
+@cache
+def _point() -> re.Pattern[str]:
+    number = rf"({'|'.join(_SMALL)}|\d)"
+    return re.compile(rf"\b{number} point {number}\b")
 
 
 def _words() -> str:

@@ -107,6 +107,25 @@ class Tongues:
         """Whether *word* is a part of a card's id or title."""
         return len(word) > 2 and f"n{word}" in self._parts
 
+    def _knowing(self, word: str) -> int:
+        """Return the languages that know *word* as bits, English first."""
+        bits = self._marks.get(word, 0)
+        if word in self._lexicon.common or word in _ENGLISH or self._is_name(word):
+            bits |= 1
+        longest = min(len(word), _LONGEST_BEGIN)
+        if not bits & 1 and word in self._lexicon.english:
+            longest = 0  # "notary" is no form of the Hungarian "nota"
+        for size in range(_SHORTEST_BEGIN - 1, longest + 1):
+            bits |= self._begins.get(word[:size], 0)
+        for glued in ("ال", "وال", "بال", "لل", "ب", "ل", "ה", "ל", "ב", "מ"):
+            if word.startswith(glued):
+                bits |= self._marks.get(word[len(glued) :], 0)
+        return bits or int(self._is_slip(word))
+
+    def _is_slip(self, word: str) -> bool:
+        """Whether *word* is an English one but for a slip."""
+        return len(word) >= _SHORTEST_SLIP and self._lexicon.mended(word) != [word]
+
     @staticmethod
     def _script(text: str) -> str:
         """Return the language that the signs of *text* tell, if they do."""
@@ -128,22 +147,9 @@ class Tongues:
 
         Where none does, letters that few languages are written in tell the likeliest one.
         """
-        marks, begins = self._marks, self._begins
         scores = [0] * (len(self._names) + 1)
         for word in words:
-            if _has_digit(word):
-                continue
-            bits = marks.get(word, 0)
-            if word in self._lexicon.common or word in _ENGLISH or self._is_name(word):
-                bits |= 1
-            longest = min(len(word), _LONGEST_BEGIN)
-            if not bits & 1 and word in self._lexicon.english:
-                longest = 0  # "notary" is no form of the Hungarian "nota"
-            for size in range(_SHORTEST_BEGIN - 1, longest + 1):
-                bits |= begins.get(word[:size], 0)
-            for glued in ("ال", "وال", "بال", "لل", "ب", "ل", "ה", "ל", "ב", "מ"):
-                if word.startswith(glued):
-                    bits |= marks.get(word[len(glued) :], 0)
+            bits = 0 if _has_digit(word) else self._knowing(word)
             while bits:
                 scores[(bits & -bits).bit_length() - 1] += 1
                 bits &= bits - 1

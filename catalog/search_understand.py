@@ -7,47 +7,46 @@ from dataclasses import dataclass, field
 from catalog.search_direction import Direction, direction_of
 from catalog.search_frame import SURE_ROLE, Frame, frame_of
 from catalog.search_learned import Learned, Likely
+from catalog.search_measure import Measure
 from catalog.search_names import Named, named_in
 from catalog.search_operations import operations_in, outside_in, tasks_of
 from catalog.search_reading import MENDED, Fired, Lexicon, Reading
-from catalog.search_tables import SearchTables
+from catalog.search_tables import PICTURE, SearchTables
 from catalog.search_text import stem, word_parts
+from catalog.search_weighing import (
+    DAMPED,
+    NOWHERE,
+    SURE_TASK,
+    UNTOLD,
+    Heard,
+    media_fit,
+    together,
+    weighed,
+    with_likely,
+)
 from catalog.search_wishes import Wishes, wishes_in
 
 # Words count less once a task is sure, ordinary ones least ("cat" is in the name of a model).
 _BESIDE_TASK, _ORDINARY = 0.6, 0.2
-# Tasks weaker than this share of the strongest are taken for chance.
-_LEAST_TASK, _LEAST_KIN = 0.45, 0.3
-_INSIDE, _RIVAL, _DAMPED = 0.55, 0.7, 0.4
-_DAMPS_FROM = 0.7
 _MOST_TERMS = 14
 # A medium is in the names of many cards, and says nothing beside a sure task.
 _NAMES_MEDIUM = 0.2
 _MEDIA_WORDS = frozenset({"text", "image", "video", "audio", "sound", "music", "voice", "model"})
 # Words rarer than this many cards' worth of bits count; commoner ones say nothing.
 _TOO_COMMON = 0.35
-SURE_TASK = 0.75
-# What is left of a task of whose cards fewer than this share take what is given, or return what
-# is wanted.
-_SHARE, _NOT_TAKEN, _NOT_RETURNED, _NOTHING_THERE = 0.2, 0.45, 0.5, 0.75
-_STRONGEST, _BOTH = 1.15, 0.25
-_SURE_PHRASE, _TOLD, _TELLING, _BESIDE_SURE = 0.9, 0.9, 0.86, 0.92
-# What a rule's strength counts against the share of what was learned, and how strong they make
-# the best task.
-_BY_RULE, _RULE_TOP, _LIKELY_TOP = 0.8, 0.8, 0.7
 # In so few words a phrase says more than all words together.
 _SHORT = 3
 # What the other ways to train are worth where a model that is to be trained is named.
 _SIBLING, _LIKELY_ENOUGH = 0.85, 0.5
-# What is left of a task that has to do with none of the media that are named; text is named often.
-_UNSPOKEN, _UNTOLD = 0.6, frozenset({"text"})
+# From this share on all words together are sure of a task, or that none is meant.
+_SURE_SHARE, _SURE_NOTHING = 0.8, 0.7
+_TOLD = 0.9
 # Words by which something else than the model that is named is asked for.
 _INSTEAD_LISTED = (
     "alternative alternatives successor successors replacement substitute instead gone retired"
     " deprecated discontinued offline removed newer dead replaces replaced ersatz nachfolger"
 )
 _INSTEAD = frozenset(_INSTEAD_LISTED.split())
-_NOWHERE = frozenset[int]()
 # Below this the media alone say what is mostly meant, this strongly.
 _WEAK, _USUAL_STRENGTH = 0.65, 0.65
 
@@ -76,6 +75,8 @@ class Understood:
         told = any(one.strength >= SURE_TASK for one in self.reading.tasks.values())
         if self.named or (told and len(self.reading.words) <= _SHORT):
             return False
+        if nothing >= _SURE_NOTHING:
+            return True
         return (nothing >= 0.5 and best < 0.6) or (nothing >= 0.17 and best < 0.3)
 
     @property
@@ -94,8 +95,17 @@ class Understood:
         return _PRODUCTS.get(_TASK_MAKES.get(prefix, ""), "")
 
 
-_PRODUCTS = {"image": "image", "video": "video", "audio": "audio", "3d": "3d mesh", "text": "text"}
+_PICTURES = ("", "image")
+_PRODUCTS = {
+    "lora": "lora",
+    "image": "image",
+    "video": "video",
+    "audio": "audio",
+    "3d": "3d mesh",
+    "text": "text",
+}
 _TASK_MAKES = {
+    "train": "lora",
     "t2i": "image", "i2i": "image", "t2v": "video", "i2v": "video", "v2v": "video",
     "ref2v": "video", "avatar": "video", "lipsync": "video", "motion": "video",
     "tts": "audio", "voice": "audio", "music": "audio", "sfx": "audio", "audioclean": "audio",
@@ -118,19 +128,13 @@ def understand(
     names = frozenset(mark.word for mark in named.parts)
     operations = operations_in(reading, lexicon, names)
     told = tasks_of(operations, frame, lexicon) if "/" not in reading.text else []
-    spoken: list[Fired] = []
-    name_units = _name_units(reading, named)
-    for one in reading.tasks.values():
-        fit = _media_fit(tables.tasks[one.task][0], frame, tables)
-        if one.units & name_units:
-            fit *= _DAMPED
-        spoken.append(one if fit == 1 else one._replace(strength=one.strength * fit))
+    spoken = _spoken(reading, named, frame, tables)
     understood = Understood(
         reading,
         direction,
         named,
         wishes_in(reading, lexicon),
-        _together(_weighed(spoken, lexicon), told, lexicon),
+        together(weighed(spoken, lexicon), told, lexicon),
         frame=frame,
     )
     if understood.tasks and _trains(understood.tasks[0], tables):
@@ -142,9 +146,14 @@ def understand(
         understood.tasks += [one for one in usual if one.task not in known]
     if learned is not None and named.covered < 1.0 and "/" not in reading.text:
         understood.likely = learned.likely(reading, frame)
-        understood.tasks = _with_likely(understood, tables)
-    if understood.tasks and _trains(understood.tasks[0], tables, _LIKELY_ENOUGH):
-        _train_any(understood, tables)
+        understood.tasks = with_likely(
+            understood.tasks,
+            Heard(understood.likely, frame, "fixed camera" in understood.wishes.features),
+            tables,
+            lexicon,
+        )
+    _settle(understood, tables)
+    named = understood.named
     understood.outside = outside_in(reading, lexicon)
     understood.is_told = any(
         one.evidence >= _TOLD and not (one.lone and frame.is_empty) for one in operations[:1]
@@ -156,6 +165,29 @@ def understand(
     if named.is_sure and (gone := _gone(named, tables)):
         _look_for_living(understood, gone, tables)
     return understood
+
+
+def _spoken(reading: Reading, named: Named, frame: Frame, tables: SearchTables) -> list[Fired]:
+    """Return the tasks that phrases speak of, weaker where the media or a name tell otherwise."""
+    spoken: list[Fired] = []
+    name_units = _name_units(reading, named)
+    for one in reading.tasks.values():
+        fit = media_fit(tables.tasks[one.task][0], frame, tables)
+        if one.units & name_units:
+            fit *= DAMPED
+        spoken.append(one if fit == 1 else one._replace(strength=one.strength * fit))
+    return spoken
+
+
+def _settle(understood: Understood, tables: SearchTables) -> None:
+    """Let name, kinds and price be read as the tasks demand."""
+    named = understood.named
+    if understood.tasks and _trains(understood.tasks[0], tables, _LIKELY_ENOUGH):
+        _train_any(understood, tables)
+    if named and not named.is_sure and _is_beside(understood, tables):
+        understood.named = Named()
+    if understood.wishes.measure.kind == PICTURE and understood.product(tables) not in _PICTURES:
+        understood.wishes.measure = Measure()  # "a 3D model of one photo" is none for a picture
 
 
 def _gone(named: Named, tables: SearchTables) -> list[int]:
@@ -174,11 +206,11 @@ def _look_for_living(understood: Understood, gone: Sequence[int], tables: Search
         (n for n, (name, _) in enumerate(tables.tasks) if name == _USUAL.get((source, target))), -1
     )
     if number >= 0 and all(one.task != number for one in understood.tasks):
-        understood.tasks.append(Fired(number, SURE_TASK, _NOWHERE))
+        understood.tasks.append(Fired(number, SURE_TASK, NOWHERE))
     if _INSTEAD.isdisjoint(word.text for word in understood.reading.words):
         return
     if number >= 0 and understood.frame.is_empty:
-        understood.tasks = [Fired(number, 1.0, _NOWHERE)]  # "instead" speaks of no edit here
+        understood.tasks = [Fired(number, 1.0, NOWHERE)]  # "instead" speaks of no edit here
     names = {mark.word for mark in (*understood.named.parts, *understood.named.versions)}
     understood.terms = [one for one in understood.terms if one[0][1:] not in names]
     understood.named = Named()
@@ -200,10 +232,17 @@ def _train_any(understood: Understood, tables: SearchTables) -> None:
     """Let no model be meant that runs what others trained, but whatever trains the one named."""
     wishes, named = understood.wishes, understood.named
     wishes.features = [one for one in wishes.features if one not in _KINDS_OF_DEED]
+    kinds = understood.frame.spoken - UNTOLD
+    best = understood.tasks[0]
+    if len(kinds) == 1 and (number := tables.task_numbers.get(f"train.{min(kinds)}")) is not None:
+        others = [one for one in understood.tasks if one.task != number]
+        understood.tasks = [
+            best._replace(task=number),  # what it learns from tells which
+            *(one._replace(strength=min(one.strength, _SIBLING * best.strength)) for one in others),
+        ]
     named.kinds = [mark for mark in named.kinds if mark.word not in _KINDS_OF_DEED]
     if not named.versions:
         return
-    best = understood.tasks[0]
     known = {one.task for one in understood.tasks}
     understood.tasks += [
         Fired(at, _SIBLING * best.strength, best.units)
@@ -212,97 +251,21 @@ def _train_any(understood: Understood, tables: SearchTables) -> None:
     ]
 
 
+def _is_beside(understood: Understood, tables: SearchTables) -> bool:
+    """Whether what is surely meant is done by no card that bears the name."""
+    tasks, likely = understood.tasks, dict(understood.likely.tasks)
+    if not tasks or tasks[0].strength < SURE_TASK or likely.get(tasks[0].task, 0.0) < _SURE_SHARE:
+        return False
+    does = tables.bits.of(f"c{tables.tasks[tasks[0].task][0]}")
+    return not any(does >> card & 1 for card in understood.named.bearers)
+
+
 def _name_units(reading: Reading, named: Named) -> set[int]:
     """Return the places of words that are parts of a name with a version."""
     if not named.versions:
         return set()
     names = {mark.word for mark in named.parts} - _KINDS_OF_DEED
     return {w.unit for w in reading.words if not names.isdisjoint(word_parts(w.text))}
-
-
-def _together(spoken: list[Fired], told: list[Fired], lexicon: Lexicon) -> list[Fired]:
-    """Return the tasks of phrases (*spoken*) and of operations (*told*), strongest first."""
-    both = {one.task: one for one in spoken}
-    sure = [one for one in spoken if one.strength >= _SURE_PHRASE]
-    damped = {other for one in sure for other in lexicon.damps.get(one.task, ())}
-    for one in told:
-        other = both.get(one.task)
-        is_telling = one.strength >= _TELLING
-        if other is not None and (not sure or other.strength >= _RIVAL * sure[0].strength):
-            more = max(one.strength, other.strength) + _BOTH * min(one.strength, other.strength)
-            if one.strength < SURE_TASK and other.strength < SURE_TASK:
-                more = max(one.strength, other.strength)
-            one = Fired(one.task, min(_STRONGEST, more), one.units | other.units)
-        elif sure and (other is not None or one.task in damped):
-            beside = _BESIDE_SURE if is_telling and one.task not in damped else _RIVAL
-            one = one._replace(strength=one.strength * beside)
-        elif any(one.units <= other.units for other in sure):
-            one = one._replace(strength=one.strength * (_BESIDE_SURE if is_telling else _INSIDE))
-        both[one.task] = max(one, other or one, key=lambda f: f.strength)
-    for one in list(both.values()):
-        for general, share in lexicon.kin.get(one.task, ()):
-            strength = one.strength * share
-            if general not in both or both[general].strength < strength:
-                both[general] = Fired(general, strength, one.units)
-    made = sorted(both.values(), key=lambda f: (-f.strength, f.task))
-    return [one for one in made if one.strength >= _LEAST_KIN * made[0].strength][:8]
-
-
-def _with_likely(understood: Understood, tables: SearchTables) -> list[Fired]:
-    """Return the tasks by rule, weighed with how likely each is by all words together."""
-    fired, shares = understood.tasks, dict(understood.likely.tasks)
-    known = {one.task: one for one in fired}
-    worths = {
-        task: _BY_RULE * (known[task].strength if task in known else 0.0) + shares.get(task, 0.0)
-        for task in {**known, **shares}
-    }
-    if kinds := understood.frame.spoken - _UNTOLD:
-        for task in worths:
-            name = tables.tasks[task][0]
-            if not name.startswith(_MAKES_ANY) and not _touches(name, kinds, tables):
-                worths[task] *= _UNSPOKEN
-    if "fixed camera" in understood.wishes.features:
-        moves = {task for task in worths if tables.tasks[task][0] == "i2v.camera"}
-        worths.update({task: _UNSPOKEN * worths[task] for task in moves})
-    if not worths:
-        return fired
-    best = min(worths, key=lambda task: (-worths[task], task))
-    told = known[best].strength if best in known else 0.0
-    top = min(_STRONGEST, _RULE_TOP * told + _LIKELY_TOP * shares.get(best, 0.0))
-    made = [
-        Fired(task, top * worth / worths[best], known[task].units if task in known else _NOWHERE)
-        for task, worth in worths.items()
-    ]
-    made.sort(key=lambda one: (-one.strength, one.task))
-    return [one for one in made if one.strength >= _LEAST_KIN * top][:8]
-
-
-def _touches(task: str, kinds: frozenset[str], tables: SearchTables) -> bool:
-    """Whether cards that do *task* take or return any of *kinds*."""
-    return tables.share(task, "i", kinds) >= _SHARE or tables.share(task, "o", kinds) >= _SHARE
-
-
-def _media_fit(task: str, frame: Frame, tables: SearchTables) -> float:
-    """Return how well the cards that do *task* take what is given and return what is wanted."""
-    fit = 1.0
-    given = frame.given - {"text"}
-    is_given = bool(given) and frame.given_sure >= SURE_ROLE and not task.startswith(_TAKES_ALL)
-    if is_given and tables.share(task, "i", given) < _SHARE:
-        fit *= _NOT_TAKEN
-    if not is_given and frame.wanted_sure >= SURE_ROLE and task.startswith(_WORKS_ON):
-        fit *= _NOTHING_THERE
-    if task.startswith(_FOR_ITSELF) and "video" in frame.spoken:
-        fit *= _NOTHING_THERE
-    if task in _FOLLOWS and frame.given_sure >= SURE_ROLE and "video" not in frame.spoken:
-        fit *= _NOTHING_THERE
-    if frame.is_empty and frame.spoken and not task.startswith(_MAKES_ANY):
-        kinds = frame.spoken - _UNTOLD
-        if kinds and not _touches(task, kinds, tables):
-            fit *= _NOTHING_THERE
-    is_wanted = frame.wanted_sure >= SURE_ROLE and not task.startswith(_MAKES_ANY)
-    if is_wanted and tables.share(task, "o", frame.wanted) < _SHARE:
-        fit *= _RIVAL if "text" in frame.wanted else _NOT_RETURNED
-    return fit
 
 
 def _usual(frame: Frame, understood: Understood, tables: SearchTables) -> list[Fired]:
@@ -316,13 +279,7 @@ def _usual(frame: Frame, understood: Understood, tables: SearchTables) -> list[F
     return [Fired(tables.task_numbers[name], _USUAL_STRENGTH, units) for name in names[:2]]
 
 
-_TAKES_ALL = ("train", "llm", "stt", "dub", "prompter", "subtitles", "voice.clone", "avatar.st")
 _KINDS_OF_DEED = {"lora"}
-# Tasks that need something to work on, and those that need a film to follow as well.
-_WORKS_ON = ("i2i.", "v2v.", "motion", "livephoto")
-_FOR_ITSELF = ("music", "sfx")  # beside a film its own sound is meant
-_FOLLOWS = ("motion", "livephoto")
-_MAKES_ANY = ("train", "prompter", "llm", "lottie")
 _USUAL = {
     ("", "image"): "t2i", ("text", "image"): "t2i", ("image", "image"): "i2i.edit",
     ("", "video"): "t2v", ("text", "video"): "t2v", ("image", "video"): "i2v",
@@ -332,36 +289,6 @@ _USUAL = {
     ("text", "audio"): "tts", ("audio", "video"): "a2v", ("video", "audio"): "v2a",
     ("audio", "audio"): "a2a.transform", ("video", "image"): "v2v.frames",
 }  # fmt: skip
-
-
-def _weighed(fired: list[Fired], lexicon: Lexicon) -> list[Fired]:
-    """Return the tasks that fired, strongest first.
-
-    A task counts less inside a fuller one, beside a stronger one for the same words, and where
-    a sure one makes it unlikely.
-    """
-    fired.sort(key=lambda f: (-f.strength, -len(f.units), f.task))
-    sure = [one.task for one in fired if one.strength >= _DAMPS_FROM]
-    damped = {other for task in sure for other in lexicon.damps.get(task, ())}
-    for task in sure:  # two that would put each other out both stay
-        for other in lexicon.damps.get(task, ()):
-            if other in sure and task in lexicon.damps.get(other, ()):
-                damped -= {task, other}
-    fired = [
-        one._replace(strength=one.strength * _DAMPED) if one.task in damped else one
-        for one in fired
-    ]
-    kept: list[Fired] = []
-    for one in fired:
-        factor = 1.0
-        if any(o.strength >= 0.7 * one.strength and one.units < o.units for o in fired):
-            factor = _INSIDE
-        elif any(o.strength > 1.15 * one.strength and one.units & o.units for o in fired):
-            factor = _RIVAL
-        kept.append(one if factor == 1 else one._replace(strength=one.strength * factor))
-    kept.sort(key=lambda f: (-f.strength, f.task))
-    least = _LEAST_TASK * kept[0].strength if kept else 0.0
-    return [one for one in kept if one.strength >= least][:8]
 
 
 def _from_text(understood: Understood, tables: SearchTables) -> list[Fired]:
@@ -375,7 +302,7 @@ def _from_text(understood: Understood, tables: SearchTables) -> list[Fired]:
         does = tables.bits.of(f"c{task}")
         share = (does & cards).bit_count() / does.bit_count()
         if share < 0.2 and not task.startswith(("train", "llm", "prompter", "m.")):
-            fired = Fired(fired.task, fired.strength * _DAMPED, fired.units)
+            fired = Fired(fired.task, fired.strength * DAMPED, fired.units)
         kept.append(fired)
     return sorted(kept, key=lambda f: (-f.strength, f.task))
 

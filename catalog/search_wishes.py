@@ -1,6 +1,7 @@
 """Read wishes from plain words, and measure how well a card keeps them."""
 
 import math
+import re
 from dataclasses import dataclass, field
 
 from catalog.search_measure import (
@@ -19,13 +20,17 @@ from catalog.search_tables import HEIGHTS, SIZES, SearchTables, media_bits
 
 # One of whatever a card is priced in.
 _ONE = Measure()
+_EACH = re.compile(r"\b(?:each|apiece|a piece|a pop)\b")
+# A limit for so many seconds is one for a single clip.
+_ONE_CLIP = 30.0
 _KEPT, _BROKEN, _HAS = 2.6, -2.6, 2.2
+_TOO_DEAR = -4.0
 _FAST, _BEST, _NEW, _LONG_ENOUGH = 0.9, 0.5, 1.2, 1.6
 # Features that a card can hardly do without when they are asked for.
 _NEEDED = frozenset(
     {"sound", "end frame", "reference images", "mask", "web search", "palette", "fixed camera"}
 )
-_NO_PRICE, _NO_SIZE, _NO_LENGTH = -0.8, -0.6, -0.5
+_NO_PRICE, _NO_SIZE, _NO_LENGTH = -1.2, -0.6, -0.5
 # Months since January 2000 before which nothing counts as new.
 _NOT_NEW = 280
 _PICTURE, _VIDEO = media_bits({"image"}), media_bits({"video"})
@@ -94,7 +99,7 @@ class Wishes:
         dollars = self.measure.dollars(card, tables)
         if math.isnan(dollars):
             return _NO_PRICE
-        return _KEPT if dollars <= limit * 1.0001 else _BROKEN
+        return _KEPT if dollars <= limit * 1.0001 else _TOO_DEAR
 
     def _size(self, card: int, tables: SearchTables) -> float:
         if self.height >= 0 and tables.media_out[card] & _VIDEO:
@@ -151,13 +156,15 @@ def wishes_in(reading: Reading, lexicon: Lexicon) -> Wishes:
     wishes.features.sort()
     text = spelled(reading.text)
     wishes.limit, wishes.measure = limit_in(text)
-    if wishes.limit is not None and wishes.measure == _ONE:
+    if wishes.limit is not None and wishes.measure == _ONE and not _EACH.search(text):
         wishes.measure = counted_in(text)
     wishes.height, wishes.size = size_in(reading.text)
     if wishes.limit is not None and (wishes.height >= 0 or "sound" in wishes.features):
         heard = True if "sound" in wishes.features else None
         wishes.measure = wishes.measure._replace(height=wishes.height, sound=heard)
     found = length_in(text)
-    if found and at_least().search(text):
+    if found and (
+        at_least().search(text) or (wishes.limit is not None and 1 < seconds_of(found) <= _ONE_CLIP)
+    ):
         wishes.seconds = seconds_of(found)
     return wishes

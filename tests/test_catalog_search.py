@@ -16,7 +16,8 @@ from catalog.search import Hit, SearchAnswer, SearchRequest, search
 from catalog.search_reading import Lexicon
 from catalog.search_tables import SearchTables
 from catalog.search_text import distance
-from catalog.search_understand import SURE_TASK, understand
+from catalog.search_understand import understand
+from catalog.search_weighing import SURE_TASK
 from tests.search_sets import DATA, Marks, marks, read_set
 
 
