@@ -102,6 +102,11 @@ class Streams:
         if not over:
             await send({"type": "http.response.body"})
 
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
     def end(self) -> None:
         """End what is open."""
         for held in self._open:

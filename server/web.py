@@ -302,11 +302,12 @@ class Endpoint:
             except ActionableError as problem:
                 refusal = JSONResponse({"error": str(problem)}, 400)
             else:
+                if scope["method"] == "GET":
+                    serving = await self._opened(narrowing)
+                    return await self._idle.hold(serving, scope, receive, send)
                 self._calls += 1
                 try:
                     serving = await self._opened(narrowing)
-                    if scope["method"] == "GET":
-                        return await self._idle.hold(serving, scope, receive, send)
                     return await serving(scope, receive, send)
                 finally:
                     self._calls -= 1
@@ -317,7 +318,9 @@ class Endpoint:
         if scope["method"] != "POST" and not self._options.sessions:
             # Without sessions there is nothing to listen to: an open GET would idle for ever.
             return Response(status_code=405, headers={"allow": "POST"})
-        if self._calls >= MOST_CALLS:
+        # Who only listens takes no place from those who call.
+        here = self._idle.count if scope["method"] == "GET" else self._calls
+        if here >= MOST_CALLS:
             return JSONResponse(
                 {"error": f"more than {MOST_CALLS} calls at once"}, 503, {"retry-after": "1"}
             )

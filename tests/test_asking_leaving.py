@@ -83,7 +83,9 @@ async def test_a_question_ends_with_the_server_and_the_same_call_asks_it_anew_of
 
 
 @pytest.mark.proof
-async def test_who_listens_at_a_session_does_not_hold_up_the_end(tmp_path: Path) -> None:
+async def test_who_listens_at_a_session_does_not_hold_up_calls_or_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = WebOptions(port=0, sessions=True)
     headers = {"accept": "text/event-stream, application/json"}
     hello = {
@@ -109,8 +111,14 @@ async def test_who_listens_at_a_session_does_not_hold_up_the_end(tmp_path: Path)
             of_before = {**headers, "mcp-session-id": "0" * 32}  # of a server that is gone
             lost = await http.post(url, json={**hello, "method": "ping"}, headers=of_before)
             assert lost.status_code == 404  # which tells a client to begin anew
+            monkeypatch.setattr("server.web.MOST_CALLS", 1)
             async with http.stream("GET", url, headers={**headers, **session}) as listening:
                 assert listening.status_code == 200
+                more = await http.get(url, headers={**headers, **session})
+                assert more.status_code == 503  # and it takes no place from those who call
+                ping = {**hello, "method": "ping", "params": {}}
+                called = await http.post(url, json=ping, headers={**headers, **session})
+                assert called.status_code == 200
                 app.state.end_listening()
                 assert await listening.aread() in (b"", b": \r\n\r\n")
             tasks.cancel_scope.cancel()

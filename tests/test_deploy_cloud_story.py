@@ -84,6 +84,8 @@ async def test_an_app_is_deployed_scaled_rolled_back_and_deleted_on_fal(tmp_path
         assert "it deploys to fal, where runners are billed" in person.asked[0]
         (app,) = (await call(client, "app_status", app="hello-app"))["apps"]
         assert (app["target"], app["endpoint_id"]) == ("cloud", "me/hello-app")
+        assert any(note.startswith("machine S: ") for note in app["notes"])
+        assert any("as falkit set it last: " in note for note in app["notes"])
         first = app["revision"]
 
         source = tmp_path / "hello-app" / "app.py"

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import ActionableError
+from server.deploy.caps import Caps, read_caps
 from server.deploy.isolation import exposed
 from server.deploy.planning import check_settings
-from server.deploy.caps import Caps, read_caps
 from server.deploy.plans import Kept, Plans
-from server.deploy.proposals import Proposal
 from server.deploy.policy import asks, check_allowed, scaled
+from server.deploy.proposals import Proposal
 from server.deploy.shelves import PlanError
 from server.deploy.source import SourceError, is_intact, read_source, snapshot
 from server.settings import Settings
@@ -64,6 +64,10 @@ def test_an_unknown_and_an_old_plan_are_refused(tmp_path: Path) -> None:
         db.execute("UPDATE plans SET created = created - 90000")
     with pytest.raises(PlanError, match="older than a day"):
         kept.find(plan_id)
+    kept.mark_applied(plan_id, "01job")  # begun in time and held; the yes comes too late
+    assert kept.find(plan_id)[1] == "01job"
+    with pytest.raises(PlanError, match="older than a day"):
+        kept.check_age(plan_id)
 
 
 def test_trust_is_for_exactly_one_source_and_for_no_more_freedom_than_was_given(

@@ -87,16 +87,19 @@ def _cut(lines: tuple[str, ...]) -> list[str]:
 
 def _words(plan: Plan, view: PlanView) -> list[str]:
     change = plan.change
-    lines = [f"{view.plan_id}: {change.action} {plan.app} on {change.target}; nothing is done yet"]
+    what = f"{change.action} {plan.app}".rstrip()
+    lines = [f"{view.plan_id}: {what} on {change.target}; nothing is done yet"]
     lines += view.changes
     if view.callers:
         lines.append(f"who may call it: {view.callers}")
     if plan.machine is not None:
-        lines.append(machine_words(plan.machine))
+        where = "on fal it would be " if change.target == "local" else ""
+        lines.append(f"{where}{machine_words(plan.machine)}")
     lines += [f"needs {line}" for line in view.needs]
     lines += [f"risk: {line}" for line in view.risks]
     lines += [f"blocked: {line}" for line in view.blocked]
-    lines += [f"a person is asked: {line}" for line in view.asks]
+    if not view.blocked:
+        lines += [f"a person is asked: {line}" for line in view.asks]
     return [*lines, f"next: {view.next}"]
 
 

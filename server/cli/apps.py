@@ -117,7 +117,7 @@ def _written(checked: Checked, form: Form) -> str:
         return sarif_text(checked.findings, checked.edits, version=version("falkit")).rstrip()
     if form is Form.JSON:
         return json.dumps(_plain(checked), indent=2, default=str)
-    lines = [lines_of(checked.findings)]
+    lines = [lines_of(checked.findings).rstrip()]
     if checked.routes:
         lines.append("routes: " + ", ".join(f"{one.path} ({one.kind})" for one in checked.routes))
     if checked.machine is not None:

@@ -131,6 +131,8 @@ def _choice(
     if weights is None or weights <= 0:
         if known is not None and known.is_gpu and not uses_gpu and not settings.image:
             return "S", 1, f"nothing in the source uses the GPU of {own}"
+        if known is not None and not known.is_gpu:
+            return own, count, "as the app says"
         return own, count, "as the app says; what its model needs is not known"
     need = memory_needed(weights)
     told = f"{weights:g} GB of weights need about {need:.0f} GB of GPU memory"

@@ -9,6 +9,7 @@ from typing import Protocol
 from anyio.to_thread import run_sync
 
 from catalog.errors import ActionableError
+from server.deploy.advice import cost_as_set
 from server.deploy.applying import Applier
 from server.deploy.asking import reasons, reserve
 from server.deploy.checking import CheckedSource, check_source
@@ -18,10 +19,11 @@ from server.deploy.local.fidelity import unlike_here
 from server.deploy.planning import Ground, draw
 from server.deploy.plans import Kept, Plans
 from server.deploy.policy import check_allowed
+from server.deploy.prices import read_prices
 from server.deploy.scaffold import scaffold
 from server.deploy.secret_values import hidden, values_of
 from server.deploy.shelves import PlanError
-from server.deploy.targets import DeployTarget, Tell
+from server.deploy.targets import SCALING, DeployTarget, Tell
 from server.media.roots import Roots
 from server.settings import Settings
 from tools.deploy_records import (
@@ -34,6 +36,7 @@ from tools.deploy_records import (
     Scaffolded,
     Target,
 )
+from tools.deploying import machine_words
 from tools.errors import NotConfiguredError
 from tools.ports import DeployIntent, Job
 
@@ -153,13 +156,34 @@ class AppDeployer:
         """Return the apps of that name (empty: all) on that target (None: on both)."""
         found: list[DeployedApp] = []
         for place in self._targets(target):
-            found += await (await self.target_of(place)).apps(app)
+            apps = await (await self.target_of(place)).apps(app)
+            if place == "cloud" and app:
+                apps = [await run_sync(self._with_notes, one) for one in apps]
+            found += apps
         if app and not found:
             raise ActionableError(
                 f"no app {app[:60]!r} is deployed",
                 hint="app_status without app lists what there is",
             )
         return found
+
+    def _with_notes(self, app: DeployedApp) -> DeployedApp:
+        """Return *app* with what its runners cost, and what falkit itself set of it last."""
+        known = self.plans.applied.recall(app)
+        notes = list(app.fidelity)
+        if known.settings.machine_types and "machine_types" not in known.unknown:
+            prices = read_prices(self.settings.deploy_prices)
+            notes.append(machine_words(cost_as_set(known.settings, prices=prices)))
+        set_last = [
+            f"{name} {getattr(known.settings, name)}"
+            for name in SCALING
+            if name in known.likely and getattr(known.settings, name) is not None
+        ]
+        if set_last:
+            notes.append(f"as falkit set it last: {', '.join(set_last)}")
+        if untold := [name for name in SCALING if name in known.unknown]:
+            notes.append(f"not known: {', '.join(untold)}")
+        return replace(app, fidelity=tuple(notes))
 
     async def logs(self, query: LogQuery, follow_seconds: float = 0.0) -> LogPage:
         """Return lines that match, waiting for more of them when *follow_seconds* says so."""

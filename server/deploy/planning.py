@@ -1,5 +1,6 @@
 """From a wanted change to a plan: what would be different, what it costs, needs and risks."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -19,7 +20,7 @@ from server.deploy.policy import check_allowed, is_own, scaled
 from server.deploy.prices import Prices, read_prices
 from server.deploy.source import snapshot
 from server.deploy.targets import SCALING
-from server.settings import Settings
+from server.settings import SecretSource, Settings
 from tools.deploy_records import (
     Action,
     AppSettings,
@@ -45,6 +46,11 @@ CALLERS: Mapping[str, str] = {
     "private": "only keys of this account",
     "shared": "any fal account, at the caller's cost",
     "public": "anybody, without a key, at your cost",
+}
+CALLERS_HERE: Mapping[str, str] = {
+    "private": "whoever reaches this machine's falkit with a key, of any account",
+    "shared": "whoever reaches this machine's falkit with a key, of any account",
+    "public": "whoever reaches this machine's falkit, without a key",
 }
 LINES_SHOWN = 30
 MOST_MESSAGE = 500  # characters
@@ -116,7 +122,7 @@ async def draw(change: Change, ground: Ground, settings: Settings, plans: Plans)
         "app": sketch.app,
         "changes": list(sketch.changes[:LINES_SHOWN]),
         "callers": sketch.callers,
-        **({"cost": machine_words(sketch.machine)} if sketch.machine is not None else {}),
+        **_cost(change, sketch),
         "risks": list(sketch.risks[:8]),
         **({"source": str(checked.path), "sha256": checked.source.sha256} if checked else {}),
     }
@@ -161,6 +167,17 @@ async def draw(change: Change, ground: Ground, settings: Settings, plans: Plans)
     )
 
 
+def _callers(change: Change, after: AppSettings) -> str:
+    return (CALLERS if change.target == "cloud" else CALLERS_HERE)[after.auth]
+
+
+def _cost(change: Change, sketch: "_Sketch") -> dict[str, str]:
+    """Return what a person is told of the cost; this machine costs nothing."""
+    if change.target == "local" or sketch.machine is None:
+        return {}
+    return {"cost": machine_words(sketch.machine)}
+
+
 @dataclass(frozen=True, slots=True)
 class _Sketch:
     app: str
@@ -198,7 +215,7 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
         app=change.app or checked.app,
         after=after,
         changes=tuple(changes),
-        callers=CALLERS[after.auth],
+        callers=_callers(change, after),
         machine=cost_as_set(after, prices=ground.prices),
         needs=tuple(_needs(checked, ground.secrets, settings)),
         risks=(*ground.open_to, *_risks(change, checked, after)),
@@ -267,8 +284,10 @@ def _risks(change: Change, checked: Checked, after: AppSettings) -> list[str]:
     ]
     if not checked.inspected and checked.not_inspected:
         risks.append(f"not inspected: {checked.not_inspected}")
-    if after.auth == "public":
+    if after.auth == "public" and change.target == "cloud":
         risks.append("public: anybody can spend your money")
+    if change.target == "local" and after.concurrency_buffer_perc:
+        risks.append("concurrency_buffer_perc has no effect on this machine")
     if change.target == "cloud" and after.max_concurrency is None:
         risks.append("no max_concurrency: fal's default is the only cap on runners")
     if change.target == "local" and any(name.startswith("GPU") for name in after.machine_types):
@@ -279,13 +298,17 @@ def _risks(change: Change, checked: Checked, after: AppSettings) -> list[str]:
 def _scale(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     assert ground.running is not None and ground.recalled is not None  # noqa: S101, PT018  # draw
     running, recalled = ground.running, ground.recalled
+    if change.target == "local" and "concurrency_buffer_perc" in change.settings:
+        raise ActionableError(
+            "concurrency_buffer_perc has no effect on this machine", hint="use concurrency_buffer"
+        )
     after = scaled(recalled.settings, change.settings)
     unknown = tuple(sorted(recalled.unknown - {*change.settings}))
     lines = differences(recalled, after, leave=unknown) or ["nothing: it is so already"]
     lost = [name for name in change.settings if name not in INHERITED]
     risks = [f"the next deploy sets {', '.join(lost)} back to what the code says"] if lost else []
     machine = cost_as_set(after, prices=ground.prices)
-    callers = CALLERS[after.auth]
+    callers = _callers(change, after)
     return _Sketch(
         running.name, after, tuple(lines), callers, machine, risks=tuple(risks), unknown=unknown
     )
@@ -353,7 +376,9 @@ def _restart(change: Change, ground: Ground, settings: Settings) -> _Sketch:
 def _delete(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     assert ground.running is not None  # noqa: S101  # draw has made sure
     running = ground.running
-    lines = [f"{running.endpoint_id} and its {len(running.revisions)} revisions go away"]
+    count = len(running.revisions)
+    its = f"its {count} revisions" if count > 1 else "its revision"
+    lines = [f"{running.endpoint_id} and {its} go away"]
     if running.queued:
         lines.append(f"{running.queued} waiting requests are dropped")
     return _Sketch(running.name, None, tuple(lines), risks=("callers get 404 from then on",))
@@ -376,8 +401,17 @@ def _set_secret(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     word = "replaced" if name in ground.secrets else "set"
     return _Sketch(
         change.app, None, (f"secret {name} is {word} from {whence}",),
-        risks=("apps see it when their runners start anew: restart them",),
+        risks=(*_missing(source), "apps see it when their runners start anew: restart them"),
     )  # fmt: skip
+
+
+def _missing(source: SecretSource) -> list[str]:
+    """Return what keeps a secret from being set, as far as it can be seen from here."""
+    if source.file is None and not os.environ.get(source.name):
+        return [f"the variable {source.name} is not set here; a falkit that has it must apply this"]
+    if source.file is not None and not source.file.is_file():
+        return [f"there is no file {source.file.name} where FALKIT_DEPLOY_SECRETS says"]
+    return []
 
 
 _SKETCHES = {
