@@ -36,8 +36,9 @@ _MEDIA_WORDS = frozenset({"text", "image", "video", "audio", "sound", "music", "
 _TOO_COMMON = 0.35
 # In so few words a phrase says more than all words together.
 _SHORT = 3
-# What the other ways to train are worth where a model that is to be trained is named.
-_SIBLING, _LIKELY_ENOUGH = 0.85, 0.5
+# What the other ways to train are worth where a model that is to be trained is named, and where
+# what it is to learn from is said.
+_SIBLING, _OTHER_KIND, _LIKELY_ENOUGH = 0.85, 0.5, 0.5
 # From this share on all words together are sure of a task, or that none is meant.
 _SURE_SHARE, _SURE_NOTHING = 0.8, 0.7
 _TOLD = 0.9
@@ -238,7 +239,10 @@ def _train_any(understood: Understood, tables: SearchTables) -> None:
         others = [one for one in understood.tasks if one.task != number]
         understood.tasks = [
             best._replace(task=number),  # what it learns from tells which
-            *(one._replace(strength=min(one.strength, _SIBLING * best.strength)) for one in others),
+            *(
+                one._replace(strength=min(one.strength, _OTHER_KIND * best.strength))
+                for one in others
+            ),
         ]
     named.kinds = [mark for mark in named.kinds if mark.word not in _KINDS_OF_DEED]
     if not named.versions:

@@ -13,7 +13,7 @@ from catalog.search_frame import frame_of
 from catalog.search_learned import FILE, HEAD, MAGIC, Learned, Likely
 from catalog.search_measure import Measure, counted_in, length_in, limit_in
 from catalog.search_reading import Lexicon
-from catalog.search_spelled import spelled
+from catalog.search_spelled import spelled, written_out
 from catalog.search_tables import PICTURE, SECOND, SearchTables
 
 TABLES = SearchTables(SNAPSHOT)
@@ -89,6 +89,8 @@ def test_english_words_are_known_and_slips_are_not() -> None:
         ("pictures, cap 0.05", 0.05, Measure()),
         ("less than a quarter per picture", 0.25, Measure(PICTURE)),
         ("exact colours, extract the facts", None, Measure()),
+        ("a mesh for 20c or less", 0.2, Measure()),
+        ("10,000 product thumbnails for 60 bucks", 60.0, Measure(PICTURE, 10000)),
     ],
 )
 def test_money_and_time_may_be_spelled_in_words(
@@ -98,6 +100,33 @@ def test_money_and_time_may_be_spelled_in_words(
     limit, measure = limit_in(plainly)
     assert limit == dollars
     assert (counted_in(plainly) if measure == Measure() else measure) == work
+
+
+def test_what_is_short_for_a_word_and_spelled_versions_are_written_out() -> None:
+    assert written_out("a clip w/ sound, w/o words") == "a clip with sound, without words"
+    assert written_out("veo three point one lite") == "veo 3.1 lite"
+    assert written_out("fal-ai/w/o") == "fal-ai/w/o"
+
+
+def test_a_price_for_a_model_of_one_photo_is_none_for_a_picture() -> None:
+    index = CatalogIndex.open()
+    said = search(index, SearchRequest("3d model out of one photo, 10 cents tops")).understood
+    assert said.endswith("at most $0.1")
+    said = search(
+        index, SearchRequest("animate a photo, 10s w/ sound, at most 50 cents")
+    ).understood
+    assert "at least 10 s, at most $0.5 for 10 x second" in said
+
+
+def test_what_a_training_learns_from_tells_which_training_is_meant() -> None:
+    found = search(CatalogIndex.open(), SearchRequest("adapter for an audio model from my wavs"))
+    assert "audio" in found.hits[0].endpoint_id
+
+
+def test_slips_in_english_are_not_taken_for_words_of_another_language() -> None:
+    found = search(CatalogIndex.open(), SearchRequest("remvoe backgorund of foto"))
+    assert not found.low_confidence
+    assert "background" in found.understood
 
 
 def test_a_film_of_the_1940s_is_not_that_long() -> None:
