@@ -32,6 +32,7 @@ USUAL = {
     "min_concurrency": 0,
     "max_multiplexing": 1,
     "concurrency_buffer": 0,
+    "concurrency_buffer_perc": 0,
     "scaling_delay_seconds": 0,
     "request_timeout": 3600,
     "startup_timeout": 600,

@@ -98,6 +98,10 @@ async def test_secrets_are_kept_by_name_and_only_new_ones_are_hidden_by_default(
         assert await fal.target.secret_names() == []
         with pytest.raises(CloudError, match="no secret"):
             await fal.target.unset_secret("HF_TOKEN")
+        await fal.behave(fail={"SetSecret": ["INVALID_ARGUMENT", "no 'third-value', please"]})
+        with pytest.raises(CloudError, match="please") as refused:
+            await fal.target.set_secret("HF_TOKEN", SecretStr("third-value"))
+        assert "third" not in str(refused.value)
         assert "value" not in (tmp_path / "home/deploy/audit.jsonl").read_text("utf-8")
 
 
@@ -129,6 +133,18 @@ async def test_a_revision_that_carries_the_plan_is_never_deployed_again(tmp_path
         assert again.revision == first.revision
         assert fal.names().count("RegisterApplication") == 1
         assert "fal has this plan's revision already" in fal.told
+
+
+@proof
+async def test_a_message_that_names_another_plan_takes_no_revision_for_it(tmp_path: Path) -> None:
+    async with fal_at(tmp_path) as fal:
+        early = replace(fal.release(), message=f"instead of plan-2222222222 [{PLAN}]")
+        await fal.target.release(early, fal.tell)
+        late = fal.release(plan="plan-2222222222")
+        await fal.target.release(replace(late, message=f"after {PLAN} {late.message}"), fal.tell)
+
+        assert fal.names().count("RegisterApplication") == 2
+        assert "fal has this plan's revision already" not in fal.told
 
 
 @proof

@@ -58,7 +58,7 @@ fal.sdk.FalServerlessConnection.register = _twisted
         pytest.param(with_line("min_concurrency = 3"), "min_concurrency 3", id="idle runners"),
         pytest.param(
             with_line("concurrency_buffer_perc = 100"),
-            "concurrency_buffer_perc was not confirmed",
+            "concurrency_buffer_perc 100 instead of none",
             id="buffer",
         ),
         pytest.param(with_line("keep_alive = 3600"), "keep_alive 3600 instead of 60", id="keep"),
@@ -171,12 +171,14 @@ async def test_a_second_registration_of_the_same_plan_is_refused(tmp_path: Path)
         pytest.param({"machine_types": ("S", "GPU-H100"), "num_gpus": 2}, id="GPUs"),
         pytest.param({"secrets": ("HF_TOKEN",)}, id="secrets"),
         pytest.param({"auth": "public"}, id="public"),
+        pytest.param({"concurrency_buffer_perc": 25}, id="a buffer in per cent"),
         pytest.param({"regions": ("us-east",), "min_concurrency": 1}, id="regions"),
     ],
 )
 async def test_what_was_confirmed_passes(tmp_path: Path, changes: dict[str, Any]) -> None:
     lines = {
         "num_gpus": "num_gpus = 2",
+        "concurrency_buffer_perc": "concurrency_buffer_perc = 25",
         "secrets": 'secrets = ["HF_TOKEN"]',
         "regions": 'regions = ["us-east"]',
         "min_concurrency": "min_concurrency = 1",

@@ -341,6 +341,8 @@ class Proxy:
             details = self._clean(str(failed.details() or ""))
         except Exception as problem:
             code, details = "INTERNAL", self._clean(f"{type(problem).__name__}: {problem}")
+        if method == "SetSecret" and (value := wire.SetSecretRequest.FromString(raw).value):
+            details = details.replace(value, "***")
         self._note(method, code=code, why=details, **result)
         self._tell(answered=method, code=code, details=details, **result)
         heard.put((code, details))
