@@ -80,6 +80,8 @@ def test_trust_is_for_exactly_one_source_and_for_no_more_freedom_than_was_given(
     kept.trust("bb", network=True)
     assert kept.is_trusted("bb")
     assert kept.is_trusted("bb", network=True)
+    with sqlite3.connect(tmp_path / "deploy" / "plans.db") as db:
+        db.execute("INSERT INTO trusted VALUES ('cc', 1)")  # by somebody without the secret
     assert not plans(tmp_path).is_trusted("cc")
 
 

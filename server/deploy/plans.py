@@ -125,6 +125,10 @@ class Plans:
         if row is None or time.time() - row["created"] > LIVES_SECONDS:
             raise PlanError(f"plan {plan_id} is older than a day", hint="plan the change again")
 
+    def _mark(self, sha256: str, network: bool) -> str:
+        """Return how trust in a source is written down, which no other program can write."""
+        return self._seal("trusted", f"{sha256}+network" if network else sha256)
+
     def _seal(self, plan_id: str, body: str) -> str:
         """Return what only who has this home's secret can say of a plan."""
         return hmac.digest(self.applied.secret(), f"{plan_id}\n{body}".encode(), "sha256").hex()
@@ -139,20 +143,13 @@ class Plans:
 
     def trust(self, sha256: str, *, network: bool = False) -> None:
         """Note that a person let this source run on this machine, with *network* or without."""
-        self._shelf.do(
-            lambda db: db.execute(
-                "INSERT OR IGNORE INTO trusted VALUES (?, ?)", (_key(sha256, network), time.time())
-            )
-        )
+        row = (self._mark(sha256, network), time.time())
+        self._shelf.do(lambda db: db.execute("INSERT OR IGNORE INTO trusted VALUES (?, ?)", row))
 
     def is_trusted(self, sha256: str, *, network: bool = False) -> bool:
         """Return whether a person let exactly this source run here before, so or more freely."""
-        keys = (_key(sha256, network), _key(sha256, True))
+        keys = (self._mark(sha256, network), self._mark(sha256, True))
         found = self._shelf.do(
             lambda db: db.execute("SELECT 1 FROM trusted WHERE sha256 IN (?, ?)", keys).fetchone()
         )
         return found is not None
-
-
-def _key(sha256: str, network: bool) -> str:
-    return f"{sha256}+network" if network else sha256
