@@ -75,10 +75,13 @@ def test_what_breaks_rules_is_told_in_every_form_and_the_mechanical_part_is_mend
 
 
 def test_nothing_is_changed_on_fal_where_the_person_opened_this_machine_only(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("new", "cpu", "hello-app")
-    refused = run("deploy", "hello-app", "--on", "cloud")
+    monkeypatch.chdir(tmp_path / "hello-app")
+    planned = run("deploy", ".", "--dry-run")
+    assert planned.stderr.startswith("plan-"), planned.stderr
+    refused = run("deploy", ".", "--on", "cloud")
     assert refused.exit_code == 1
     assert "FALKIT_DEPLOY=cloud" in str(refused.exception)
     nothing = json.loads(run("status").stdout)

@@ -16,7 +16,7 @@ from server.deploy.plans import Kept, Plans
 from server.deploy.policy import asks, check_allowed, scaled
 from server.deploy.proposals import Proposal
 from server.deploy.shelves import PlanError
-from server.deploy.source import SourceError, is_intact, read_source, snapshot
+from server.deploy.source import SourceError, is_intact, not_sent, read_source, snapshot
 from server.settings import Settings
 from tools.deploy_records import AppSettings, Change
 from tools.errors import NotConfiguredError
@@ -127,6 +127,24 @@ def test_a_path_without_an_app_says_what_to_give(tmp_path: Path) -> None:
         (tmp_path / name).write_text(APP, "utf-8")
     with pytest.raises(SourceError, match=r"several modules hold a fal.App: one.py, two.py"):
         read_source(tmp_path)
+
+
+def test_what_fal_would_be_sent_in_vain_is_named_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "kitchen").mkdir()
+    (tmp_path / "kitchen" / "web.py").write_text(APP, "utf-8")
+    project = tmp_path / "pyproject.toml"
+    project.write_text('[tool.fal.apps.web]\npython_entry_point = "kitchen.web:Hello"\n', "utf-8")
+    assert read_source(tmp_path).entry == "kitchen/web.py"
+    wanted = AppSettings(requirements=("numpy==2.0", ".[fast]", "kitchen", "dish @ ./dish"))
+    found = not_sent(tmp_path, wanted)
+    assert [line.partition(" is ")[0] for line in found] == [
+        "requirement '.[fast]'",
+        "requirement 'kitchen'",
+        "python_entry_point",
+    ]
+    project.write_text('[tool.fal.apps.web]\nref = "./kitchen/web.py::Hello"\n', "utf-8")
+    assert read_source(tmp_path).entry == "kitchen/web.py"
+    assert not_sent(tmp_path, AppSettings(requirements=("numpy==2.0",))) == []
 
 
 def proposal(

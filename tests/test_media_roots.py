@@ -282,3 +282,13 @@ def test_a_folder_behind_a_link_that_leads_out_is_refused(place: Path) -> None:
     (place / "person" / "project" / "out").symlink_to(place / "elsewhere")
     with pytest.raises(OutOfBoundsError):
         roots(place).folder("out/new")
+
+
+def test_a_dot_is_the_working_folder_and_nothing_is_no_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    roots = Roots(Settings.read({"FALKIT_HOME": str(tmp_path)}))
+    assert roots.named(".") == roots.named("./") == tmp_path
+    with pytest.raises(MediaError, match="is not a path"):
+        roots.named("")

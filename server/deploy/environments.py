@@ -192,9 +192,14 @@ def _refuse(requirements: Sequence[str], allowed: Allowed) -> None:
         if " --" in line:
             raise BackendError(f"requirement {shown} holds an option", hint="name the package only")
         named = _NAMED.match(line)
-        is_source = re.match(r"(git|hg|svn|bzr)\+|[./~]|file:", line) or (
+        is_source = re.match(r"(git|hg|svn|bzr)\+", line) or (
             "@" in line and not line.split("#")[0].strip().endswith(".whl")
         )
+        if re.match(r"[./~]|file:", line):  # read from falkit's working folder, not from the app's
+            raise BackendError(
+                f"requirement {shown} is a folder or file of this machine, which is not installed",
+                hint="name a released version, or put the module beside the app's",
+            )
         if is_source and not allowed.source:
             raise BackendError(
                 f"requirement {shown} would be built from source, which runs its code here",

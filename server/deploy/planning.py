@@ -18,7 +18,7 @@ from server.deploy.differing import INHERITED, differences, inherited, left_unkn
 from server.deploy.plans import Kept, Plans
 from server.deploy.policy import check_allowed, is_own, scaled
 from server.deploy.prices import Prices, read_prices
-from server.deploy.source import snapshot
+from server.deploy.source import not_sent, snapshot
 from server.deploy.targets import SCALING
 from server.settings import SecretSource, Settings
 from tools.deploy_records import (
@@ -211,6 +211,8 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
         f"{one.code} {one.file}:{one.line}: {one.message}" for one in errors[:LINES_SHOWN]
     )
     blocked += _unlisted(change, checked, settings)
+    if change.target == "cloud":
+        blocked += tuple(not_sent(ground.checked.source.root, checked.settings))
     return _Sketch(
         app=change.app or checked.app,
         after=after,

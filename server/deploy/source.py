@@ -3,15 +3,18 @@
 import ast
 import hashlib
 import os
+import re
 import shutil
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from catalog.errors import ActionableError
 from server.deploy.lint import read_text
+from tools.deploy_records import AppSettings
 
 MOST_FILES = 2_000
 MOST_BYTES = 50 * 1024 * 1024
@@ -167,9 +170,35 @@ def _named_in_project(root: Path) -> str | None:
     try:
         apps = tomllib.loads(_text(root / "pyproject.toml"))["tool"]["fal"]["apps"]
         (app,) = apps.values()
-        return str(app.get("ref", "")).partition("::")[0].replace("\\", "/")
+        point = str(app.get("python_entry_point", "")).partition(":")[0]
+        module = f"{point.replace('.', '/')}.py" if point else ""
+        named = str(app.get("ref", "")).partition("::")[0].replace("\\", "/")
+        return named.removeprefix("./") or module
     except (KeyError, ValueError, AttributeError, TypeError):
         return None
+
+
+def not_sent(root: Path, settings: AppSettings) -> list[str]:
+    """Return what of an app falkit does not bring to fal; it blocks."""
+    found = [
+        f"requirement {wanted[:60]!r} is a folder of this machine, which falkit does not send: "
+        "name a released package"
+        for wanted in settings.requirements
+        if _is_folder(root, wanted)
+    ]
+    with suppress(KeyError, ValueError, AttributeError, TypeError, SourceError):
+        apps = tomllib.loads(_text(root / "pyproject.toml"))["tool"]["fal"]["apps"]
+        if any("python_entry_point" in app for app in apps.values()):
+            found.append("python_entry_point is not deployed by falkit: name the file as ref")
+    return found
+
+
+def _is_folder(root: Path, requirement: str) -> bool:
+    bare = re.sub(r"\[[^\]]*\]$", "", requirement.strip())
+    try:
+        return bare != "" and (root / bare).is_dir()
+    except OSError:
+        return False
 
 
 def _has_app(path: Path) -> bool:

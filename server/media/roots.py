@@ -183,7 +183,8 @@ class Roots:
             longest = max((len(os.fsencode(part)) for part in PurePath(text).parts), default=0)
         except UnicodeEncodeError:  # half a letter, from a broken escape
             longest = 0
-        if "\x00" in text or not longest:
+        is_here = text != "" and PurePath(text) == PurePath()  # ``.``, the working folder
+        if "\x00" in text or not (longest or is_here):
             raise MediaError(f"{shown(given)} is not a path", hint="give the path of a file")
         if len(text) > _MOST_PATH or longest > _MOST_NAME:
             raise MediaError(
