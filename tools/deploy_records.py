@@ -203,7 +203,8 @@ class DeployedApp:
     """One deployed app as its target tells it.
 
     *runners* counts by state, in fal's words for states in capitals. *endpoint_id* is what callers
-    name. *health* is ``healthy``, ``idle``, ``starting`` or a sentence of what is wrong.
+    name. *health* is ``healthy``, ``idle``, ``starting``, ``deployed`` (not looked into) or a
+    sentence of what is wrong.
     """
 
     target: Target

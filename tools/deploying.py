@@ -11,6 +11,7 @@ from tools.wording import one_line
 
 FINDINGS_SHOWN = 25
 PATCH_SHOWN = 3000  # characters
+CENTS_FROM = Decimal("0.1")  # dollars; of less, more than cents is said
 
 
 def deployer_of(call: Call) -> Deployer:
@@ -83,4 +84,8 @@ def machine_words(machine: MachineAdvice) -> str:
 
 
 def _money(dollars: Decimal | None) -> str:
-    return "$?" if dollars is None else f"${float(dollars):.4g}"
+    if dollars is None:
+        return "$?"
+    if dollars >= CENTS_FROM:
+        return f"${dollars:.2f}".removesuffix(".00")
+    return f"${float(dollars):.4g}"

@@ -36,10 +36,11 @@ class Applier:
     def words_of(self, plan_id: str, kept: Kept, *, asked: bool) -> dict[str, Any]:
         """Return what a job says of the plan that it carries out; it blocks.
 
-        *asked* says that it waits for a person's yes, *seal* which plan that is, to the letter.
+        *seal* says which plan that is, to the letter, ``unasked`` that no person was *asked*.
         """
         seal = self.plans.seal_of(plan_id)[:SEAL]
-        return {"plan_id": plan_id, **(kept.shown or {}), "asked": asked, "seal": seal}
+        unasked = {} if asked else {"unasked": True}
+        return {"plan_id": plan_id, **(kept.shown or {}), **unasked, "seal": seal}
 
     async def check_current(self, plan_id: str, kept: Kept) -> None:
         """Refuse a plan under which something has moved.
@@ -123,7 +124,7 @@ class Applier:
             raise PlanError(
                 f"plan {plan_id} is not the one that was begun", hint="plan the change again"
             )
-        if not job.arguments.get("asked") and (why := reasons(kept, self.settings, self.plans)):
+        if job.arguments.get("unasked") and (why := reasons(kept, self.settings, self.plans)):
             raise PlanError(
                 f"a person must be asked about plan {plan_id} now: {why[0]}",
                 hint="plan the change again",
