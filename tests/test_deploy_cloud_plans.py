@@ -10,6 +10,7 @@ from server.deploy.applying import Applier
 from server.deploy.cloud.target import CloudTarget
 from server.deploy.deployer import AppDeployer, DeployJobs, plans_of
 from server.deploy.scaffold import scaffold, templates
+from server.deploy.shelves import PlanError
 from server.deploy.targets import DeployTarget
 from server.media.roots import Roots
 from server.settings import Settings
@@ -177,3 +178,27 @@ async def test_what_a_project_says_of_an_app_goes_along_where_its_class_says_not
         assert machine["keep_alive"] == 120
         assert machine["max_concurrency"] == 2
         assert machine["machine_types"] == ["M"]
+
+
+async def test_a_job_carries_out_only_the_plan_that_was_said_yes_to_and_under_the_policy_of_now(
+    tmp_path: Path,
+) -> None:
+    async with fal_at(tmp_path) as fal:
+        room = deployer(fal)
+        made = scaffold("cpu", tmp_path / "made", name="my-app")
+        plans = [
+            await room.plan(Change("deploy", "cloud", path=str(made.folder))) for _ in range(2)
+        ]
+        applier = Applier(room.settings, room.plans, room.target_of)
+        kept, _ = room.plans.find(plans[0].plan_id)
+        words = applier.words_of(plans[0].plan_id, kept, asked=True)
+        other = {**words, "plan_id": plans[1].plan_id}
+        unasked = applier.words_of(plans[0].plan_id, kept, asked=False)
+        for arguments, says in ((other, "is not the one that was begun"), (unasked, "be asked")):
+            job = Job(
+                job_id="01", state="running", endpoint_id="deploy", backend="cloud", account="",
+                origin="", arguments=arguments, created=datetime.now(UTC),
+            )  # fmt: skip
+            with pytest.raises(PlanError, match=says):
+                await applier.carry_out(job, False, fal.tell)
+        assert fal.names() == []
