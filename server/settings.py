@@ -320,7 +320,11 @@ class Settings:
         "local",
     )
     deploy_caps: Path | None = setting(
-        "FALKIT_DEPLOY_CAPS", "JSON file of what `cloud-auto` may do unasked", _path, None, "none"
+        "FALKIT_DEPLOY_CAPS",
+        "JSON file of what `cloud-auto` may do unasked, as in `docs/deploying.md`",
+        _path,
+        None,
+        "none",
     )
     deploy_secrets: tuple[SecretSource, ...] = setting(
         "FALKIT_DEPLOY_SECRETS",

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -14,6 +15,7 @@ import pytest
 from catalog.errors import ActionableError
 from server.deploy.advice import cost_as_set, most_an_hour
 from server.deploy.asking import reasons, reserve
+from server.deploy.caps import Caps
 from server.deploy.plans import Kept, Plans
 from server.deploy.prices import read_prices
 from server.deploy.secret_values import hidden, secret_value, values_of
@@ -111,6 +113,15 @@ def test_what_was_deployed_unasked_counts_together_whoever_deploys_at_once(tmp_p
         db.execute("UPDATE unasked SET at = at - 90000")
     plans.applied.only(["demo-other"])
     assert plans.applied.others("") == 0
+
+
+def test_the_page_for_persons_shows_every_cap_and_prices_that_are_read(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "deploying.md").read_text("utf-8")
+    blocks = dict(re.findall(r"```(json|toml)\n(.*?)```", page, re.DOTALL))
+    assert set(Caps.model_validate_json(blocks["json"]).model_dump()) == {*Caps.model_fields}
+    assert {*json.loads(blocks["json"])} == {*Caps.model_fields}
+    (tmp_path / "prices.toml").write_text(blocks["toml"], "utf-8")
+    assert read_prices(tmp_path / "prices.toml")["GPU-H100"].high == Decimal("1.89")
 
 
 def test_a_plan_sealed_anew_by_somebody_without_the_secret_is_refused(tmp_path: Path) -> None:
