@@ -358,7 +358,7 @@ def priors(cards: Sequence[ModelCard]) -> list[float]:
         versions = sorted(set(newest.get((card.family, card.category), [])), reverse=True)
         later = sum(version > _version(card) for version in versions)
         old = 0.12 * min(later, 3) if card.family else 0.0
-        gone = {"active": 0.0, "unknown": 0.7, "deprecated": 2.2}[card.status]
+        gone = {"active": 0.0, "unknown": 1.2, "deprecated": 4.0}[card.status]
         made.append(round(used + new - old - (3.7 if card.seed_only else gone), 4))
     return made
 

@@ -15,7 +15,7 @@ _FOREIGN = "\u02bc"
 # A language is taken for English without a look at others from this share of English words.
 _ENGLISH_SHARE = 0.7
 _SHORTEST_BEGIN, _LONGEST_BEGIN = 3, 14
-_SHORTEST_PART, _SHORTEST_SLIP = 4, 6
+_SHORTEST_PART, _SHORTEST_SLIP, _SHORTEST_JOINED = 4, 6, 8
 _MOST_WORDS = 60
 # Letters, as `plain` leaves them, that only one of the languages has.
 _OWN_SIGNS: Mapping[str, str] = {
@@ -104,12 +104,14 @@ class Tongues:
         return known >= _ENGLISH_SHARE * len(words)
 
     def _is_name(self, word: str) -> bool:
-        """Whether *word* is a part of a card's id or title."""
-        return len(word) > 2 and f"n{word}" in self._parts
+        """Whether *word* is a part of a card's id or title, or of what people call it."""
+        return len(word) > 2 and (f"n{word}" in self._parts or word in self._lexicon.aliases)
 
     def _knowing(self, word: str) -> int:
         """Return the languages that know *word* as bits, English first."""
         bits = self._marks.get(word, 0)
+        if not bits and len(word) >= _SHORTEST_JOINED and len(self._lexicon.mended(word)) > 1:
+            return 1  # "imagetovideo"
         if word in self._lexicon.common or word in _ENGLISH or self._is_name(word):
             bits |= 1
         longest = min(len(word), _LONGEST_BEGIN)

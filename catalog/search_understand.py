@@ -41,6 +41,8 @@ _SHORT = 3
 _SIBLING, _OTHER_KIND, _LIKELY_ENOUGH = 0.85, 0.5, 0.5
 # From this share on all words together are sure of a task, or that none is meant.
 _SURE_SHARE, _SURE_NOTHING = 0.8, 0.7
+# A name that fewer cards bear stands for itself.
+_KNOWN_NAME = 8
 _TOLD = 0.9
 # Words by which something else than the model that is named is asked for.
 _INSTEAD_LISTED = (
@@ -235,7 +237,8 @@ def _train_any(understood: Understood, tables: SearchTables) -> None:
     wishes.features = [one for one in wishes.features if one not in _KINDS_OF_DEED]
     kinds = understood.frame.spoken - UNTOLD
     best = understood.tasks[0]
-    if len(kinds) == 1 and (number := tables.task_numbers.get(f"train.{min(kinds)}")) is not None:
+    if len(kinds) == 1 and (task := _TRAINS_ON.get(min(kinds))):
+        number = tables.task_numbers[task]
         others = [one for one in understood.tasks if one.task != number]
         understood.tasks = [
             best._replace(task=number),  # what it learns from tells which
@@ -258,7 +261,12 @@ def _train_any(understood: Understood, tables: SearchTables) -> None:
 def _is_beside(understood: Understood, tables: SearchTables) -> bool:
     """Whether what is surely meant is done by no card that bears the name."""
     tasks, likely = understood.tasks, dict(understood.likely.tasks)
-    if not tasks or tasks[0].strength < SURE_TASK or likely.get(tasks[0].task, 0.0) < _SURE_SHARE:
+    if (
+        len(understood.named.bearers) < _KNOWN_NAME
+        or not tasks
+        or tasks[0].strength < SURE_TASK
+        or likely.get(tasks[0].task, 0.0) < _SURE_SHARE
+    ):
         return False
     does = tables.bits.of(f"c{tables.tasks[tasks[0].task][0]}")
     return not any(does >> card & 1 for card in understood.named.bearers)
@@ -284,6 +292,8 @@ def _usual(frame: Frame, understood: Understood, tables: SearchTables) -> list[F
 
 
 _KINDS_OF_DEED = {"lora"}
+# Of the trainings on pictures, words must tell which.
+_TRAINS_ON = {"video": "train.video", "audio": "train.audio", "3d": "train.mesh"}
 _USUAL = {
     ("", "image"): "t2i", ("text", "image"): "t2i", ("image", "image"): "i2i.edit",
     ("", "video"): "t2v", ("text", "video"): "t2v", ("image", "video"): "i2v",
