@@ -92,9 +92,7 @@ class Tongues:
         if (other := _NEAREST_KIN.get(tongue)) in self._names:
             tables.append(self._table(other))
         glosses = [gloss for gloss in self._glosses(_with_commas(text), tables) if gloss != "-"]
-        if "aloud" in glosses:  # to read a text is otherwise to find what is written in a picture
-            glosses = ["read out" if gloss == "read" else gloss for gloss in glosses]
-        return " ".join(_verb_first(_in_order(glosses)))
+        return " ".join(_verb_first(_in_order(_as_meant(glosses))))
 
     def _is_english(self, words: Sequence[str]) -> bool:
         common, known = self._lexicon.common, 0
@@ -328,6 +326,18 @@ def _has_digit(word: str) -> bool:
 
 def _fits(word: str, part: str) -> bool:
     return word.startswith(part[:-1]) if part[-1] == "*" else word == part
+
+
+def _as_meant(glosses: Sequence[str]) -> list[str]:
+    """Return *glosses* with the sense that the others tell of words that have two."""
+    put: dict[str, str] = {}
+    if "aloud" in glosses:  # to read a text is otherwise to find what is written in a picture
+        put["read"] = "read out"
+    if "what is written" in glosses:  # nobody asks what it is to hear it
+        put["read aloud"] = "read"
+    if "remove" in glosses:  # "remove text from" is otherwise to lift it out of a picture
+        put["text"] = put["read text from image"] = "writing"
+    return [put.get(gloss, gloss) for gloss in glosses]
 
 
 def _in_order(glosses: Sequence[str]) -> list[str]:
