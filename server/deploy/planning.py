@@ -53,6 +53,7 @@ CALLERS_HERE: Mapping[str, str] = {
     "public": "whoever reaches this machine's falkit, without a key",
 }
 LINES_SHOWN = 30
+FILES_SHOWN = 8
 MOST_MESSAGE = 500  # characters
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
@@ -219,7 +220,7 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
         changes=tuple(changes),
         callers=_callers(change, after),
         machine=cost_as_set(after, prices=ground.prices),
-        needs=tuple(_needs(checked, ground.secrets, settings)),
+        needs=(*_needs(checked, ground.secrets, settings), _files(ground.checked.source.paths)),
         risks=(*ground.open_to, *_risks(change, checked, after)),
         blocked=blocked,
         code=code,
@@ -276,6 +277,11 @@ def _needs(checked: Checked, secrets: Sequence[str], settings: Settings) -> list
     if checked.settings.requirements:
         needs.append(f"packages: {', '.join(checked.settings.requirements[:12])}")
     return needs
+
+
+def _files(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - FILES_SHOWN} more" if len(paths) > FILES_SHOWN else ""
+    return f"files: {', '.join(paths[:FILES_SHOWN])}{more}"
 
 
 def _risks(change: Change, checked: Checked, after: AppSettings) -> list[str]:
