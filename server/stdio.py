@@ -10,12 +10,14 @@ import asyncio
 import json
 import logging
 import os
+import re
 import signal
 import stat
 import sys
 import threading
 from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import suppress
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -42,6 +44,15 @@ MAX_LINE_BYTES = 64 * 2**20
 FLUSH_SECONDS = 1.0
 # A thread that hangs, in a driver or on a dead disk, must not keep a process without a host.
 GRACE_SECONDS = 5.0
+
+# Brackets, names with their colon, other texts: enough to see what belongs to the outer object.
+_TEXT = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_TOKENS = re.compile(rb"[{}\[\]]|" + _TEXT + rb"\s*+:|" + _TEXT, re.DOTALL)
+_ID = re.compile(rb'\s*(-?\d{1,18}(?![\d.eE])|"[ -!#-\[\]-~]{0,200}")')
+# What closes the outer object, as some clients put the id last.
+_LAST_ID = re.compile(rb'[{,]\s*"id"\s*:\s*(-?\d{1,18}|"[ -!#-\[\]-~]{0,200}")\s*\}\s*\Z')
+_MOST_TOKENS = 1_000_000
+_TAIL = 300  # bytes
 
 
 def run(main: Callable[[], Awaitable[None]]) -> None:
@@ -185,9 +196,7 @@ class Inlet:
             line = await self._next_line()
             if self._ended or line == b"":
                 break
-            if line is None:
-                await self._refuse(None, INVALID_REQUEST, "message too long: give a path or a URL")
-            elif not line.isspace():
+            if not line.isspace():
                 try:
                     return SessionMessage(
                         jsonrpc_message_adapter.validate_json(line, by_name=False)
@@ -197,24 +206,27 @@ class Inlet:
         self.end()
         raise anyio.EndOfStream
 
-    async def _next_line(self) -> bytes | None:
-        """Return the next line, empty at the end, None for one beyond the limit (skipped)."""
+    async def _next_line(self) -> bytes:
+        """Return the next line, empty at the end; of one beyond the limit only its newline."""
         try:
             return await self._reader.readuntil(b"\n")
         except asyncio.IncompleteReadError as rest:
             return rest.partial
         except asyncio.LimitOverrunError as problem:
-            consumed = problem.consumed
+            head = await self._reader.readexactly(problem.consumed)
+        tail = head
         while True:
-            await self._reader.readexactly(consumed)
             try:
-                await self._reader.readuntil(b"\n")
+                tail = tail[-_TAIL:] + await self._reader.readuntil(b"\n")
             except asyncio.LimitOverrunError as problem:
-                consumed = problem.consumed
+                tail = await self._reader.readexactly(problem.consumed)
             except asyncio.IncompleteReadError:
                 return b""
             else:
-                return None
+                break
+        words = "message too long: give a path or a URL"
+        await self._refuse(_id_in(head, tail[-_TAIL:]), INVALID_REQUEST, words)
+        return b"\n"
 
     async def _refuse_line(self, line: bytes, problem: ValidationError) -> None:
         """Answer a line that is no JSON-RPC message, as JSON-RPC 2.0 section 5 asks."""
@@ -224,7 +236,8 @@ class Inlet:
             # that are not UTF-8, still come with an id that somebody waits for.
             found: Any = json.loads(line.decode("utf-8", "replace"))
         except (ValueError, RecursionError):
-            await self._refuse(None, PARSE_ERROR, "parse error: a message is one line of JSON")
+            words = "parse error: a message is one line of JSON, not nested deep"
+            await self._refuse(_id_in(line), PARSE_ERROR, words)
             return
         if not isinstance(found, dict):
             await self._refuse(None, INVALID_REQUEST, "invalid request: not one JSON object")
@@ -354,6 +367,28 @@ def _leave_after(seconds: float) -> None:
     timer = threading.Timer(seconds, leave)
     timer.daemon = True
     timer.start()
+
+
+def _id_in(line: bytes, tail: bytes = b"") -> RequestId | None:
+    """Return the id of the request in *line*, which is no JSON that can be read, None without one.
+
+    Somebody waits under that id, even where a value was nested too deep or cut off. Of a long line
+    only the beginning is given, and its end as *tail*.
+    """
+    depth, names, found = 0, set[bytes](), None
+    for token in islice(_TOKENS.finditer(line), _MOST_TOKENS):
+        sign, name = token[0][:1], token[1]
+        if name is not None and depth == 1:
+            names.add(name)
+            if name == b"id" and (given := _ID.match(line, token.end())):
+                found = json.loads(given[1])
+        elif sign in b"{[":
+            depth += 1
+        elif sign in b"}]":
+            depth -= 1
+    if found is None and (last := _LAST_ID.search(tail)):
+        found = json.loads(last[1])
+    return found if b"method" in names else None
 
 
 def _line(item: SessionMessage) -> bytes:

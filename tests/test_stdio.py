@@ -124,6 +124,11 @@ async def test_lines_that_are_no_messages_are_answered_and_the_server_goes_on(
             b'{"jsonrpc":"2.0","id":5,"method":"ping","params":{"cut":"\\ud83d"}}',
             b'{"jsonrpc":"2.0","id":6,"method":"ping","params":{"latin":"\xe9"},}',
             b'{"jsonrpc":"2.0","id":7,"method":"ping","params":{"long":"%s"}}' % (b"x" * 500_000),
+            b'{"method":"ping","params":{"long":"%s"},"jsonrpc":"2.0","id":8}' % (b"x" * 500_000),
+            b'{"jsonrpc":"2.0","id":9,"result":{"long":"%s"}}' % (b"x" * 500_000),
+            b'{"method":"ping","params":{"id":1,"x":"]\\"{","deep":%s%s},"jsonrpc":"2.0","id":"ten"}'
+            % (b"[" * 30_000, b"]" * 30_000),
+            b'{"jsonrpc":"2.0","method":"ping","params":{"id":11',
         ):
             await host.say(line)
             answer = await host.hear()
@@ -135,8 +140,12 @@ async def test_lines_that_are_no_messages_are_answered_and_the_server_goes_on(
             (3, -32600),
             ("four", -32600),
             (5, -32600),
-            (None, -32700),
+            (6, -32700),
+            (7, -32600),
+            (8, -32600),
             (None, -32600),
+            ("ten", -32700),
+            (None, -32700),
         ]
         await host.say(b"\n  \r")  # blank lines, and an ill-formed answer, deserve none
         await host.say({"jsonrpc": "1.0", "id": 1, "result": {}})
