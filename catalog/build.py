@@ -49,6 +49,7 @@ def write_cards(records: Sequence[Record], folder: Path) -> None:
     offsets = [0]
     for line in encoded:
         offsets.append(offsets[-1] + len(line))
+    (folder / "cards.jsonl").unlink(missing_ok=True)  # who reads the old ones keeps them
     (folder / "cards.jsonl").write_bytes(b"".join(encoded))
     (folder / "ids.txt").write_bytes("".join(f"{r['id']}\n" for r in records).encode())
     (folder / "offsets.bin").write_bytes(struct.pack(f"<{len(offsets)}I", *offsets))

@@ -1,8 +1,10 @@
 """`CatalogIndex`: the shipped cards by id, read one at a time by offset."""
 
 import json
+import os
 import re
 import sys
+import weakref
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +45,7 @@ class CatalogIndex:
         self.folder = folder
         self._beside = beside
         self._parsed: dict[int, ModelCard] = {}
-        self._lock = Lock()
+        self._lock, self._reading = Lock(), Lock()
         self._kept: dict[Callable[[Path], object], object] = {}
 
     @classmethod
@@ -185,7 +187,15 @@ class CatalogIndex:
         return {endpoint_id.lower(): place for place, endpoint_id in enumerate(self.ids)}
 
     @cached_property
+    def _lines(self) -> int:
+        """The open file of cards, held so that an upgrade under a running server changes none."""
+        lines = os.open(self.folder / "cards.jsonl", os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        weakref.finalize(self, os.close, lines)
+        return lines
+
+    @cached_property
     def _offsets(self) -> "array[int]":
+        _ = self._lines  # which these are of
         offsets = array("I", (self.folder / "offsets.bin").read_bytes())
         if sys.byteorder == "big":
             offsets.byteswap()
@@ -209,9 +219,9 @@ class CatalogIndex:
 
     def _facts(self, place: int) -> dict[str, Any]:
         start, end = self._offsets[place], self._offsets[place + 1]
-        with (self.folder / "cards.jsonl").open("rb") as lines:
-            lines.seek(start)
-            return json.loads(lines.read(end - start))
+        with self._reading:
+            os.lseek(self._lines, start, os.SEEK_SET)
+            return json.loads(os.read(self._lines, end - start))
 
 
 def nearest_ids(

@@ -296,6 +296,7 @@ def main(model: Path, vocabulary: Path) -> None:
     listed = json.loads(vocabulary.read_text("utf-8"))["words"]
     words = list(islice((word for word in listed if _WORD.fullmatch(word)), WORDS))
     weights = learned(told, traits_of, trunk_vectors(model, words))
+    (SNAPSHOT / FILE).unlink(missing_ok=True)  # who has the old one mapped keeps it
     (SNAPSHOT / FILE).write_bytes(packed(weights, traits_of, mark_of(tables)))
 
 

@@ -168,6 +168,17 @@ def test_a_folder_that_may_not_be_written_serves_as_well(tmp_path: Path) -> None
         folder.chmod(0o755)
 
 
+def test_an_upgrade_under_a_running_server_changes_no_card(tmp_path: Path) -> None:
+    folder = tmp_path / "snapshot"
+    shutil.copytree(SNAPSHOT, folder)
+    index = CatalogIndex.open(folder)
+    first, last = index.ids[0], index.ids[-1]
+    assert index.get(first).endpoint_id == first
+    (folder / "cards.jsonl").unlink()
+    (folder / "cards.jsonl").write_text("{}\n", encoding="utf-8")
+    assert index.get(last).endpoint_id == last
+
+
 def test_every_table_is_rebuilt_from_the_shipped_facts_byte_for_byte(tmp_path: Path) -> None:
     build(SNAPSHOT / "cards.jsonl", tmp_path)
     made = sorted(path.name for path in tmp_path.iterdir())
