@@ -1,13 +1,15 @@
-"""Deploys that nobody is asked about, through the tools, against a double of fal's control plane."""
+"""Deploys that nobody is asked about, through the tools, to a double of fal's control plane."""
 
 import json
 import sqlite3
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client
 
+from server.deploy.applied import Applied
 from tests.house import words
 from tests.test_deploy_cloud_story import Person, call, house
 
@@ -102,3 +104,23 @@ async def test_a_plan_is_asked_about_once_its_caps_are_gone_and_refused_once_it_
         plan = await client.call_tool("deploy_plan", {"target": "cloud", "path": "demo-a"})
         assert "FALKIT_DEPLOY_CAPS cannot be read" in words(plan)
         assert "RegisterApplication" not in fal.names()
+
+
+async def test_an_app_of_the_same_name_on_this_machine_frees_no_dollars_on_fal(
+    tmp_path: Path,
+) -> None:
+    person = Person("run it once")
+    async with house(tmp_path, person, **allowed(tmp_path)) as (client, _):
+        await begun(client, tmp_path, "demo-a")
+        plan = await call(client, "deploy_plan", target="cloud", path="demo-a")
+        assert (await ended(client, plan))["state"] == "done"
+        assert person.asked == []
+        plan = await call(client, "deploy_plan", path="demo-a")
+        assert (await ended(client, plan))["state"] == "done"
+        plan = await call(client, "deploy_plan", action="delete", app="demo-a")
+        assert (await ended(client, plan))["state"] == "done"
+        applied = Applied(next(tmp_path.rglob("applied.db")).parent)
+        assert applied.others("") == Decimal("0.5")
+        plan = await call(client, "deploy_plan", target="cloud", action="delete", app="demo-a")
+        assert (await ended(client, plan))["state"] == "done"
+        assert applied.others("") == 0

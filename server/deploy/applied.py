@@ -129,18 +129,17 @@ class Applied:
         """Forget what apps took that are gone; *names* are those that there are."""
 
         def write(db: sqlite3.Connection) -> None:
-            long_ago = time.time() - NEW
-            rows = db.execute("SELECT app FROM unasked WHERE settled AND at < ?", (long_ago,))
-            for row in rows.fetchall():
-                if row["app"] not in names:
-                    db.execute("DELETE FROM unasked WHERE app = ? AND settled", (row["app"],))
+            now = time.time()
+            for row in db.execute("SELECT plan_id, app, at, settled FROM unasked").fetchall():
+                lives = NEW if row["settled"] else UNSETTLED_LIVES
+                if row["app"] not in names and now - row["at"] > lives:
+                    db.execute("DELETE FROM unasked WHERE plan_id = ?", (row["plan_id"],))
 
         self._shelf.do(write)
 
 
 def _others(db: sqlite3.Connection, app: str) -> Decimal:
     """Return what other apps may cost; of one that is being changed, the dearer of its states."""
-    db.execute("DELETE FROM unasked WHERE NOT settled AND at < ?", (time.time() - UNSETTLED_LIVES,))
     dearest: dict[str, Decimal] = {}
     for row in db.execute("SELECT app, dollars FROM unasked WHERE app != ?", (app,)):
         dearest[row["app"]] = max(dearest.get(row["app"], Decimal(0)), Decimal(row["dollars"]))

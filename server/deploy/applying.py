@@ -19,10 +19,11 @@ from server.deploy.source import is_intact, read_source
 from server.deploy.targets import DeployTarget, Release, Tell
 from server.settings import Settings
 from tools.deploy_records import AppSettings, DeployedApp, Target
-from tools.errors import BackendError
 from tools.ports import Job
 
 SEAL = 32  # characters
+# After these an app costs what this plan says, whatever earlier ones took.
+ENDING = ("deploy", "scale", "delete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +98,21 @@ class Applier:
         kept, _ = await run_sync(self.plans.find, plan_id)
         target = await self.target_of(_target(kept))
         if again and (done := await self._already(plan_id, kept)):
-            await self._remember(plan_id, kept)
+            await self._remember(job, plan_id, kept)
             return done
         await tell(0.02, "checking that nothing moved under the plan")
-        check_allowed(self.settings, _target(kept))
-        if not again:
-            await run_sync(self._check_word, job, plan_id, kept)
-        await self._check_running(plan_id, kept)
         try:
+            check_allowed(self.settings, _target(kept))
+            if not again:
+                await run_sync(self._check_word, job, plan_id, kept)
+            await self._check_running(plan_id, kept)
             words = await self._changed(target, plan_id, kept, tell)
         except ActionableError as problem:
-            if not (isinstance(problem, BackendError) and problem.error_type == "unknown_outcome"):
+            is_unknown = getattr(problem, "error_type", "") == "unknown_outcome"
+            if not again and not is_unknown:  # else it may run all the same, and counts
                 await run_sync(self.plans.applied.let_go, plan_id)
             raise
-        await self._remember(plan_id, kept)
+        await self._remember(job, plan_id, kept)
         return words
 
     def _check_word(self, job: Job, plan_id: str, kept: Kept) -> None:
@@ -130,14 +132,18 @@ class Applier:
                 hint="plan the change again",
             )
 
-    async def _remember(self, plan_id: str, kept: Kept) -> None:
-        """Keep what the app was set to, for what its target will not tell of it.
+    async def _remember(self, job: Job, plan_id: str, kept: Kept) -> None:
+        """Keep what an app on fal was set to, for what will not be told of it, and what it costs.
 
-        The change is made: that it cannot be remembered does not make it fail.
+        Where a person let an app be deployed, scaled or deleted, what it took unasked is over. The
+        change is made: that it cannot be remembered does not make it fail.
         """
+        if kept.target != "cloud":
+            return
         with suppress(ActionableError):
-            await run_sync(self.plans.applied.settle, plan_id, kept.app)
-            if kept.target != "cloud" or kept.after is None or kept.action == "restart":
+            if kept.action in ENDING or job.arguments.get("unasked"):
+                await run_sync(self.plans.applied.settle, plan_id, kept.app)
+            if kept.after is None or kept.action == "restart":
                 return
             if (running := await self._running(kept)) is not None:
                 settings = settings_from(dict(kept.after))
