@@ -346,9 +346,10 @@ class Crew:
 
     async def _watch(self, held: Held, runner: Runner) -> None:
         """Write down the states of a runner to its end."""
-        told = "PENDING"
+        told = ""  # what it is by now may be more than what was written down of it
         while not runner.has_ended:
-            await runner.changed()
+            if runner.state == told:
+                await runner.changed()
             if runner.state not in ("IDLE", "RUNNING"):
                 self.kick()
             if runner.state == "RUNNING":
