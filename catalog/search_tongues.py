@@ -17,6 +17,9 @@ _ENGLISH_SHARE = 0.7
 _SHORTEST_BEGIN, _LONGEST_BEGIN = 3, 14
 _SHORTEST_PART, _SHORTEST_SLIP, _SHORTEST_JOINED = 4, 6, 8
 _MOST_WORDS = 60
+# The most words of a question whose language a few of them tell, and how many these must be.
+_FEW_WORDS, _FOREIGN_SHARE, _OWNED_SHARE = 6, 0.25, 0.6
+_OWN_LENGTH = 4  # "flu", "dj" and "can" are words of many languages
 # Letters, as `plain` leaves them, that only one of the languages has.
 _OWN_SIGNS: Mapping[str, str] = {
     "\u044b": "ru", "\u044d": "ru", "\u0456": "uk", "\u0454": "uk", "\u0491": "uk",
@@ -158,8 +161,30 @@ class Tongues:
         told = scores[best] > scores[0] and scores[best] >= min(2, len(words))
         if told:
             return self._names[best - 1]
+        if owner := self._owner(words):
+            return owner
         first = next((word[0] for word in words if word[0] > _LAST_LATIN), "")
         return next((tongue for last, tongue in _ALPHABETS if first and first <= last), "")
+
+    def _owner(self, words: Sequence[str]) -> str:
+        """Return the one language that knows most of what in *words* is not English, if one does.
+
+        English words that all the world uses (photo, video, logo) thus tell nothing.
+        """
+        foreign = [
+            word for word in words if len(word) >= _OWN_LENGTH and not self._is_any_english(word)
+        ]
+        if len(words) > _FEW_WORDS or len(foreign) < _FOREIGN_SHARE * len(words):
+            return ""
+        marks = [self._marks.get(word, 0) for word in foreign]
+        known = [sum(bits >> at & 1 for bits in marks) for at in range(1, len(self._names) + 1)]
+        most = max(known)
+        if known.count(most) != 1 or most < _OWNED_SHARE * len(foreign):
+            return ""
+        return self._names[known.index(most)]
+
+    def _is_any_english(self, word: str) -> bool:
+        return _has_digit(word) or word in self._lexicon.english or bool(self._knowing(word) & 1)
 
     def _table(self, tongue: str) -> "_Tongue":
         if tongue not in self._tables:
@@ -335,8 +360,12 @@ def _as_meant(glosses: Sequence[str]) -> list[str]:
         put["read"] = "read out"
     if "what is written" in glosses:  # nobody asks what it is to hear it
         put["read aloud"] = "read"
+    if "song" in glosses:  # one word in Persian and Turkish
+        put["read aloud"] = "sing"
     if "remove" in glosses:  # "remove text from" is otherwise to lift it out of a picture
         put["text"] = put["read text from image"] = "writing"
+    if "extend" in glosses and not {"quality", "resolution"}.isdisjoint(glosses):
+        put["extend"] = "increase"
     return [put.get(gloss, gloss) for gloss in glosses]
 
 
@@ -381,6 +410,6 @@ _VERBS = frozenset(_VERBS_LISTED.split())
 _ENGLISH_LISTED = (
     "the and with from make turn this that into your using how what which create generate remove"
     " add change of my to for a is it i on in at by an are picture photo image video text voice"
-    " sound model one want need without not me song music speech better cheap best"
+    " sound model one want need without not me song music speech better cheap best outro intro"
 )
 _ENGLISH = frozenset(_ENGLISH_LISTED.split())
