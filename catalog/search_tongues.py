@@ -89,6 +89,8 @@ class Tongues:
         if not words or (text.isascii() and self._is_english(words)):
             return text
         tongue = self._script(text) or self._guess(words)
+        if tongue == "fa" and self._guess(words) == "ur":  # which has all the letters of Persian
+            tongue = "ur"
         if not tongue:
             return text
         tables = [self._table(tongue)]
@@ -362,8 +364,14 @@ def _as_meant(glosses: Sequence[str]) -> list[str]:
         put["read aloud"] = "read"
     if "song" in glosses:  # one word in Persian and Turkish
         put["read aloud"] = "sing"
-    if "remove" in glosses:  # "remove text from" is otherwise to lift it out of a picture
+    if "remove" in glosses and _PAPERS.isdisjoint(
+        glosses
+    ):  # "remove text from" is otherwise to lift it out of a picture
         put["text"] = put["read text from image"] = "writing"
+    if {"my", "voice", "like", "child"} <= set(glosses):
+        put["my"] = "change my"
+    if "try on" not in glosses and not _COLORS.isdisjoint(glosses):
+        put["clothes"] = "shirt"  # whose colour is changed, not what is put on
     if "extend" in glosses and not {"quality", "resolution"}.isdisjoint(glosses):
         put["extend"] = "increase"
     return [put.get(gloss, gloss) for gloss in glosses]
@@ -398,6 +406,9 @@ def _verb_first(glosses: Sequence[str]) -> list[str]:
     return ordered[:-1]
 
 
+# To take the text out of these is to have it, not to be rid of it.
+_PAPERS = frozenset({"bill", "book", "document", "handwriting", "menu", "page", "receipt", "scan"})
+_COLORS = frozenset({"black", "blue", "change the color", "color", "green", "red", "yellow"})
 _JOINTS = frozenset({",", "and", "then", "or"})
 _PATHS = frozenset({"from", "to", "into", "convert"})
 _WISH = frozenset({"want", "need", "can", "please", "it", "i", "have", "is", "should"})
