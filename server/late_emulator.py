@@ -99,7 +99,8 @@ class LateHosted:
 
             home, tools = self._settings.home, self._settings.deploy_tools
             install = self._settings.deploy_install
-            self._made = Hosting(home, tools, keeps=self._keeps, install=install)
+            names = [source.name for source in self._settings.deploy_secrets]
+            self._made = Hosting(home, tools, keeps=self._keeps, install=install, secrets=names)
             self._wanted.set()
         return self._made
 

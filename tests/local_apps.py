@@ -1,7 +1,7 @@
 """This machine as a deploy target in a home of a test's own, and apps to deploy there."""
 
 import hashlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -70,13 +70,19 @@ async def machine(
     keeps: bool = False,
     backoff: Backoff | None = None,
     check_seconds: float = CHECK_SECONDS,
+    secrets: Sequence[str] = (),
     **options: Any,
 ) -> AsyncGenerator[Machine]:
     """Yield this machine with an emulator, as any falkit process has it."""
-    settings = settings_of(home)
+    settings = settings_of(home, FALKIT_DEPLOY_SECRETS=",".join(secrets))
     catalog = CatalogIndex.open(beside=partial(find_card, home))
     hosting = Hosting(
-        home, settings.deploy_tools, keeps=keeps, backoff=backoff, check_seconds=check_seconds
+        home,
+        settings.deploy_tools,
+        keeps=keeps,
+        secrets=secrets,
+        backoff=backoff,
+        check_seconds=check_seconds,
     )
     async with (
         open_emulator(home / "emulator", catalog, speed=0, hosted=hosting, **options) as app,

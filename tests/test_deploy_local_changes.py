@@ -179,7 +179,7 @@ async def test_a_deleted_app_is_gone_with_its_runners_and_its_queue(tmp_path: Pa
 
 
 async def test_secrets_reach_only_apps_that_list_them_and_never_a_log(tmp_path: Path) -> None:
-    async with machine(tmp_path) as here:
+    async with machine(tmp_path, secrets=("HF_TOKEN", "OTHER")) as here:
         await here.target.set_secret("HF_TOKEN", SecretStr("hf_abcdefgh"))
         await here.target.set_secret("OTHER", SecretStr("not-for-you"))
         assert await here.target.secret_names() == ["HF_TOKEN", "OTHER"]
@@ -195,6 +195,25 @@ async def test_secrets_reach_only_apps_that_list_them_and_never_a_log(tmp_path: 
         ]
         database = tmp_path / "deploy" / "local.db"
         assert database.stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_secret_that_a_person_has_taken_away_is_given_to_no_start_any_more(
+    tmp_path: Path,
+) -> None:
+    release = await release_of(tmp_path, secrets=("HF_TOKEN", "NEVER_KEPT"))
+    async with machine(tmp_path, secrets=("HF_TOKEN",)) as here:
+        await here.target.set_secret("HF_TOKEN", SecretStr("hf_abcdefgh"))
+        await here.deploy(release)
+        assert "its runner: starting" in here.told
+        assert not [words for words in here.told if "PENDING" in words]
+    async with machine(tmp_path, backoff=Backoff(first=3600)) as here:
+        refused = await here.client.post(f"{RUN}/secret", json={"prompt": "HF_TOKEN"})
+        assert refused.status_code == 503
+        assert "FALKIT_DEPLOY_SECRETS no longer lists HF_TOKEN" in refused.json()["detail"]
+        app = (await here.target.apps("kitchen"))[0]
+        assert app.health.startswith("does not start, next try at ")
+        with pytest.raises(BackendError, match="no longer lists HF_TOKEN"):
+            await here.deploy(release)
 
 
 async def test_a_runner_that_is_sick_is_replaced_and_the_request_tried_again(
@@ -272,7 +291,7 @@ async def test_starts_that_fail_back_off_and_say_why(tmp_path: Path) -> None:
         assert refused.status_code == 503
         assert "only once" in refused.json()["detail"]
         app = (await here.target.apps("kitchen"))[0]
-        assert app.health.startswith("CRASH_BACKOFF")
+        assert app.health.startswith("does not start, next try at ")
         submitted = (await here.client.post(QUEUE, json={"prompt": "x"})).json()
         assert (await here.client.get(submitted["status_url"])).json()["status"] == "IN_QUEUE"
         (tmp_path / "deploy" / "local" / "homes" / "kitchen" / "began").unlink()

@@ -136,7 +136,7 @@ async def test_an_app_that_takes_too_much_memory_says_so_to_its_caller_and_runs_
 
 @pytest.mark.proof
 async def test_secrets_that_an_app_prints_stand_in_no_log(tmp_path: Path) -> None:
-    async with machine(tmp_path) as here:
+    async with machine(tmp_path, secrets=("KEY",)) as here:
         await here.target.set_secret("KEY", SecretStr(PEM))
         await here.deploy(
             await inspected(await release_of(tmp_path, ROGUE, secrets=("KEY",)), tmp_path)

@@ -156,6 +156,11 @@ async def test_a_secret_comes_from_the_person_s_environment_and_is_never_shown(
             client, "generate", endpoint_id="local/hello-app", arguments={"text": "x"}
         )
         assert '"words": 14' in made["outputs"][0]["text"]
+        shown = await client.call_tool("app_status", {"app": "hello-app"})
+        assert "; 1 idle" in words(shown)
         logs = await client.call_tool("app_logs", {"app": "hello-app"})
+    async with connected(tmp_path, "legacy", person, **tools()) as client:  # no secret is listed
+        plan = await call(client, "deploy_plan", path="hello-app")
+        assert "WORD is not in FALKIT_DEPLOY_SECRETS" in str(plan["blocked"])
     seen = "\n".join([*person.asked, words(logs), str(plan), str(job)])
     assert "open-sesame" not in seen

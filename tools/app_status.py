@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from tools.deploy_records import DeployedApp, Target
-from tools.deploying import deployer_of
+from tools.deploying import deployer_of, state_words
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool
 from tools.whole_view import OBJECTS
@@ -48,7 +48,7 @@ class AppView(Result):
             revision=app.revision,
             health=one_line(app.health, 300),
             auth=app.auth,
-            runners={state: count for state, count in app.runners.items() if count},
+            runners={state_words(state): count for state, count in app.runners.items() if count},
             queued=app.queued,
             settings=_settings(app) if whole else {},
             revisions=[

@@ -1,5 +1,6 @@
 """What the tools that deploy share: who deploys, and money and times in words."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from tools.deploy_port import Deployer
@@ -11,6 +12,16 @@ from tools.wording import one_line
 
 FINDINGS_SHOWN = 25
 PATCH_SHOWN = 3000  # characters
+# What fal's words for the states of runners say to a person.
+STATES: Mapping[str, str] = {
+    "PENDING": "starting",
+    "SETUP": "setting up",
+    "IDLE": "idle",
+    "RUNNING": "working",
+    "DRAINING": "finishing its calls",
+    "TERMINATING": "ending",
+    "TERMINATED": "ended",
+}
 CENTS_FROM = Decimal("0.1")  # dollars; of less, more than cents is said
 
 
@@ -25,6 +36,11 @@ def deployer_of(call: Call) -> Deployer:
             "deploying is off", hint="a person sets FALKIT_DEPLOY to local or cloud"
         )
     return call.rooms.deployer
+
+
+def state_words(state: str) -> str:
+    """Return a runner's state in plain words, whatever fal calls it."""
+    return STATES.get(state, state.lower().replace("_", " "))
 
 
 class FindingView(Result):

@@ -211,7 +211,7 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     blocked = tuple(
         f"{one.code} {one.file}:{one.line}: {one.message}" for one in errors[:LINES_SHOWN]
     )
-    blocked += _unlisted(change, checked, settings)
+    blocked += _unlisted(change, checked, ground.secrets, settings)
     if change.target == "cloud":
         blocked += tuple(not_sent(ground.checked.source.root, checked.settings))
     return _Sketch(
@@ -247,19 +247,21 @@ def _remembering(ground: Ground, settings: Settings, plans: Plans) -> Ground:
     return replace(ground, prices=prices, recalled=recalled, older=older)
 
 
-def _unlisted(change: Change, checked: Checked, settings: Settings) -> tuple[str, ...]:
-    """Return which secrets an app may not have, wherever they are kept."""
+def _unlisted(
+    change: Change, checked: Checked, kept: Sequence[str], settings: Settings
+) -> tuple[str, ...]:
+    """Return which secrets an app may not have; here it may lack those that were never *kept*."""
     listed = {source.name for source in settings.deploy_secrets}
     wanted = checked.settings.secrets or ()
     own = [f"{name} is a key of falkit's own, which no app sees" for name in wanted if is_own(name)]
-    if change.target != "cloud":
-        return tuple(own)
     return (
         *own,
         *(
             f"secret {name} is not in FALKIT_DEPLOY_SECRETS, where a person lists it"
             for name in wanted
-            if name not in listed and not is_own(name)
+            if name not in listed
+            and not is_own(name)
+            and (change.target == "cloud" or name in kept)
         ),
     )
 

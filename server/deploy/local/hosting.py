@@ -3,7 +3,7 @@
 import json
 import logging
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,8 @@ class Hosting:
 
     *home* is falkit's, *tools* the interpreter with `fal` where a setting names one. With *keeps*
     the role is held for as long as there are apps, not only while there is something to do.
-    Runners are asked every *check_seconds* whether they are well.
+    *secrets* are the names of those that apps may have. Runners are asked every *check_seconds*
+    whether they are well.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Hosting:
         *,
         keeps: bool = False,
         install: Sequence[str] = (),
+        secrets: Collection[str] = (),
         backoff: Backoff | None = None,
         check_seconds: float = CHECK_SECONDS,
     ) -> None:
@@ -67,6 +69,7 @@ class Hosting:
         self._tools = tools
         self._keeps = keeps
         self._allowed = Allowed.of(install)
+        self._secrets = secrets
         self._backoff = backoff or Backoff()
         self._check_seconds = check_seconds
         self._direct: DirectCalls | None = None
@@ -151,7 +154,11 @@ class Hosting:
     async def _run(
         self, house: House, database: Database, tasks: TaskGroup, over: anyio.Event
     ) -> None:
-        registry, calls, secrets = Registry(database), Calls(database), Secrets(database)
+        registry, calls, secrets = (
+            Registry(database),
+            Calls(database),
+            Secrets(database, self._secrets),
+        )
         shared = Shared(house, database, registry, calls, Leases(database))
         starter = Starter(self._home, self._tools, database, secrets, self._allowed)
         speech = Speech(house, LogBook(log_folder(self._home)))

@@ -52,12 +52,12 @@ class Starter:
         """Return what a runner of *revision* is started with, files aside.
 
         Raises:
-            ActionableError: its environment cannot be made.
+            ActionableError: its environment cannot be made, or a secret that is kept of it may
+                not be given to apps any more.
         """
         settings = app.settings_of(revision)
+        secrets = await self.database.do(self.secrets.of, settings.secrets or ())
         tool, environment = await self.environments(settings)
-        listed = settings.secrets or ()
-        secrets = await self.database.do(self.secrets.of, listed)
         gigabytes = max(MEMORY_GB.get(name, MOST_GB) for name in settings.machine_types or ("S",))
         return RunnerSpec(
             app=app.name,

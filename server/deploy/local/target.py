@@ -34,6 +34,7 @@ from server.emulator.platform import open_emulator
 from server.emulator.transport import StreamingASGITransport
 from server.settings import Settings
 from tools.deploy_records import DeployedApp, LogPage, LogQuery, Revision, Route
+from tools.deploying import state_words
 from tools.errors import BackendError
 
 LOOK_SECONDS = 0.03
@@ -160,11 +161,11 @@ class LocalTarget:
 
     async def set_secret(self, name: str, value: SecretStr) -> None:
         """Keep a secret under *name*; apps that list it see it when their runners start."""
-        await self.database.do(Secrets(self.database).keep, name, value)
+        await self.database.do(self.starter.secrets.keep, name, value)
 
     async def secret_names(self) -> Sequence[str]:
         """Return the names of the secrets that are kept, never their values."""
-        return await self.database.do(Secrets(self.database).names)
+        return await self.database.do(self.starter.secrets.names)
 
     async def logs(self, query: LogQuery, follow_seconds: float = 0.0) -> LogPage:
         """Return lines that match, waiting at most so long for more."""
@@ -203,7 +204,7 @@ class LocalTarget:
             await self._wake()
             if state := await self._state_of(known):
                 if state != told:
-                    await tell(0.7, f"its runner: {state}")
+                    await tell(0.7, f"its runner: {state_words(state)}")
                 told = state
             await anyio.sleep(LOOK_SECONDS)
         found = await self.database.do(self._registry.find, known.revision)
@@ -314,7 +315,7 @@ class LocalTarget:
 def _health(app: KnownApp, states: Mapping[str, int]) -> str:
     if app.failure:
         again = datetime.fromtimestamp(app.not_before, UTC).strftime("%H:%M:%S")
-        return f"CRASH_BACKOFF until {again} UTC: {app.failure}"
+        return f"does not start, next try at {again} UTC: {app.failure}"
     if app.live is None:
         return "starting"
     if any(state in states for state in ("IDLE", "RUNNING")):
@@ -351,6 +352,7 @@ async def open_local(
     runners end with it, on *catalog*, by default the shipped one.
     """
     path = database_of(settings.home)
+    names = [source.name for source in settings.deploy_secrets]
     database = await anyio.to_thread.run_sync(Database, path)
     try:
         async with AsyncExitStack() as stack:
@@ -361,7 +363,10 @@ async def open_local(
                     speed=settings.emulator_speed,
                     concurrency=settings.emulator_concurrency,
                     hosted=Hosting(
-                        settings.home, settings.deploy_tools, install=settings.deploy_install
+                        settings.home,
+                        settings.deploy_tools,
+                        install=settings.deploy_install,
+                        secrets=names,
                     ),
                 )
             )
@@ -370,7 +375,7 @@ async def open_local(
                 httpx.AsyncClient(transport=transport, timeout=30)
             )
             allowed = Allowed.of(settings.deploy_install)
-            secrets = Secrets(database)
+            secrets = Secrets(database, names)
             starter = Starter(settings.home, settings.deploy_tools, database, secrets, allowed)
             yield LocalTarget(settings, database, starter, http)
     finally:
