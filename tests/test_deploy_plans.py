@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from catalog.errors import ActionableError
+from server.deploy.applied import Recalled
 from server.deploy.caps import Caps, read_caps
+from server.deploy.differing import inherited
 from server.deploy.isolation import exposed
 from server.deploy.planning import check_settings
 from server.deploy.plans import Kept, Plans
@@ -229,6 +231,17 @@ def test_caps_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     read = read_caps(file)
     assert read is not None
     assert read.dollars_per_hour == Decimal("2.5")
+
+
+def test_a_redeploy_keeps_how_long_requests_wait_for_a_runner_unless_it_resets_the_scale() -> None:
+    code = replace(CPU, request_start_timeout=30, startup_timeout=9)
+    running = Recalled(replace(CPU, request_start_timeout=5, startup_timeout=8))
+    after, lines = inherited(code, running, reset=False)
+    assert (after.request_start_timeout, after.startup_timeout) == (5, 9)
+    assert lines == [
+        "request_start_timeout: stays 5; the code says 30 (reset_scale takes the code's)"
+    ]
+    assert inherited(code, running, reset=True) == (code, [])
 
 
 def test_scaling_takes_known_names_and_sound_numbers_only() -> None:

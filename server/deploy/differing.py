@@ -17,6 +17,7 @@ INHERITED = (
     "concurrency_buffer_perc",
     "scaling_delay",
     "request_timeout",
+    "request_start_timeout",
     "regions",
 )
 
