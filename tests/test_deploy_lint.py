@@ -163,6 +163,28 @@ def test_settings_come_from_base_classes_constants_and_class_keywords() -> None:
     assert "tests/other.py" not in result.files
 
 
+def test_what_is_literal_of_retries_waiting_and_health_is_known_without_a_run() -> None:
+    source = (
+        "import fal\nTRIES = 3\nclass Mine(fal.App):\n"
+        "    request_start_timeout = 30\n"
+        '    retry_config = {"server_error": {"retries": TRIES}, "timeout": {"retries": once()}}\n'
+        '    skip_retry_conditions = ["connection_error"]\n'
+        '    @fal.endpoint("/well", health_check=fal.HealthCheck(failure_threshold=TRIES, '
+        'call_regularly=False, method="GET", timeout_seconds=once()))\n'
+        "    def well(self) -> dict:\n        return {}\n"
+    )
+    settings = lint({"app.py": source}, entry="app.py").settings
+    assert settings.request_start_timeout == 30
+    assert settings.retry_config == ("server_error=3",)
+    assert settings.skip_retry_conditions == ("connection_error",)
+    assert settings.health_check == (
+        "path=/well", "failure_threshold=3", "call_regularly=False", "method=GET",
+    )  # fmt: skip
+    other = source.replace('{"server_error": {"retries": TRIES}, "timeout": {"retries": once()}}',
+                           "fal.sdk.RetryConfig(timeout=TRIES)")  # fmt: skip
+    assert lint({"app.py": other}, entry="app.py").settings.retry_config == ("timeout=3",)
+
+
 def test_pyproject_names_an_app_and_its_class_counts_before_it() -> None:
     toml = '[tool.fal.apps.shop]\nref = "app.py::MyApp"\nmachine_type = "M"\nkeep_alive = 20\n'
     files = {"app.py": app('machine_type = "L"'), "pyproject.toml": toml}

@@ -13,6 +13,7 @@ import pytest
 
 from catalog.errors import ActionableError
 from server.deploy.folders import new_folder, remove_folder, sweep
+from server.deploy.lint import lint
 from server.deploy.local.calls import Calls
 from server.deploy.local.fidelity import unlike_here
 from server.deploy.local.terms import Health, health_of, terms_of
@@ -103,6 +104,24 @@ def test_what_an_app_says_of_its_requests_is_read_and_a_caller_may_say_otherwise
     assert health_of(AppSettings()) is None
     assert unlike_here(settings) == ("regions (us-east) change nothing: it runs on this machine",)
     assert unlike_here(AppSettings()) == ()
+
+
+@pytest.mark.proof
+async def test_what_the_source_says_of_requests_and_health_is_what_inspection_finds(
+    tmp_path: Path,
+) -> None:
+    config = "RetryConfig(timeout=2, server_error=TRIES)"
+    called = MOODY.replace(
+        '{"server_error": {"retries": 1}, "connection_error": {"retries": 5}}', config
+    ).replace("import fal\n", "import fal\nfrom fal.sdk import RetryConfig\nTRIES = 4\n")
+    assert config in called
+    for text in (MOODY, called):
+        release = await inspected(await release_of(tmp_path, text), tmp_path, settings=True)
+        found, read = release.settings, lint({"app.py": text}, entry="app.py").settings
+        assert read.request_start_timeout == found.request_start_timeout == 2
+        assert read.retry_config == found.retry_config != ()
+        assert read.skip_retry_conditions == found.skip_retry_conditions == ("connection_error",)
+        assert read.health_check == found.health_check != ()
 
 
 @pytest.mark.proof

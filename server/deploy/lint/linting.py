@@ -15,6 +15,7 @@ from server.deploy.lint.rules_names import app_name
 from server.deploy.lint.sizes import ModelSize, model_gigabytes
 from server.deploy.lint.suppressing import Suppressions
 from server.deploy.lint.table import APP_RULES, MODULE_RULES, PROJECT_RULES, UNUSED, AnyRule, codes
+from server.deploy.lint.terms import health_of, retries_of
 from server.deploy.lint.values import is_strings
 from tools.deploy_records import AppSettings, Edit, Finding, Route, RouteKind
 
@@ -142,6 +143,7 @@ def settings_of(app: App) -> AppSettings:
     secrets = app.value("secrets")
     regions = app.value("regions")
     python_version = app.value("python_version", "")
+    skipped = app.value("skip_retry_conditions")
     machines = tuple(item.value for item in app.machines if isinstance(item.value, str))
     return AppSettings(
         machine_types=machines or ("S",),
@@ -162,6 +164,10 @@ def settings_of(app: App) -> AppSettings:
         python_version=python_version if isinstance(python_version, str) else "",
         image=app.has_image,
         termination_grace_period_seconds=app.number("termination_grace_period_seconds"),
+        request_start_timeout=app.number("request_start_timeout"),
+        retry_config=retries_of(app),
+        skip_retry_conditions=tuple(skipped) if is_strings(skipped) else (),
+        health_check=health_of(app),
     )
 
 
