@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Generator
 from ctypes import CDLL
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from pydantic import SecretStr
 from server.deploy.cloud.failures import CloudError
 from server.deploy.cloud.target import open_cloud
 from server.deploy.cloud.workers import SETTLE_SECONDS
+from server.deploy.folders import sweep
 from server.settings import Settings
 from tests.cloud_ends import PLAN, SETTINGS, SOURCE, audit, fal_at
 from tools.errors import NotConfiguredError
@@ -304,8 +307,17 @@ async def test_a_cancelled_deploy_leaves_no_process(tmp_path: Path) -> None:
         assert "cloud_worker" not in children
 
 
+@pytest.fixture
+def short_folder() -> Generator[Path]:
+    """Yield a folder whose path leaves room for that of a socket."""
+    with tempfile.TemporaryDirectory(prefix="p") as made:
+        yield Path(made)
+
+
 PROGRAM = """
 import sys
+import tempfile
+from collections.abc import Generator
 from pathlib import Path
 import anyio
 from tests.cloud_ends import released_to
@@ -315,13 +327,14 @@ anyio.run(released_to, Path(sys.argv[1]), int(sys.argv[2]))
 
 @proof
 async def test_a_falkit_that_is_killed_leaves_nothing_behind_and_the_next_deploys_nothing_twice(
-    tmp_path: Path,
+    tmp_path: Path, short_folder: Path
 ) -> None:
     async with fal_at(tmp_path) as fal:
         await fal.behave(hang=["RegisterApplication"])
         other = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, str(tmp_path), str(fal.port)],
             cwd=Path(__file__).parent.parent,
+            env={**os.environ, "TMPDIR": str(short_folder)},
         )
         await fal.hear("hanging")
         children = descendants(other.pid)
@@ -332,6 +345,13 @@ async def test_a_falkit_that_is_killed_leaves_nothing_behind_and_the_next_deploy
         with anyio.fail_after(20):
             while children.keys() & {int(pid) for pid in listed()}:
                 await anyio.sleep(0.1)
+
+        left = list(short_folder.iterdir())
+        assert left
+        for folder in left:
+            os.utime(folder, (0, 0))
+        sweep(short_folder)
+        assert not list(short_folder.iterdir())
 
         revision = await fal.target.release(fal.release(), fal.tell)
 

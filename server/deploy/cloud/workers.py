@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 import sys
-import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from server.deploy.cloud.orders import Order
 from server.deploy.cloud.outcome import Outcome
 from server.deploy.cloud.speaking import Spoken, start
 from server.deploy.environments import ToolEnvironment
+from server.deploy.folders import new_folder, remove_folder
 from server.deploy.isolation import (
     Confined,
     Confinement,
@@ -77,20 +77,22 @@ async def carried_out(
         BackendError: the processes cannot be started.
     """
     outcome = Outcome()
-    with tempfile.TemporaryDirectory(prefix="fk", ignore_cleanup_errors=True) as made:
-        folder = await run_sync(_folders, made)
+    folder = await run_sync(new_folder)
+    try:
+        await run_sync(_furnish, folder)
         async with _proxied(order, tool, upstream, folder, outcome, send) as proxy:
             await _worked(order, tool, proxy, folder / "own", outcome, tell)
             if outcome.forwarded and outcome.write_answer is None:
                 with anyio.move_on_after(SETTLE_SECONDS):
                     await proxy.written.wait()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await run_sync(remove_folder, folder)
     return outcome
 
 
-def _folders(made: str) -> Path:
-    folder = Path(made).resolve()
+def _furnish(folder: Path) -> None:
     (folder / "own" / "tmp").mkdir(parents=True)
-    return folder
 
 
 @dataclass(slots=True)
