@@ -33,11 +33,9 @@ def retries_of(app: App) -> tuple[str, ...]:
 def health_of(app: App) -> tuple[str, ...]:
     """Return how the app is asked whether it is well, such as ``path=/health``."""
     for endpoint in app.endpoints:
-        check = endpoint.option("health_check")
-        if isinstance(endpoint.path, str) and _is_call(
-            endpoint.method.module, check, "HealthCheck"
-        ):
-            return _asked(endpoint.path, _keywords(app, endpoint.method.module, check))
+        module, check = endpoint.method.module, endpoint.option("health_check")
+        if isinstance(endpoint.path, str) and _is_call(check, module, "HealthCheck"):
+            return _asked(endpoint.path, _keywords(app, module, check))
     return ()
 
 
