@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.search_reading import Lexicon
+from catalog.search_senses import as_meant
 from catalog.search_text import distance, is_unspaced, segments
 
 FILE = "tongues.json"
@@ -97,7 +98,7 @@ class Tongues:
         if (other := _NEAREST_KIN.get(tongue)) in self._names:
             tables.append(self._table(other))
         glosses = [gloss for gloss in self._glosses(_with_commas(text), tables) if gloss != "-"]
-        return " ".join(_verb_first(_in_order(_as_meant(glosses))))
+        return " ".join(_verb_first(_in_order(as_meant(glosses))))
 
     def _is_english(self, words: Sequence[str]) -> bool:
         common, known = self._lexicon.common, 0
@@ -355,28 +356,6 @@ def _fits(word: str, part: str) -> bool:
     return word.startswith(part[:-1]) if part[-1] == "*" else word == part
 
 
-def _as_meant(glosses: Sequence[str]) -> list[str]:
-    """Return *glosses* with the sense that the others tell of words that have two."""
-    put: dict[str, str] = {}
-    if "aloud" in glosses:  # to read a text is otherwise to find what is written in a picture
-        put["read"] = "read out"
-    if "what is written" in glosses:  # nobody asks what it is to hear it
-        put["read aloud"] = "read"
-    if "song" in glosses:  # one word in Persian and Turkish
-        put["read aloud"] = "sing"
-    if "remove" in glosses and _PAPERS.isdisjoint(
-        glosses
-    ):  # "remove text from" is otherwise to lift it out of a picture
-        put["text"] = put["read text from image"] = "writing"
-    if {"my", "voice", "like", "child"} <= set(glosses):
-        put["my"] = "change my"
-    if "try on" not in glosses and not _COLORS.isdisjoint(glosses):
-        put["clothes"] = "shirt"  # whose colour is changed, not what is put on
-    if "extend" in glosses and not {"quality", "resolution"}.isdisjoint(glosses):
-        put["extend"] = "increase"
-    return [put.get(gloss, gloss) for gloss in glosses]
-
-
 def _in_order(glosses: Sequence[str]) -> list[str]:
     """Return *glosses* with what is marked "<" before the one that it followed."""
     words: list[str] = []
@@ -406,9 +385,6 @@ def _verb_first(glosses: Sequence[str]) -> list[str]:
     return ordered[:-1]
 
 
-# To take the text out of these is to have it, not to be rid of it.
-_PAPERS = frozenset({"bill", "book", "document", "handwriting", "menu", "page", "receipt", "scan"})
-_COLORS = frozenset({"black", "blue", "change the color", "color", "green", "red", "yellow"})
 _JOINTS = frozenset({",", "and", "then", "or"})
 _PATHS = frozenset({"from", "to", "into", "convert"})
 _WISH = frozenset({"want", "need", "can", "please", "it", "i", "have", "is", "should"})

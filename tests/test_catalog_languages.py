@@ -416,6 +416,22 @@ def test_letters_and_long_beginnings_tell_what_a_word_is(need: str, english: str
     assert "light" not in told
 
 
+@pytest.mark.parametrize(
+    ("need", "english"),
+    [
+        ("रसीद पर क्या लिखा है पढ़ो", "read"),
+        ("ta bort texten från bilden", "writing"),
+        ("fanya shati liwe jekundu", "shirt"),
+        ("ghanti bajne ki awaaz", "sound"),
+        ("interview uittypen", "transcribe"),
+        ("تصویر سے تھری ڈی ماڈل بناؤ", "model"),
+        ("قمیض کا رنگ لال کر دو", "red"),
+    ],
+)
+def test_a_word_of_two_senses_is_read_as_the_others_tell(need: str, english: str) -> None:
+    assert english in TONGUES.english(plain(need)).split()
+
+
 def test_vowel_signs_do_not_part_the_words_of_hindi() -> None:
     assert len(segments(plain("तस्वीर से बैकग्राउंड हटाओ"))) == 4
 
