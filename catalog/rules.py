@@ -43,12 +43,21 @@ def findings(folder: Path) -> Iterator[str]:
         for name in ("facets.json", "search.json", "tongues.json"):
             json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError, KeyError, IndexError, TypeError) as problem:
-        yield f"the snapshot cannot be read: {type(problem).__name__}: {problem}"
+        yield f"the snapshot cannot be read: {_told(problem)}"
         return
     known = frozenset(ids)
     for card in cards:
         for broken in broken_rules(card, known):
             yield f"{card.endpoint_id}: {broken}"
+
+
+def _told(problem: Exception) -> str:
+    """Return what is wrong in words, without the names of Python's errors."""
+    if isinstance(problem, OSError):
+        return f"{problem.filename}: {(problem.strerror or 'cannot be read').lower()}"
+    if isinstance(problem, UnicodeDecodeError):
+        return "one of its files is no text"
+    return f"one of its files is damaged ({problem})"
 
 
 def broken_rules(card: ModelCard, known: frozenset[str]) -> Iterator[str]:

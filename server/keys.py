@@ -1,5 +1,6 @@
 """The key of fal as a person gives it: from a variable, a pair of them, or a file."""
 
+import errno
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,24 @@ PLACEHOLDER = re.compile(
     r"^\s*$|\$\{.*\}|^<.*>$|^your[_-]?(fal[_-]?)?(api[_-]?)?key", re.IGNORECASE
 )
 KEY = re.compile(r"^[A-Za-z0-9_-]+:[A-Za-z0-9_-]+$")
+
+
+# What is longer is no key; what has no end, such as a device, is not read to it.
+LONGEST_SECRET = 64 * 1024
+
+
+def secret_in(file: str) -> str:
+    """Return the text of *file*, which is to hold a key or token.
+
+    Raises:
+        OSError: it cannot be read, or is longer than `LONGEST_SECRET` bytes.
+        UnicodeDecodeError: it is no text.
+    """
+    with Path(file).expanduser().open("rb") as source:
+        found = source.read(LONGEST_SECRET + 1)
+    if len(found) > LONGEST_SECRET:
+        raise OSError(errno.EFBIG, "too long for a secret")
+    return found.decode()
 
 
 def key_of(environ: Mapping[str, str]) -> tuple[SecretStr | None, str]:
@@ -32,7 +51,7 @@ def key_of(environ: Mapping[str, str]) -> tuple[SecretStr | None, str]:
             return None, "FAL_KEY_FILE still holds a placeholder"
         source = "the file named by FAL_KEY_FILE"
         try:
-            given = Path(file).expanduser().read_text("utf-8")
+            given = secret_in(file)
         except (OSError, UnicodeDecodeError):
             raise NotConfiguredError(
                 f"the key file {file[:120]!r} cannot be read", hint="correct FAL_KEY_FILE"

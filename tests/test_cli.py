@@ -196,6 +196,8 @@ def test_fields_are_read_as_a_person_writes_them(tmp_path: Path) -> None:
         "e": ["u", "v"],
         "f": "from a file",
     }
+    deep = "[" * 100_000
+    assert fields_of([f"a={deep}"]) == {"a": deep}
     for wrong in (["loose"], ["a=@/nowhere/at/all"]):
         with pytest.raises(ActionableError):
             fields_of(wrong)

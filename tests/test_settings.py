@@ -54,6 +54,12 @@ def test_a_key_file_that_is_missing_is_an_error() -> None:
         read(FAL_KEY_FILE="/nowhere/key")
 
 
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="it takes a file without end")
+def test_a_key_file_without_end_is_refused_and_not_read_for_ever() -> None:
+    with pytest.raises(NotConfiguredError, match="cannot be read"):
+        read(FAL_KEY_FILE="/dev/zero")
+
+
 def test_the_cloud_without_a_key_is_refused_and_never_becomes_the_emulator() -> None:
     with pytest.raises(NotConfiguredError, match="no key is set"):
         read(FALKIT_BACKEND="cloud")
@@ -68,6 +74,7 @@ def test_the_cloud_without_a_key_is_refused_and_never_becomes_the_emulator() -> 
         ("FALKIT_BUDGET_DAY", "lots", "dollars"),
         ("FALKIT_BUDGET_DAY", "-1", "zero or more"),
         ("FALKIT_BUDGET_DAY", "NaN", "zero or more"),
+        ("FALKIT_BUDGET_DAY", "1e400", "billion"),
         ("FALKIT_PREVIEWS", "perhaps", "on or off"),
         ("FALKIT_EMULATOR_SPEED", "-3", "from 0"),
         ("FALKIT_EMULATOR_SPEED", "fast", "from 0"),

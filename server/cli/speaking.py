@@ -187,6 +187,6 @@ def _value(text: str) -> Any:  # noqa: ANN401  # any JSON
     if text[:1] in ("[", "{"):
         try:
             return json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return text
     return text

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import anyio
 import httpx
@@ -17,6 +16,7 @@ from server.away import rooms_away
 from server.cli import fail
 from server.cli.problems import mendable_in
 from server.fal.webhooks import Webhooks
+from server.keys import secret_in
 from server.rooms import open_rooms
 from server.settings import PLACEHOLDER, Settings
 from server.web import WebOptions, serve_http, web_app
@@ -85,7 +85,7 @@ def _token() -> SecretStr | None:
     if not given and (file := os.environ.get("FALKIT_HTTP_TOKEN_FILE", "")):
         source = "the file named by FALKIT_HTTP_TOKEN_FILE"
         try:
-            given = Path(file).expanduser().read_text("utf-8")
+            given = secret_in(file)
         except (OSError, UnicodeDecodeError):
             raise NotConfiguredError(
                 f"the token file {file[:120]!r} cannot be read",

@@ -45,6 +45,8 @@ def shown(url: str) -> str:
     given = url_of(url)
     if given is None:
         return "an unreadable address"
+    if not given.host:  # a path of the same host
+        return given.path[:160]
     port = f":{given.port}" if given.port else ""
     return f"{given.scheme}://{given.host}{port}{given.path}"[:160]
 
