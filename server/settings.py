@@ -15,6 +15,9 @@ from server.keys import PLACEHOLDER, key_of
 from tools.errors import NotConfiguredError
 from tools.ports import BackendName
 
+# Beyond it an amount would be no number in JSON at last.
+_MOST_DOLLARS = 10**9
+
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
@@ -81,6 +84,8 @@ def _dollars(given: str) -> Decimal:
         raise ValueError("dollars, such as 2.50") from None
     if not amount.is_finite() or amount < 0:
         raise ValueError("dollars of zero or more")
+    if amount > _MOST_DOLLARS:
+        raise ValueError("dollars of a billion at most; leave it out for no limit")
     return amount
 
 
