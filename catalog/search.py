@@ -42,6 +42,8 @@ from catalog.search_words import (
 MOST_HITS = 50
 _ONE = Measure()
 _MOST_STEPS = 4
+# A step of so few words says no more than what is to be made.
+_FEW_WORDS = 4
 
 
 @cache
@@ -244,7 +246,7 @@ def _answered(engine: _Engine, text: str, query: str, filters: _Filters, most: i
     made = ""
     for part in parts:
         whole = query if len(parts) == 1 else _with_object(part, made) if made else part
-        understood = understand(whole, engine.lexicon, engine.tables, engine.learned)
+        understood = _understood(engine, whole, made)
         made = understood.product(engine.tables) or made
         ranking = rank(understood, engine.tables, filters.allowed, asked)
         total = len(ranking.scores)
@@ -259,6 +261,26 @@ def _answered(engine: _Engine, text: str, query: str, filters: _Filters, most: i
         deeds = deeds_of(understood, engine.tables)
         steps.append(_Step(label, understood, cards, total, ranking.is_low, deeds))
     return steps
+
+
+def _understood(engine: _Engine, text: str, made: str) -> Understood:
+    """Return a step that works on what the step before it *made*, even where it does not say so."""
+    understood = understand(text, engine.lexicon, engine.tables, engine.learned)
+    if not made:
+        return understood
+    makes = understood.product(engine.tables)
+    is_only_video = understood.frame.spoken == frozenset({"video"})
+    if made == "image" and is_only_video and len(understood.reading.words) <= _FEW_WORDS:
+        text = f"{text} from image"  # "convert in video": there is none yet
+    elif understood.frame.given or understood.direction.source:
+        return understood
+    elif made == "image" and makes in ("video", "3d mesh"):
+        text = f"{text} from image"
+    elif made == "lora" and makes == "image":
+        text = f"{text} with my lora"
+    else:
+        return understood
+    return understand(text, engine.lexicon, engine.tables, engine.learned)
 
 
 def _steps(text: str) -> list[str]:

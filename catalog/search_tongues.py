@@ -86,7 +86,7 @@ class Tongues:
 
     def english(self, text: str) -> str:
         """Return *text*, which must be `plain`, in English words; itself where it is English."""
-        words = segments(text)[:_MOST_WORDS]
+        words = self._nameless(segments(text)[:_MOST_WORDS])
         if not words or (text.isascii() and self._is_english(words)):
             return text
         tongue = self._script(text) or self._guess(words)
@@ -99,6 +99,20 @@ class Tongues:
             tables.append(self._table(other))
         glosses = [gloss for gloss in self._glosses(_with_commas(text), tables) if gloss != "-"]
         return " ".join(_verb_first(_in_order(as_meant(glosses))))
+
+    def _nameless(self, words: Sequence[str]) -> list[str]:
+        """Return *words* without what people call a model: "dall e" is no Italian."""
+        kept: list[str] = []
+        at = 0
+        while at < len(words):
+            names = (rest for rest, _ in self._lexicon.aliases.get(words[at], ()))
+            rest = next(
+                (rest for rest in names if rest and words[at + 1 :][: len(rest)] == rest), None
+            )
+            if rest is None:
+                kept.append(words[at])
+            at += 1 + len(rest or ())
+        return kept
 
     def _is_english(self, words: Sequence[str]) -> bool:
         common, known = self._lexicon.common, 0

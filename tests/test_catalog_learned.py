@@ -123,6 +123,25 @@ def test_what_a_training_learns_from_tells_which_training_is_meant() -> None:
     assert "audio" in found.hits[0].endpoint_id
 
 
+@pytest.mark.parametrize(
+    ("query", "second"),
+    [
+        ("make a product photo and then a short ad video", "image to video"),
+        ("genera una imagen y luego conviértela en video", "image to video"),
+        ("train my dog as a model and then make pictures of him", "pictures with your own LoRA"),
+    ],
+)
+def test_a_second_step_works_on_what_the_first_made(query: str, second: str) -> None:
+    found = search(CatalogIndex.open(), SearchRequest(query))
+    assert found.understood.split("; then ")[1].startswith(second)
+
+
+def test_what_people_call_a_model_is_no_other_language() -> None:
+    found = search(CatalogIndex.open(), SearchRequest("dall-e 3"))
+    assert not found.low_confidence
+    assert "image" in found.hits[0].endpoint_id
+
+
 def test_slips_in_english_are_not_taken_for_words_of_another_language() -> None:
     found = search(CatalogIndex.open(), SearchRequest("remvoe backgorund of foto"))
     assert not found.low_confidence
