@@ -4,6 +4,7 @@ import hmac
 import ipaddress
 import logging
 import re
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from catalog.errors import ActionableError
 from server.app import StrictServer, build_server
@@ -39,6 +40,8 @@ log = logging.getLogger("falkit.server.web")
 # Room for a picture given as a data URI; larger media comes as an address.
 LARGEST_BODY = 16 * 2**20
 MOST_CALLS = 1024
+# Who sends its request more slowly holds a place that others want.
+BODY_SECONDS = 60.0
 READY_SECONDS = 2.0
 # How long running calls may delay the end; the jobs themselves run on.
 GRACE_SECONDS = 10
@@ -247,6 +250,10 @@ class Narrowing:
         Raises:
             ActionableError: it names what there is not.
         """
+        if twice := sorted(name for name in set(query) if len(query.getlist(name)) > 1):
+            raise ActionableError(
+                f"the address names {twice[0][:40]!r} twice", hint="give each parameter once"
+            )
         words = re.split(r"[,\s]+", query.get("toolsets", ""))
         asked = frozenset(word for word in words if word)
         flag = query.get("read_only", "false").lower()
@@ -259,6 +266,34 @@ class Narrowing:
             )
         chosen_tools(asked)
         return cls(asked, flag in ("", "1", "true", "on", "yes"))
+
+
+async def _body_of(receive: Receive) -> deque[Message] | None:
+    """Return the parts of a body, the rest unread when they are too large, None if it breaks off.
+
+    Raises:
+        TimeoutError: it was not whole within `BODY_SECONDS`.
+    """
+    parts, size = deque[Message](), 0
+    with anyio.fail_after(BODY_SECONDS):
+        while size <= LARGEST_BODY:
+            message = await receive()
+            if message["type"] != "http.request":
+                return None  # the caller left
+            parts.append(message)
+            size += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                break
+    return parts
+
+
+def _again(parts: deque[Message], receive: Receive) -> Receive:
+    """Return what hands out *parts* first."""
+
+    async def replayed() -> Message:
+        return parts.popleft() if parts else await receive()
+
+    return replayed
 
 
 class Endpoint:
@@ -307,8 +342,13 @@ class Endpoint:
                     return await self._idle.hold(serving, scope, receive, send)
                 self._calls += 1
                 try:
+                    body = await _body_of(receive)
+                    if body is None:
+                        return None
                     serving = await self._opened(narrowing)
-                    return await serving(scope, receive, send)
+                    return await serving(scope, _again(body, receive), send)
+                except TimeoutError:
+                    refusal = JSONResponse({"error": "the request did not arrive in time"}, 408)
                 finally:
                     self._calls -= 1
         return await refusal(scope, receive, send)

@@ -151,6 +151,8 @@ async def test_an_address_narrows_the_tools_and_says_what_it_does_not_know(tmp_p
         assert unknown.status_code == 400
         assert "discover, make, follow" in unknown.json()["error"]
         assert (await answer("readonly=1")).status_code == 400
+        twice = await answer("read_only=true&read_only=false")
+        assert (twice.status_code, "read_only" in twice.json()["error"]) == (400, True)
 
 
 async def test_a_dropped_connection_ends_the_wait_and_the_job_runs_on(tmp_path: Path) -> None:

@@ -53,6 +53,38 @@ async def test_a_call_beyond_the_most_is_put_off_and_the_others_go_on(
     assert (b"retry-after", b"1") in told[0]["headers"]
 
 
+async def test_a_body_that_never_ends_or_breaks_off_gives_its_place_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("server.web.MOST_CALLS", 1)
+    monkeypatch.setattr("server.web.BODY_SECONDS", 0.05)
+    endpoint = Endpoint(lambda _: MCPServer("one"), WebOptions())
+    scope: Scope = {"type": "http", "method": "POST", "query_string": b"", "headers": []}
+    told: list[Message] = []
+    begun = False
+
+    async def slow() -> Message:
+        nonlocal begun
+        if begun:
+            await anyio.sleep_forever()
+        begun = True
+        return {"type": "http.request", "body": b"{", "more_body": True}
+
+    async def leaves() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def hear(message: Message) -> None:
+        told.append(message)
+
+    async with endpoint.open():
+        with anyio.fail_after(10):
+            await endpoint(scope, slow, hear)
+            assert [one.get("status") for one in told] == [408, None]
+            await endpoint(scope, leaves, hear)
+    assert len(told) == 2
+    assert caplog.records == []
+
+
 async def test_it_is_ready_while_its_journal_can_be_read(tmp_path: Path) -> None:
     async def asked(home: Path) -> httpx.Response:
         async with open_rooms(Settings.read(environment(home))) as rooms:
