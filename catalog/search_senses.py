@@ -17,6 +17,8 @@ def _words(words: str) -> frozenset[str]:
 
 
 _WRITTEN = frozenset({"what is written"})
+# Where it is heard, or to be gone.
+_HEARD = frozenset({"audio", "recording", "remove", "voice message"})
 _SENSES = (
     # Most languages have one word for voice and sound.
     _Sense(
@@ -26,8 +28,15 @@ _SENSES = (
     _Sense((_words("voice"),), {"read": "read aloud"}, _WRITTEN),
     # To read a text is otherwise to find what is written in a picture.
     _Sense((_words("aloud"),), {"read": "read out"}),
+    _Sense(
+        (_words("presenter"), _words("voice sound")),
+        {"presenter": "announcer", "sound": "voice"},
+        _words("avatar photo video"),
+    ),
     _Sense((_words("song"),), {"read aloud": "sing"}),  # one word in Persian and Turkish
     _Sense((_WRITTEN,), {"read aloud": "read"}),  # nobody asks what it is to hear it
+    _Sense((_WRITTEN,), {"what is written": "read text from image"}, _HEARD),
+    _Sense((_WRITTEN, _words("remove")), {"what is written": "writing"}),
     # "remove text from" is otherwise to lift it out, as one does with what is on paper.
     _Sense(
         (_words("remove"),),
