@@ -193,6 +193,16 @@ class Work:
 
     def seconds(self) -> Span | None:
         """Return the length of what comes back, in seconds."""
+        whole, shots = self._whole_seconds(), self._entry_seconds("multi_prompt")
+        if shots is None or whole == shots:
+            return whole
+        if whole is None:
+            return shots
+        # Kling's pages say that shots have lengths of their own, not what counts if both are told.
+        self.note(f"the shots last {shots} s together, the whole {whole} s: either may be billed")
+        return hull_of([whole, shots])
+
+    def _whole_seconds(self) -> Span | None:
         if self.value("duration") == 0:  # "as long as the input" on models that edit
             return self.input_seconds()
         if self.counts_frames and (framed := self._frame_seconds()) is not None:
@@ -220,16 +230,22 @@ class Work:
 
     def _joined_seconds(self) -> Span | None:
         """Return the length of transitions from picture to picture, each at its own length."""
-        if not self.takes("transitions"):
+        number = max(len(self.media("image")) - 1, 1)
+        return self._entry_seconds("transitions", number) if self.takes("transitions") else None
+
+    def _entry_seconds(self, name: str, least: int = 0) -> Span | None:
+        """Return what the entries of the list *name* last together, *least* of them at least.
+
+        None where there are none, or what is said of no length is not known.
+        """
+        values = self.values.get(name)
+        entries = values if is_list(values) else []
+        number = max(len(entries), least)
+        items = self.card.properties.get(name, {}).get("items", {})
+        usual = quantity_of(items.get("properties", {}).get("duration", {}).get("default"))
+        if usual is None or not number:
             return None
-        schema = self.card.properties["transitions"].get("items", {}).get("properties", {})
-        usual = quantity_of(schema.get("duration", {}).get("default"))
-        given = self.values.get("transitions")
-        entries = given if is_list(given) else []
         lengths = [quantity_of(one.get("duration")) for one in entries if is_object(one)]
-        number = max(len(self.media("image")) - 1, len(entries), 1)
-        if usual is None:
-            return None
         known = sum((decimal(length[0]) for length in lengths if length), Decimal(0))
         rest = number - sum(1 for length in lengths if length)
         return Span.of(known + rest * decimal(usual[0]))

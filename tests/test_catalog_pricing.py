@@ -620,6 +620,16 @@ def test_transitions_from_picture_to_picture_last_their_own_time_each() -> None:
     assert (longer.kind, longer.high) == ("exact", Decimal("0.52"))
 
 
+def test_shots_with_lengths_of_their_own_cost_what_they_last_together() -> None:
+    kling = "fal-ai/kling-video/v3/pro/text-to-video"
+    two = {"multi_prompt": [{"prompt": "a", "duration": "10"}, {"prompt": "b"}]}
+    made = price(kling, two)
+
+    assert (made.kind, made.low, made.high) == ("range", Decimal("0.84"), Decimal("2.52"))
+    assert (price(kling, {**two, "duration": "15"}).kind) == "exact"
+    assert price(kling, {"multi_prompt": []}) == price(kling, {})
+
+
 @pytest.mark.parametrize(
     ("endpoint_id", "arguments", "high"),
     [
