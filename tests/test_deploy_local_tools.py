@@ -1,5 +1,11 @@
 """Apps of this machine through falkit's own tools, by their ids like any model."""
 
+import base64
+import io
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +17,7 @@ from PIL import Image
 from server.deploy.local.target import open_local
 from server.settings import Settings
 from tests.house import connected, environment, record, words
-from tests.local_apps import release_of, tools
+from tests.local_apps import inspected, release_of, tools
 from tools.errors import BackendError, NotConfiguredError
 
 
@@ -80,6 +86,81 @@ async def test_an_app_of_this_machine_is_used_like_any_model(tmp_path: Path) -> 
             assert "prompt" in words(refused)
             missing = await client.call_tool("describe_model", {"endpoint_id": "local/kitschen"})
             assert missing.is_error
+
+
+PRESS = """
+import base64
+
+import fal
+from fastapi import Response
+
+PICTURE = base64.b64decode("%s")
+
+class Press(fal.App):
+    @fal.endpoint("/picture")
+    async def picture(self) -> Response:
+        return Response(PICTURE, media_type="image/png")
+
+    @fal.endpoint("/unnamed")
+    async def unnamed(self) -> Response:
+        return Response(PICTURE, media_type="application/octet-stream")
+
+    @fal.endpoint("/table")
+    async def table(self) -> Response:
+        return Response("a,b\\n1,2\\n", media_type="text/csv")
+
+    @fal.endpoint("/odd")
+    async def odd(self) -> Response:
+        return Response(b"\\x00\\x01odd", media_type="application/x-odd")
+"""
+
+
+@pytest.mark.proof
+async def test_an_app_that_answers_with_bytes_makes_a_file_of_their_kind(tmp_path: Path) -> None:
+    png = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(png, "PNG")
+    text = PRESS % base64.b64encode(png.getvalue()).decode()
+    more = {"FALKIT_DEPLOY": "local", "FALKIT_DEPLOY_TOOLS": str(tools())}
+    async with open_local(Settings.read(environment(tmp_path, **more))) as target:
+        await target.release(await inspected(await release_of(tmp_path, text), tmp_path), told)
+    made: dict[str, dict[str, Any]] = {}
+    async with connected(tmp_path, **more) as client:
+        with anyio.fail_after(60):
+            for path in ("picture", "unnamed", "table", "odd"):
+                job = await called(client, "generate", endpoint_id=f"local/kitchen/{path}")
+                assert (job["state"], len(job["outputs"])) == ("done", 1), job
+                made[path] = job["outputs"][0]
+    files = {path: Path(one["path"]) for path, one in made.items()}
+    assert {path: file.suffix for path, file in files.items()} == {
+        "picture": ".png", "unnamed": ".png", "table": ".csv", "odd": ".bin",
+    }  # fmt: skip
+    for path in ("picture", "unnamed"):
+        assert made[path]["kind"] == "image"
+        with Image.open(files[path]) as picture:
+            assert picture.size == (40, 30)
+    assert files["table"].read_bytes() == b"a,b\n1,2\n"
+    assert files["odd"].read_bytes() == b"\x00\x01odd"
+
+
+@pytest.mark.proof
+def test_run_on_the_command_line_saves_the_bytes_of_an_app(tmp_path: Path) -> None:
+    more = {"FALKIT_DEPLOY": "local", "FALKIT_DEPLOY_TOOLS": str(tools())}
+    environ = environment(tmp_path, **more)
+
+    async def deploy() -> None:
+        async with open_local(Settings.read(environ)) as target:
+            text = PRESS % base64.b64encode(b"\x89PNG").decode()
+            await target.release(await inspected(await release_of(tmp_path, text), tmp_path), told)
+
+    anyio.run(deploy)
+    ran = subprocess.run(
+        [sys.executable, "-m", "falkit", "run", "local/kitchen/table", "--json"],
+        env={**os.environ, **environ}, cwd=tmp_path, capture_output=True, text=True, check=True,
+        timeout=60,
+    )  # fmt: skip
+    (output,) = json.loads(ran.stdout)["outputs"]
+    assert Path(output["path"]).read_text("utf-8") == "a,b\n1,2\n"
+    assert output["path"].endswith(".csv")
 
 
 async def test_without_apps_nothing_of_the_deploy_room_is_asked(tmp_path: Path) -> None:

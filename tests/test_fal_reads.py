@@ -206,6 +206,54 @@ async def test_a_result_is_the_bare_output_with_its_billed_units() -> None:
     assert result == Result(output, Decimal("1.5"), WORK)
 
 
+@pytest.mark.parametrize(
+    ("answer", "output"),
+    [
+        (
+            Response(b"\x89PNG\xff", media_type="image/png"),
+            {"file": {
+                "url": "data:image/png;base64,iVBOR/8=", "content_type": "image/png", "file_size": 5
+            }},
+        ),
+        (
+            Response(b"\x00", headers={"content-type": "a b"}),
+            {"file": {
+                "url": "data:application/octet-stream;base64,AA==",
+                "content_type": "application/octet-stream",
+                "file_size": 1,
+            }},
+        ),
+        (
+            Response("a,b", media_type="text/csv"),
+            {"file": {
+                "url": "data:text/csv;base64,YSxi", "content_type": "text/csv", "file_size": 3
+            }},
+        ),
+        (Response("grüße", media_type="text/plain"), "grüße"),
+        (Response('{"a": 1}', media_type="text/plain"), {"a": 1}),
+    ],
+    ids=["picture", "no type", "table", "text", "JSON that says it is text"],
+)  # fmt: skip
+async def test_a_result_that_is_no_json_is_a_file_or_a_text(
+    answer: Response, output: object
+) -> None:
+    async with client_of(Script(answer)) as client:
+        assert (await client.result(MODEL, WORK)).output == output
+    async with client_of(Script(answer)) as client:
+        assert (await client.run(MODEL, {})).output == output
+
+
+async def test_a_page_of_a_proxy_and_an_empty_body_are_no_result() -> None:
+    page = HTMLResponse("<h1>Sign in</h1>", headers={"x-fal-request-id": WORK})
+    async with client_of(Script(page)) as client:
+        assert "file" in (await client.result(MODEL, WORK)).output
+    del page.headers["x-fal-request-id"]
+    for nothing in (page, Response(b"", media_type="image/png")):
+        async with client_of(Script(nothing)) as client:
+            with pytest.raises(PlatformError):
+                await client.result(MODEL, WORK)
+
+
 async def test_billed_units_that_are_not_said_are_not_invented() -> None:
     odd = JSONResponse([1], headers={"x-fal-billable-units": "many"})
 

@@ -155,13 +155,13 @@ class HostedRows(Rows):
 
 
 def body_of(body: bytes, media_type: str) -> object:
-    """Return a result as it is kept: JSON, else text as a string, else the bytes as they are.
+    """Return a result as it is kept: JSON, else plain text as a string, else the bytes as they are.
 
     Raises:
         ValueError: it says that it is JSON, and is not.
     """
     if "json" in media_type or not media_type:
         return json.loads(body) if body.strip() else None
-    if media_type.startswith("text/"):
+    if media_type.startswith("text/plain"):
         return body.decode("utf-8", "replace")
     return raw_of(body, media_type)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from server.emulator.answers import failure_headers, json_answer
 from server.emulator.rows import Log, Row
-from server.emulator.shelf import raw_in, with_base
+from server.emulator.shelf import CDN, raw_in, with_base
 from server.emulator.skew import SKEW
 
 RESULT_SECONDS = 3600.0  # how long a result lives without payload storage (documented)
@@ -128,7 +128,10 @@ def result_answer(row: Row, base: str) -> Response:
             needs_retry=bool(row.options.get("needs_retry")),
         )
     if (raw := raw_in(row.output)) is not None:
-        return Response(raw[0], status, headers, media_type=raw[1])
+        body, kind = raw
+        if kind.startswith("text/"):
+            body = body.replace(CDN.encode(), f"{base}/cdn".encode())
+        return Response(body, status, {**headers, "content-type": kind})
     return json_answer(with_base(row.output, f"{base}/cdn"), status, headers)
 
 

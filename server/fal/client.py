@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from catalog.endpoint import EndpointId
 from server.fal import wire
+from server.fal.answered import output_in
 from server.fal.direct import UNCLEAR, Direct, Events, encoded
 from server.fal.downloads import Downloads
 from server.fal.options import PLAIN, CallOptions, Lifecycle
@@ -318,7 +319,7 @@ def _result(answer: Answer, endpoint_id: str) -> Result | Literal["not yet"]:
         if not failure.error_type and "in progress" in failure.message.lower():
             return "not yet"
         raise failure
-    output = answer.json()
+    output = output_in(answer)
     if answer.status == 202 and wire.is_unfinished(output):
         return "not yet"
     return Result(output, answer.billable_units, answer.request_id)

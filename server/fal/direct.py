@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from catalog.endpoint import EndpointId
 from server.fal import wire
+from server.fal.answered import output_in
 from server.fal.options import PLAIN, CallOptions
 from server.fal.problems import (
     BadInputError,
@@ -110,7 +111,7 @@ def output_of(answer: Answer, endpoint_id: str) -> Result:
     if not answer.ok:
         raise failure_of(answer, endpoint_id)
     try:
-        return Result(answer.json(), answer.billable_units, answer.request_id)
+        return Result(output_in(answer), answer.billable_units, answer.request_id)
     except UnreadableAnswerError as error:
         raise _lost(answer, endpoint_id, f"{error}, although the work was done") from None
 

@@ -128,7 +128,10 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a model made: its bare output as JSON, and the units it is billed for, if said."""
+    """What a model made: its output as JSON, and the units it is billed for, if said.
+
+    Bytes that are no JSON are a file with a data URI in it (`server.fal.answered`).
+    """
 
     output: Any
     billable_units: Decimal | None

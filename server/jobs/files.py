@@ -56,7 +56,9 @@ def extension_of(facts: MediaFacts, media_type: str, url: str) -> str:
     if ending:
         return ending
     shown = extension_for(facts.media_type)
-    return shown if shown != ".bin" else extension_for(media_type)
+    says_more = shown == ".bin" or (shown == ".txt" and media_type.startswith("text/"))
+    stated = extension_for(media_type) if says_more else ".bin"
+    return shown if stated == ".bin" else _harmless(stated)
 
 
 def place(part: Path, target: Path, sha256: str) -> Path:
@@ -148,6 +150,11 @@ def _ending(url: str) -> str:
         return ""
     match = re.search(r"\.[A-Za-z0-9]{1,11}$", urlsplit(url).path)
     ending = match.group().lower() if match else ""
+    return _harmless(ending)
+
+
+def _harmless(ending: str) -> str:
+    """Return an ending that no machine takes for a program."""
     return f"{ending}.txt" if _RUNS.fullmatch(ending) else ending
 
 
