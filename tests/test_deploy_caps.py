@@ -124,6 +124,17 @@ def test_the_page_for_persons_shows_every_cap_and_prices_that_are_read(tmp_path:
     assert read_prices(tmp_path / "prices.toml")["GPU-H100"].high == Decimal("1.89")
 
 
+def test_the_seventeen_checks_of_the_client_are_all_there() -> None:
+    here = Path(__file__).parent
+    page = (here.parent / "docs" / "client-checks.md").read_text("utf-8")
+    source = (here / "test_deploy_local_client.py").read_text("utf-8")
+    rows = re.findall(r"^\| ([\d, ]+) \| .+ \| `(\w+)` \|$", page, re.MULTILINE)
+    numbers = [int(number) for cell, _ in rows for number in cell.split(",")]
+    assert numbers == [*range(1, 18)]
+    for _, name in rows:
+        assert f"def {name}(" in source
+
+
 def test_a_plan_sealed_anew_by_somebody_without_the_secret_is_refused(tmp_path: Path) -> None:
     plans = Plans(tmp_path)
     plan_id = plans.add(deploys())

@@ -72,11 +72,12 @@ def client() -> Generator[fal_client.SyncClient]:
     gc.collect()
 
 
-def test_subscribe(client: fal_client.SyncClient) -> None:
-    updates: list[fal_client.Status] = []
-    made = client.subscribe(APP, {"prompt": "cold"}, on_queue_update=updates.append)
-    assert made["text"] == "echo cold"
-    assert isinstance(updates[-1], fal_client.Completed)
+def test_subscribe_cold_and_warm(client: fal_client.SyncClient) -> None:
+    for word in ("cold", "warm"):
+        updates: list[fal_client.Status] = []
+        made = client.subscribe(APP, {"prompt": word}, on_queue_update=updates.append)
+        assert made["text"] == f"echo {word}"
+        assert isinstance(updates[-1], fal_client.Completed)
 
 
 def test_run(client: fal_client.SyncClient) -> None:
