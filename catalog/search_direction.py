@@ -64,6 +64,7 @@ def direction_of(reading: Reading, lexicon: Lexicon) -> Direction:
         return Direction(media=media)
     to = _places(reading, lexicon, "to")
     origin = _places(reading, lexicon, "from")
+    removed = _places(reading, lexicon, "remove")
     spoken = {word.unit for word in reading.words}
     sure_at = {w.unit for w in reading.words if w.text in _SURE} | (to - spoken)
     for (at, first), (after, second) in pairwise(stops):
@@ -74,6 +75,8 @@ def direction_of(reading: Reading, lexicon: Lexicon) -> Direction:
         if any(unit in to or unit in sure_at for unit in between):
             return Direction(first, second, near, media)
         if any(unit in origin for unit in between):
+            if first == "text" and any(unit < at for unit in removed):
+                return Direction(second, second, near, media)  # "remove the text from the image"
             return Direction(second, first, near, media)
         if (at - 1) in origin or (at - 2) in origin:
             return Direction(first, second, 0.8 * near, media)

@@ -136,6 +136,15 @@ def test_a_second_step_works_on_what_the_first_made(query: str, second: str) -> 
     assert found.understood.split("; then ")[1].startswith(second)
 
 
+def test_text_that_is_to_go_is_not_read() -> None:
+    index = CatalogIndex.open()
+    gone = search(index, SearchRequest("remove the text from my photo"))
+    assert gone.understood.startswith("text and watermark removal")
+    assert "ocr" not in gone.hits[0].endpoint_id
+    read = search(index, SearchRequest("extract the text from my photo"))
+    assert read.understood.startswith("reading text in pictures")
+
+
 def test_what_people_call_a_model_is_no_other_language() -> None:
     found = search(CatalogIndex.open(), SearchRequest("dall-e 3"))
     assert not found.low_confidence
