@@ -1,5 +1,6 @@
 """Turn explicit filters into sets of cards, or say which word would be right."""
 
+import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ from catalog.search_spelled import spelled
 from catalog.search_tables import MEDIA, SearchTables
 from catalog.search_text import distance, plain
 
+_NEGATIVE = re.compile(r"(?<![\w.])[-\u2212]\s?\d")
 _CATEGORY_WORDS: Mapping[str, str] = {
     "t2i": "text-to-image", "i2i": "image-to-image", "t2v": "text-to-video",
     "i2v": "image-to-video", "v2v": "video-to-video", "tts": "text-to-speech",
@@ -107,7 +109,7 @@ def work_named(text: str) -> Measure:
     if not text.strip():
         return Measure()
     measure = measure_of(spelled(plain(text)))
-    if measure is None:
+    if measure is None or measure.amount <= 0 or _NEGATIVE.search(text):
         raise ActionableError(
             f"for_work is {text[:60]!r}",
             hint='say an amount such as "10 seconds at 1080p", "4 images", "1000 characters"',

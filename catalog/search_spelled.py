@@ -32,8 +32,13 @@ def spelled(text: str) -> str:
     ``30 seconds``; beside money also ``a quarter of an hour`` ``900 seconds``. A bare amount such
     as ``cap 0.50`` is one of dollars.
     """
+    if "." in text:
+        text = _dotted().sub(_without_dots, text)
+        text = _halved().sub("0.", text)
     if "," in text:
         text = _THOUSANDS.sub("", text)
+    if "k " in text:
+        text = _thousand().sub("000 ", text)
     if "." in text:
         text = _bare().sub(r"\1 $\2", text)
     if not any(sign in text for sign in _SIGNS):
@@ -57,6 +62,33 @@ def written_out(text: str) -> str:
     if " point " in text:
         text = _point().sub(lambda f: f"{_number(f[1]):g}.{_number(f[2]):g}", text)
     return text
+
+
+@cache
+def _dotted() -> re.Pattern[str]:
+    """Match what sets thousands apart by points: ``5.000,50``, ``1.000 euros``, ``1.500.000``."""
+    return re.compile(
+        r"(?<![\w.,])([1-9]\d{0,2}(?:\.\d{3})+),(\d{1,2})(?!\d)"
+        r"|(?<![\w.,])([1-9]\d{0,2}(?:(?:\.\d{3}){2,}|\.000))(?![\d.,])"
+    )
+
+
+def _without_dots(found: re.Match[str]) -> str:
+    if found[1]:
+        return f"{found[1].replace('.', '')}.{found[2]}"
+    return found[3].replace(".", "")
+
+
+@cache
+def _halved() -> re.Pattern[str]:
+    return re.compile(r"(?<![\w.])\.(?=\d)")
+
+
+@cache
+def _thousand() -> re.Pattern[str]:
+    """Match the k of ``10k pictures``, where it is no size as in ``4k pictures``."""
+    things = r"(?:image|picture|photo|thumbnail|illustration|video|clip|run|request)s\b"
+    return re.compile(rf"(?<=\d)(?<!\b[1248])k (?={things})")
 
 
 @cache

@@ -90,6 +90,12 @@ def test_english_words_are_known_and_slips_are_not() -> None:
         ("less than a quarter per picture", 0.25, Measure(PICTURE)),
         ("exact colours, extract the facts", None, Measure()),
         ("a mesh for 20c or less", 0.2, Measure()),
+        ("under .5 cents each", 0.005, Measure()),
+        ("video under 5.000,50 €", 5000.5, Measure()),
+        ("pictures for 1.000 euros", 1000.0, Measure()),
+        ("a picture under $0.003", 0.003, Measure(PICTURE)),
+        ("10k pictures under $5", 5.0, Measure(PICTURE, 10000)),
+        ("4k pictures under $5", 5.0, Measure()),
         ("10,000 product thumbnails for 60 bucks", 60.0, Measure(PICTURE, 10000)),
     ],
 )

@@ -285,6 +285,10 @@ def test_a_limit_that_is_no_amount_is_refused(index: CatalogIndex, dollars: str)
 def test_work_that_is_no_work_is_refused(index: CatalogIndex) -> None:
     with pytest.raises(ActionableError) as caught:
         search(index, SearchRequest("", for_work="whatever it takes"))
+    for nothing in ("-5 seconds", "0 images", "\u22123 minutes"):
+        with pytest.raises(ActionableError, match="for_work"):
+            search(index, SearchRequest("", max_dollars=Decimal(1), for_work=nothing))
+    assert search(index, SearchRequest("", for_work="10 seconds, text-to-video")).hits
     assert "10 seconds at 1080p" in caught.value.hint
 
 
