@@ -98,7 +98,7 @@ async def test_a_text_of_one_step_is_the_prompt_of_the_next(tmp_path: Path) -> N
         pytest.param([PIC, PIC], "two steps are called 'pic'", id="a name twice"),
         pytest.param(
             [{"name": "9", "endpoint_id": "x"}, {"name": "b", "model": "x"}],
-            "step 1: name: string should match pattern",
+            "step 1: name: up to 40 letters",
             id="no steps at all",
         ),
         pytest.param([], "no steps (give steps, or resume with a pipeline's job id)", id="none"),

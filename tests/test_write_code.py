@@ -118,4 +118,13 @@ async def test_the_tool_checks_the_arguments_and_runs_nothing(tmp_path: Path) ->
         )
         assert "prompt" in words(wrong)
         assert wrong.is_error
+        long = {"prompt": "fox " * 200_000, "seed": 7}
+        call = {"endpoint_id": "fal-ai/flux/dev", "arguments": long}
+        cut = await client.call_tool("write_code", call)
+        assert len(words(cut)) < 3000
+        assert "prompt has 800,000 characters" in " ".join(record(cut)["notes"])
+        assert "'seed': 7" in record(cut)["code"]
+        many = {"prompt": "a fox", "loras": [{"path": f"https://a.b/{n}"} for n in range(2000)]}
+        call = {"endpoint_id": "fal-ai/flux-lora", "arguments": many}
+        assert "leave out what is long" in words(await client.call_tool("write_code", call))
         assert record(await client.call_tool("list_jobs", {}))["jobs"] == []

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pydantic import Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from catalog.errors import ActionableError
 from catalog.expected import expected, makes, most_outputs
@@ -59,6 +60,16 @@ class Planned:
     facts: Mapping[MediaPath, MediaFacts]
 
 
+_RULES = {
+    "string_pattern_mismatch": "up to 40 letters, digits, - and _, a letter first",
+    "extra_forbidden": "is nothing that a step takes",
+}
+
+
+def _rule(error: ErrorDetails) -> str:
+    return _RULES.get(error["type"], error["msg"].lower())
+
+
 def read_steps(given: Sequence[Mapping[str, Any]], *, resumes: bool = False) -> list[Step]:
     """Return *given* as steps; one that *resumes* another may go without its model.
 
@@ -73,7 +84,7 @@ def read_steps(given: Sequence[Mapping[str, Any]], *, resumes: bool = False) -> 
         except ValidationError as problem:
             for error in problem.errors(include_url=False)[:3]:
                 where = ".".join(str(part) for part in error["loc"])
-                problems.append(f"step {number}: {where}: {error['msg'].lower()}")
+                problems.append(f"step {number}: {where[:60]}: {_rule(error)}")
     problems += [
         f"step {step.name!r}: endpoint_id: field required"
         for step in steps

@@ -1,15 +1,21 @@
 """Write client code for an endpoint and its arguments."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from pydantic import Field
 
 from catalog.code import LANGUAGES, STYLES, code_for
 from catalog.describe import example_arguments
+from catalog.errors import ActionableError
 from catalog.schema import check
 from tools.finding import usable
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool
+
+# A program is read beside the talk about it: of a longer text its beginning stands in the code.
+LONGEST_TEXT = 2000
+MOST_BYTES = 8000
 
 
 class CodeArguments(Arguments):
@@ -40,13 +46,33 @@ async def write_code(call: Call, arguments: CodeArguments) -> Answer:
     given = arguments.arguments or example_arguments(card)
     checked = check(card, given)
     local = any(not use.value.startswith(("https://", "http://", "data:")) for use in checked.media)
-    made = code_for(card, checked.arguments, arguments.language, arguments.style, local)
-    notes = [*checked.repairs, *made.notes]
+    cut: list[str] = []
+    held = {name: _shortened(name, value, cut) for name, value in checked.arguments.items()}
+    made = code_for(card, held, arguments.language, arguments.style, local)
+    if len(made.code.encode("utf-8", "replace")) > MOST_BYTES:
+        raise ActionableError(
+            f"the code would be {len(made.code):,} characters long",
+            hint="leave out what is long in the arguments, and put it into the program yourself",
+        )
+    notes = [*checked.repairs, *cut[:3], *made.notes]
     told = [made.code]
     if made.install:
         told.append(f"install: {made.install}")
     written = WrittenCode(code=made.code, install=made.install, notes=notes)
     return Answer(written, "\n".join([*told, *notes]))
+
+
+def _shortened(name: str, value: object, cut: list[str]) -> object:
+    """Return *value* with the beginnings of its long texts; what is left out is added to *cut*."""
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        cut.append(f"{name} has {len(value):,} characters; put all of it where … stands")
+        return f"{value[:60]}…"
+    if isinstance(value, list):
+        return [_shortened(name, one, cut) for one in cast("list[object]", value)]
+    if isinstance(value, Mapping):
+        inner = cast("Mapping[str, object]", value)
+        return {key: _shortened(f"{name}.{key}", one, cut) for key, one in inner.items()}
+    return value
 
 
 WRITE_CODE = Tool(
