@@ -33,28 +33,32 @@ async def late_emulator(settings: Settings, catalog: CatalogIndex) -> AsyncGener
     """
     late = Late(lambda: _emulator(settings, catalog))
     async with alongside(late.keep_open, ending=partial(late.close, CLOSED_WITHIN)):
-        yield LateEmulator(late)
+        yield LateEmulator(late, settings.home / "emulator")
 
 
 class LateEmulator:
     """An application in the place of one that is opened when it is first called."""
 
-    def __init__(self, late: Late[ASGIApp]) -> None:
+    def __init__(self, late: Late[ASGIApp], folder: Path) -> None:
         self._late = late
+        self._folder = folder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
 
         Raises:
-            httpx.ConnectError: it cannot be opened, so that nothing arrived.
+            ClosedError: it cannot be opened, so that nothing arrived.
         """
         try:
             app = await self._late.opened()
         except Exception as problem:
-            import httpx
+            from server.fal.sender import ClosedError
 
-            reason = "is closed" if self._late.is_closing else f"cannot be opened: {problem}"
-            raise httpx.ConnectError(f"the emulator {reason}") from problem
+            if self._late.is_closing:
+                raise ClosedError("the emulator is closed") from problem
+            raise ClosedError(
+                f"the emulator in {str(self._folder)!r} cannot be opened: {problem}"
+            ) from problem
         await app(scope, receive, send)
 
 

@@ -37,6 +37,19 @@ async def test_a_home_that_becomes_usable_is_used_by_the_next_call(tmp_path: Pat
     assert not listed.is_error
 
 
+@pytest.mark.proof  # it tries for ten seconds, as where a network is away
+async def test_a_damaged_emulator_is_named_and_not_the_network(tmp_path: Path) -> None:
+    folder = tmp_path / "house" / "emulator"
+    folder.mkdir(parents=True)
+    (folder / "emulator.db").write_bytes(b"this was a database" * 300)
+    with fail_after(40):
+        async with connected(tmp_path) as client:
+            refused = await client.call_tool("generate", CALL)
+    assert str(folder) in words(refused)
+    assert "network" not in words(refused)
+    assert "not charged" in words(refused)
+
+
 async def test_a_command_names_a_home_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "house").write_text("a file stands here")
     with pytest.raises(ActionableError, match="FALKIT_HOME"):

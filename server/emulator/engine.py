@@ -185,6 +185,10 @@ class Engine:
             return await self._work.carry_out(row)
         except LostClaimError:
             raise
+        except sqlite3.OperationalError as problem:  # the disk, not a mistake of ours
+            log.warning("request %s failed: %s", row.request_id, problem)
+            words = f"the emulator's store cannot be written ({problem}); free some space"
+            return Ending(broken(500, "internal_error", words))
         except Exception:  # the outermost loop: a mistake of ours ends one request, not the others
             log.exception("request %s failed", row.request_id)
             return Ending(broken(500, "internal_error", "Internal server error"))

@@ -87,12 +87,25 @@ class Ask:
     keyless: bool = False
 
 
+class ClosedError(httpx.ConnectError):
+    """What stands for the platform on this machine is closed; the text is ours, and told whole.
+
+    *hint* is the next step.
+    """
+
+    hint = "move a damaged folder away, then try again; nothing was sent"
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """No answer came. *sent* is False when the request provably never left."""
+    """No answer came. *sent* is False when the request provably never left.
+
+    *hint* takes the place of the usual next step.
+    """
 
     words: str
     sent: bool
+    hint: str = ""
 
 
 class Sender:
@@ -169,6 +182,7 @@ class Sender:
                 if response.sent:
                     raise LostAnswerError(f"{ask.subject}: {response.words}, after it was sent")
                 failure = NotSentError(f"{ask.subject}: {response.words}")
+                failure.hint = response.hint or failure.hint
             elif response.status_code == 429:
                 answer = await self._answer(response, ask)
                 failure, pause = _refusal(answer, ask, "submit")
@@ -407,7 +421,9 @@ def scrubbed_bytes(body: bytes, secrets: tuple[str, ...]) -> bytes:
 
 
 def _unanswered(ask: Ask, trouble: Trouble) -> NetworkError:
-    return NetworkError(f"{ask.subject}: {trouble.words}", charged=None)
+    failure = NetworkError(f"{ask.subject}: {trouble.words}", charged=None)
+    failure.hint = trouble.hint or failure.hint
+    return failure
 
 
 def _refusal(answer: Answer, ask: Ask, purpose: Purpose) -> tuple[FalError, float | None]:
@@ -418,6 +434,8 @@ def _refusal(answer: Answer, ask: Ask, purpose: Purpose) -> tuple[FalError, floa
 
 
 def _trouble(error: httpx.HTTPError) -> Trouble:
-    """Return what *error* means; its own text is not repeated, it may hold a header."""
+    """Return what *error* means; a foreign text is not repeated, it may hold a header."""
+    if isinstance(error, ClosedError):
+        return Trouble(str(error), sent=False, hint=error.hint)
     words = next(words for kind, words in _TROUBLES if isinstance(error, kind))
     return Trouble(words, sent=not isinstance(error, _NEVER_SENT))
