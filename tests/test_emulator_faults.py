@@ -172,6 +172,22 @@ async def test_a_mistake_of_the_platform_is_a_500_in_its_own_shape_and_ends_noth
             assert (await over(client, told["status_url"]))["error_type"] == "missing"
 
 
+@pytest.mark.proof  # the platform tries it again, with growing pauses
+async def test_a_store_that_cannot_be_written_ends_a_request_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with anyio.fail_after(60):
+        async with emulated(tmp_path) as client:
+            other = sqlite3.connect(tmp_path / "emulator.db")
+            other.execute("ALTER TABLE logs RENAME TO hidden")
+            other.execute("CREATE VIEW logs AS SELECT * FROM hidden")  # can be read alone
+            told = await submitted(client)
+            ended = await over(client, told["status_url"])
+            other.close()
+    assert "store cannot be written" in ended["error"]
+    assert all(one.exc_info is None for one in caplog.records)
+
+
 async def test_a_clock_that_goes_wrong_shows_in_every_time_that_is_told(tmp_path: Path) -> None:
     with anyio.fail_after(10):
         async with emulated(tmp_path) as client:

@@ -187,7 +187,8 @@ class Engine:
             raise
         except sqlite3.OperationalError as problem:  # the disk, not a mistake of ours
             log.warning("request %s failed: %s", row.request_id, problem)
-            words = f"the emulator's store cannot be written ({problem}); free some space"
+            space = "; free some space" if "full" in str(problem) else ""
+            words = f"the emulator's store cannot be written ({problem}){space}"
             return Ending(broken(500, "internal_error", words))
         except Exception:  # the outermost loop: a mistake of ours ends one request, not the others
             log.exception("request %s failed", row.request_id)
