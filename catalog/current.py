@@ -12,7 +12,7 @@ try:
 except ImportError:  # Windows, where open files keep their folder
     fcntl = None
 
-POINTER, LOOKED, READ = "current", "looked", "in-use"
+POINTER, LOOKED, READ, SIZES = "current", "looked", "in-use", "sizes.tsv"
 DAY = 24 * 3600.0
 # The sizes of these tell one shipped snapshot from another well enough.
 _TELLING = ("cards.jsonl", "search.bin", "search.json", "tongues.json")
@@ -34,11 +34,30 @@ def current_snapshot(catalog_home: Path) -> Path:
         folder = catalog_home / name
         if not name or Path(name).name != name or mark != shipped_mark():
             return SNAPSHOT
-        if (folder / "search.bin").stat().st_size and (folder / "offsets.bin").stat().st_size:
+        if _is_whole(folder):
             return folder
     except (OSError, ValueError):
         pass
     return SNAPSHOT
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the files of *folder* are as long as when they were written.
+
+    Raises:
+        OSError, ValueError: one is gone, or the list of them is damaged.
+    """
+    lines = (folder / SIZES).read_text(encoding="utf-8").splitlines()
+    told = [line.split("\t") for line in lines]
+    return len(told) > len(_TELLING) and all(
+        (folder / name).stat().st_size == int(size) for name, size in told
+    )
+
+
+def sizes_of(folder: Path) -> str:
+    """Return what `SIZES` holds of a whole snapshot in *folder*."""
+    files = sorted(path for path in folder.iterdir() if path.name != SIZES)
+    return "".join(f"{path.name}\t{path.stat().st_size}\n" for path in files)
 
 
 def hold(folder: Path) -> int | None:

@@ -341,13 +341,21 @@ def test_a_snapshot_that_is_read_is_kept_and_removed_afterwards(tmp_path: Path) 
     assert len(CatalogIndex.open(current_snapshot(shelf.folder)).ids) == 5
 
 
-@pytest.mark.parametrize("damage", ["half", "gone", "pointer", "version"])
+@pytest.mark.parametrize(
+    "damage", ["half", "cut", "lost", "unlisted", "gone", "pointer", "version"]
+)
 def test_a_damaged_snapshot_gives_way_to_the_shipped_one(tmp_path: Path, damage: str) -> None:
     shelf = small(tmp_path)
     folder = current_snapshot(shelf.folder)
     match damage:
         case "half":
             (folder / "search.bin").write_bytes(b"")
+        case "cut":
+            os.truncate(folder / "cards.jsonl", 1000)
+        case "lost":
+            (folder / "tongues.json").unlink()
+        case "unlisted":
+            (folder / "sizes.tsv").write_bytes(b"\xff cards")
         case "gone":
             folder.rename(folder.with_name("elsewhere"))
         case "pointer":

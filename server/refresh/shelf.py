@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from catalog.build import build
-from catalog.current import LOOKED, POINTER, READ, current_snapshot, shipped_mark
+from catalog.current import (
+    LOOKED,
+    POINTER,
+    READ,
+    SIZES,
+    current_snapshot,
+    shipped_mark,
+    sizes_of,
+)
 from catalog.fold import Difference, Record, difference_words, encoded_lines
 from catalog.index import CatalogIndex
 from server.home import make_private_file
@@ -87,6 +95,7 @@ class Shelf:
             (making / "about.json").write_text(json.dumps(about), encoding="utf-8")
             (making / READ).touch(mode=0o600)
             _proven(making, len(records))
+            (making / SIZES).write_text(sizes_of(making), encoding="utf-8")
             for path in making.iterdir():
                 _flushed(path)
             whole = self.folder / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{mark}"
