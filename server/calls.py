@@ -212,14 +212,20 @@ def unknown_names(tool: AnyTool, arguments: Mapping[str, object]) -> str:
 
 def explain(problem: ValidationError) -> str:
     """Return what is wrong with a tool's arguments: the name, the value, the rule."""
-    told: list[str] = []
-    for error in problem.errors(include_url=False)[:6]:
-        name = ".".join(str(part) for part in error["loc"]) or "arguments"
+    told: dict[str, str] = {}  # of what fits none of several types, the first says enough
+    for error in problem.errors(include_url=False)[:12]:
+        name = ".".join(map(str, filter(_is_named, error["loc"]))) or "arguments"
         if error["type"] == "missing":
-            told.append(f"{name} is missing")
+            told.setdefault(name, f"{name} is missing")
         else:
-            told.append(f"{name} is {_shown(error['input'])}: {_plain(error['msg'])}")
-    return "; ".join(told) + " (nothing was sent)"
+            words = f"{name} is {_shown(error['input'])}: {_plain(error['msg'])}"
+            told.setdefault(name, words)
+    return "; ".join(list(told.values())[:6]) + " (nothing was sent)"
+
+
+def _is_named(part: str | int) -> bool:
+    """Say whether *part* of a place is a name or number, not a type that was tried there."""
+    return isinstance(part, int) or not (part == "str" or "[" in part)
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401  # any JSON

@@ -72,6 +72,12 @@ CASES: list[Any] = [
         *generate(endpoint_id=FLUX, prompt=["a"]), ("prompt", "string"), id="prompt-is-a-list"
     ),
     pytest.param(
+        "run_batch",
+        {"endpoint_ids": [FLUX], "inputs": [{"prompt": "x"}, None, 5]},
+        ("inputs.1 is None: it should be", "; inputs.2 is 5: it should be"),
+        id="inputs-of-no-type",
+    ),
+    pytest.param(
         *generate(endpoint_id=FLUX, promt="x"), ("promt", "prompt"), id="misspelt-argument"
     ),
     pytest.param(
