@@ -2,10 +2,10 @@
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from catalog.build_features import SOUND_FIELDS, choices_of, features_of
 from catalog.card import ModelCard
 from catalog.describe import example_arguments
 from catalog.media import MediaFacts, MediaKind
@@ -28,50 +28,12 @@ UNKNOWN = math.nan
 _PLACES = ((600, 0), (800, 1), (1200, 2), (1600, 3), (100_000, 4))
 
 _SIZE_FIELDS = ("resolution", "target_resolution", "output_resolution")
-_SOUND_FIELDS = ("generate_audio", "generate_audio_switch", "enable_audio", "with_audio")
 _LENGTH_FIELDS = ("duration", "duration_seconds", "seconds_total", "music_duration", "max_duration")
 _RATE = 24.0  # frames a second where a card states none
 _SHORT = 5.0  # seconds a price is worked out for
 
 _HEIGHT_WORD = re.compile(r"(?<![\w.])(\d{3,4})p\b|(?<![\w.])([248])k\b", re.IGNORECASE)
 _SECONDS_WORD = re.compile(r"(?:up to |, \d+-)(\d+) s\b")
-_SOUND_WORDS = re.compile(
-    r"\b(?:with|native|optional|synchronised|and) (?:audio|sound|speech)|audio$"
-)
-
-_FIELD_FEATURES: Mapping[str, tuple[str, ...]] = {
-    "mask": ("mask_url", "mask_image_url", "mask_video_url", "mask"),
-    "end frame": (
-        "end_image_url", "tail_image_url", "last_frame_url", "last_frame_image_url",
-        "last_image_url", "end_frame_url",
-    ),
-    "seed": ("seed",),
-    "negative prompt": ("negative_prompt",),
-    "lora": ("loras", "lora_url", "lora_path"),
-    "aspect ratio": ("aspect_ratio", "image_size", "video_size"),
-    "several images": ("num_images", "num_samples", "max_images"),
-    "camera control": ("camera_movement", "camera_control", "camera_lora", "camera_motion"),
-    "voice": ("voice", "voice_id", "voice_setting"),
-    "prompt expansion": ("enable_prompt_expansion", "expand_prompt", "prompt_optimizer"),
-    "web search": ("enable_web_search", "enable_google_search"),
-    "loop": ("loop",),
-    "palette": ("colors", "color_palette"),
-    "fixed camera": ("camera_fixed",),
-    "pronunciation": ("pronunciation_dict", "pronunciation_dictionary_locators"),
-    "polygon count": ("target_polycount", "face_limit", "face_count"),
-    "quads": ("topology", "quad", "polygon_type"),
-    "pbr": ("enable_pbr", "pbr"),
-    "rigging": ("enable_rigging",),
-    "speakers": ("diarize", "num_speakers"),
-    "lyrics": ("lyrics", "lyrics_prompt"),
-    "strength": ("strength", "image_strength", "image_prompt_strength", "prompt_strength"),
-    "safety switch": ("enable_safety_checker", "safety_tolerance", "enable_safety_checks"),
-    "speed": ("speed", "voice_speed"),
-}  # fmt: skip
-_LIST_REFERENCES = (
-    "image_urls", "reference_image_urls", "input_image_urls", "ref_image_urls", "images",
-    "subject_reference_image_url", "elements", "reference_images", "reference_image_url",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,18 +64,11 @@ def facts_of(card: ModelCard) -> Facts:
         heights=heights,
         sizes=sizes,
         longest=_longest(card) if kinds & {"video", "audio"} else UNKNOWN,
-        features=_features(card, kinds, heights, sizes),
+        features=features_of(card, kinds, heights, sizes),
         prices=prices,
         unit=unit,
         usual=usual,
     )
-
-
-def _choices(schema: Mapping[str, Any]) -> list[object]:
-    choices: list[object] = list(schema.get("enum") or ())
-    for branch in schema.get("anyOf") or ():
-        choices += branch.get("enum") or ()
-    return choices
 
 
 def _height(value: object) -> int | None:
@@ -131,7 +86,7 @@ def _height(value: object) -> int | None:
 def _heights(card: ModelCard) -> tuple[int, ...]:
     found: set[int] = set()
     for name in _SIZE_FIELDS:
-        for choice in _choices(card.properties.get(name, {})):
+        for choice in choices_of(card.properties.get(name, {})):
             if (place := _height(choice)) is not None:
                 found.add(place)
     if not found:
@@ -147,7 +102,7 @@ def _heights(card: ModelCard) -> tuple[int, ...]:
 def _sizes(card: ModelCard) -> tuple[int, ...]:
     found: set[int] = set()
     for name in (*_SIZE_FIELDS, "image_size"):
-        for choice in _choices(card.properties.get(name, {})):
+        for choice in choices_of(card.properties.get(name, {})):
             text = str(choice).lower().removeprefix("auto_").replace("3k", "2k")
             if text in SIZES:
                 found.add(SIZES.index(text))
@@ -162,7 +117,7 @@ def _longest(card: ModelCard) -> float:
     lengths: list[float] = []
     for name in _LENGTH_FIELDS:
         schema = card.properties.get(name, {})
-        lengths += [got[0] for choice in _choices(schema) if (got := quantity_of(choice))]
+        lengths += [got[0] for choice in choices_of(schema) if (got := quantity_of(choice))]
         if isinstance(schema.get("maximum"), int | float):
             lengths.append(float(schema["maximum"]))
         if span := schema.get("x-range-seconds"):
@@ -173,53 +128,6 @@ def _longest(card: ModelCard) -> float:
         lengths.append(most / (float(default) if isinstance(default, int | float) else _RATE))
     lengths += [float(word) for word in _SECONDS_WORD.findall(card.summary)]
     return max(lengths, default=UNKNOWN)
-
-
-def _features(
-    card: ModelCard, kinds: set[str], heights: tuple[int, ...], sizes: tuple[int, ...]
-) -> tuple[str, ...]:
-    fields = card.properties
-    found = [name for name, any_of in _FIELD_FEATURES.items() if any(f in fields for f in any_of)]
-    if "video" in kinds and (
-        any(name in fields for name in _SOUND_FIELDS)
-        or "audio" in kinds
-        or _SOUND_WORDS.search(card.summary)
-        or card.category == "audio-to-video"
-        or "audio_url" in fields
-        or any("voice" in name for name in fields)
-    ):
-        found.append("sound")
-    if "audio" in kinds:
-        found.append("sound")
-    references = [name for name in _LIST_REFERENCES if name in fields]
-    if references or "reference-to" in card.endpoint_id:
-        found.append("reference images")
-    text = f"{card.endpoint_id} {card.summary} {card.title}".lower()
-    words = {
-        "transparent": ("transparen", "alpha", "background-removal", "rembg", "birefnet"),
-        "multi-shot": ("multi-shot", "multi-clip", "multishot"),
-        "open weights": ("open ", "open-weight"),
-        "draft": ("draft",),
-        "camera control": ("camera command", "camera move", "camera control", "camera path"),
-    }
-    found += [name for name, any_of in words.items() if any(word in text for word in any_of)]
-    for flag, name in (
-        (card.streaming, "streaming"),
-        (card.realtime, "realtime"),
-        (card.license == "commercial", "commercial"),
-    ):
-        if flag:
-            found.append(name)
-    if "realtime" in card.endpoint_id:
-        found.append("realtime")
-    if card.endpoint_id.endswith("/stream"):
-        found.append("streaming")
-    found += [f"{HEIGHTS[place]}p" for place in heights] + [SIZES[place] for place in sizes]
-    if 4 in heights:
-        found.append("4k")
-    if 3 in heights:
-        found.append("2k")
-    return tuple(sorted(set(found)))
 
 
 # ---------------------------------------------------------------- prices
@@ -255,7 +163,7 @@ def _arguments(card: ModelCard) -> dict[str, Any]:
         schema = card.properties.get(name)
         if schema is None or name in arguments:
             continue
-        choices = [c for c in _choices(schema) if quantity_of(c)]
+        choices = [c for c in choices_of(schema) if quantity_of(c)]
         if choices:
             arguments[name] = min(
                 choices, key=lambda c: abs((quantity_of(c) or (0, ""))[0] - _SHORT)
@@ -303,7 +211,7 @@ def _video_prices(
 ) -> int:
     """Fill the columns of a second by height and sound; return the column of the defaults."""
     field = next((n for n in _SIZE_FIELDS if _height_choices(card, n)), None)
-    sound = next((n for n in _SOUND_FIELDS if n in card.properties), None)
+    sound = next((n for n in SOUND_FIELDS if n in card.properties), None)
     by_height = _height_choices(card, field) if field else {}
     places = tuple(by_height) or heights or tuple(range(len(HEIGHTS)))
     for place in places:
@@ -326,7 +234,7 @@ def _video_prices(
 def _height_choices(card: ModelCard, name: str) -> dict[int, object]:
     """Return the largest choice of each height."""
     found: dict[int, object] = {}
-    for choice in _choices(card.properties.get(name, {})):
+    for choice in choices_of(card.properties.get(name, {})):
         if (place := _height(choice)) is not None:
             found[place] = choice
     return found
@@ -341,7 +249,7 @@ def _picture_prices(
 ) -> None:
     prices[PICTURE] = prices[REQUEST]
     for name in _SIZE_FIELDS:
-        for choice in _choices(card.properties.get(name, {})):
+        for choice in choices_of(card.properties.get(name, {})):
             if (text := str(choice).lower()) in SIZES:
                 prices[PICTURE + SIZES.index(text)] = _cost(card, {**plain, name: choice})[0]
     for place in sizes:

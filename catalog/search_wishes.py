@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass, field
+from functools import cache
 
 from catalog.search_measure import (
     Measure,
@@ -29,7 +30,27 @@ _FAST, _BEST, _NEW, _LONG_ENOUGH = 0.9, 0.5, 1.2, 1.6
 # Features that a card can hardly do without when they are asked for.
 _NEEDED = frozenset(
     {"sound", "end frame", "reference images", "mask", "web search", "palette", "fixed camera"}
+    | {"multi-shot", "licensed data", "json prompt", "motion path", "loop", "timestamps", "t-pose"}
+    | {"audio tags", "lyrics", "polygon count", "speakers", "pronunciation", "transparent"}
 )
+# Features that are often named where they are what is given, or where a card without does as well.
+_SOFT = frozenset(
+    {
+        "commercial",
+        "seed",
+        "safety switch",
+        "language choice",
+        "exact size",
+        "30 fps",
+        "instrumental",
+    }
+    | {"webp", "gif", "mp3", "wav", "flac", "opus", "webm", "mov", "glb", "style presets", "hdr"}
+)
+_HAS_SOFT, _LACKS_SOFT, _LACKS = 1.0, -0.3, -0.9
+# Numbers of pictures that features tell of ("8 references").
+COUNTS = (3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 30, 50)
+_NUMBERS_LISTED = "three four five six seven eight nine ten eleven twelve thirteen fourteen"
+_NUMBERS: list[str] = [*_NUMBERS_LISTED.split()]
 _NO_PRICE, _NO_SIZE, _NO_LENGTH = -1.2, -0.6, -0.5
 # Months since January 2000 before which nothing counts as new.
 _NOT_NEW = 280
@@ -116,9 +137,11 @@ class Wishes:
             return 0.0
         if feature == "draft":
             return 1.4 if tables.has(card, "fdraft") else 0.0
+        if feature in _SOFT:
+            return _HAS_SOFT if tables.has(card, f"f{feature}") else _LACKS_SOFT
         if tables.has(card, f"f{feature}"):
             return _HAS
-        return -2.2 if feature in _NEEDED else -0.9
+        return -2.2 if feature in _NEEDED else _LACKS
 
     def words(self) -> list[str]:
         """Return the wishes in short words, as they were understood."""
@@ -142,17 +165,7 @@ _BEST_KINDS = frozenset({"pro", "max", "ultra", "master", "quality", "hd"})
 def wishes_in(reading: Reading, lexicon: Lexicon) -> Wishes:
     """Return the wishes that *reading* speaks of."""
     wishes = Wishes()
-    for sense in reading.senses:
-        name = lexicon.senses[sense]
-        if name[0] != "!":
-            continue
-        word = name[1:]
-        if word in ("cheap", "fast", "newest"):
-            setattr(wishes, word, True)
-        elif word == "quality":
-            wishes.best = True
-        elif word != "long":
-            wishes.features.append(word)
+    _tell(reading, lexicon, wishes)
     wishes.features.sort()
     text = spelled(reading.text)
     wishes.limit, wishes.measure = limit_in(text)
@@ -168,3 +181,48 @@ def wishes_in(reading: Reading, lexicon: Lexicon) -> Wishes:
     ):
         wishes.seconds = seconds_of(found)
     return wishes
+
+
+def _tell(reading: Reading, lexicon: Lexicon, wishes: Wishes) -> None:
+    """Put the properties that *reading* speaks of into *wishes*."""
+    for sense in reading.senses:
+        name = lexicon.senses[sense]
+        if name[0] != "!":
+            continue
+        word = name[1:]
+        if word in ("cheap", "fast", "newest"):
+            setattr(wishes, word, True)
+        elif word == "quality":
+            wishes.best = True
+        elif word != "long":
+            wishes.features.append(word)
+    if count := _references_in(reading.text):
+        wishes.features += [f"{count} references"]
+        if "reference images" not in wishes.features:
+            wishes.features.append("reference images")
+
+
+@cache
+def _references() -> re.Pattern[str]:
+    """Return what finds a number of pictures that are given together."""
+    number = rf"(\d{{1,2}}|{'|'.join(_NUMBERS)})"
+    pictures = r"(?:images|pictures|photos|pics|photographs)\b"
+    return re.compile(
+        rf"\b{number}\+? (?:or more )?(?:different |separate )?(?:(?:reference|input|source)"
+        rf" {pictures}|references\b)"
+        rf"|\b(?:combin|merg|blend|compos|fus|mix|accept|tak|handl)(?:e|es|ing|s)?"
+        rf" (?:up to |at least |as many as |more than )?(?:my |these )?{number}"
+        rf"\+? (?:or more )?(?:different |separate |product )?{pictures}"
+    )
+
+
+def _references_in(text: str) -> int:
+    """Return how many pictures are to be given, as a feature tells it, 0 where none is said."""
+    if "photo" not in text and "ic" not in text and "image" not in text and "ref" not in text:
+        return 0
+    found = _references().search(text)
+    if found is None:
+        return 0
+    word = found[1] or found[2]
+    count = int(word) if word.isdigit() else 3 + _NUMBERS.index(word)
+    return next((known for known in COUNTS if known >= count > 2), 0)
