@@ -30,6 +30,7 @@ from catalog.search_tables import SearchTables
 from catalog.search_text import LONGEST_QUERY, plain
 from catalog.search_tongues import Tongues
 from catalog.search_understand import Understood, understand
+from catalog.search_wishes import told_in_own_words
 from catalog.search_words import (
     Deeds,
     deeds_of,
@@ -161,6 +162,14 @@ class _Filters(NamedTuple):
     measure: Measure
 
 
+class _Asked(NamedTuple):
+    """The text in English, the query where it has one step, and wishes in words not English."""
+
+    text: str
+    query: str
+    wishes: Sequence[str]
+
+
 class _Step(NamedTuple):
     """A step of a query, and the cards found for it, best first."""
 
@@ -187,7 +196,9 @@ def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
     if text:
         english = engine.tongues.english(text)
         query = request.query if english == given else english
-        steps = _answered(engine, english, query, filters, start + limit)
+        own = () if english == text else told_in_own_words(text, engine.lexicon)
+        asked = _Asked(english, query, own)
+        steps = _answered(engine, asked, filters, start + limit)
         found = _interleaved(steps)
         exact = [card for card in _exact(index, text) if _may(engine, filters, card)]
         if exact:
@@ -238,15 +249,18 @@ def _may(engine: _Engine, filters: _Filters, card: int) -> bool:
     return not math.isnan(dollars) and dollars <= filters.dollars * 1.0001
 
 
-def _answered(engine: _Engine, text: str, query: str, filters: _Filters, most: int) -> list[_Step]:
-    """Return the steps of *text* with the cards that answer each, *most* where so many do."""
-    parts = _steps(text)
+def _answered(engine: _Engine, told: _Asked, filters: _Filters, most: int) -> list[_Step]:
+    """Return the steps of *told* with the cards that answer each, *most* where so many do."""
+    parts = _steps(told.text)
     asked = most if len(parts) == 1 and filters.dollars is None else MOST_HITS
     steps: list[_Step] = []
     made = ""
     for part in parts:
-        whole = query if len(parts) == 1 else _with_object(part, made) if made else part
+        whole = told.query if len(parts) == 1 else _with_object(part, made) if made else part
         understood = _understood(engine, whole, made)
+        if len(parts) == 1:
+            wished = understood.wishes.features
+            wished += [feature for feature in told.wishes if feature not in wished]
         made = understood.product(engine.tables) or made
         ranking = rank(understood, engine.tables, filters.allowed, asked)
         total = len(ranking.scores)

@@ -34,6 +34,8 @@ _DIGITS, _SAME = 4, 1e-4
 # Cards that are looked at closely, and those that are first, if so few are asked for that they may
 # do.
 _CLOSE, _FIRST, _FEW_ASKED = 96, 24, 12
+# A property that no more cards have brings them to a closer look.
+_FEW_KEEP = 150
 # Of more cards than this most are left out before those that are left are put in order.
 _MANY = 1000
 
@@ -119,6 +121,7 @@ def _looked_at(look: "_Look", scores: dict[int, float], most: int) -> dict[int, 
     if len(best) > _CLOSE:
         best = sorted(best, key=lambda pair: (-pair[0], pair[1]))[:_CLOSE]
         final = {}
+    best += look.wished(worths, scores)
     final.update(look.closely([pair for pair in best if pair[1] not in final]))
     return final
 
@@ -251,6 +254,22 @@ class _Look:
             return math.inf  # so many that some are only weighed now
         gain = self.wishes.most if self.wishes is not None else 0.0
         return gain + (_SORT if self.sorts else 0.0) + (_OWN_TONGUE if self.tongues else 0.0)
+
+    def wished(self, worths: Sequence[float], cards: Iterable[int]) -> list[tuple[float, int]]:
+        """Return the best of *cards* with their *worths* that keep a wish few cards keep."""
+        wishes, tables = self.wishes, self.tables
+        keys = [f"f{name}" for name in wishes.features] if wishes is not None else []
+        does = 0
+        for key in keys:
+            if 0 < tables.size(key) <= _FEW_KEEP:
+                does |= tables.bits.of(key)
+        if not does:
+            return []
+        found = [
+            (worth, card) for worth, card in zip(worths, cards, strict=True) if does >> card & 1
+        ]
+        found.sort(key=lambda pair: (-pair[0], pair[1]))
+        return found[:_FIRST]
 
     def closely(self, best: Iterable[tuple[float, int]]) -> dict[int, float]:
         """Return the scores of the *best* cards after a closer look at each."""

@@ -220,15 +220,16 @@ class Lexicon:
 
     # ------------------------------------------------------------ reading
 
-    def read(self, query: str) -> Reading:
-        """Return what *query* speaks of."""
+    def read(self, query: str, most: int = 2) -> Reading:
+        """Return what *query* speaks of, slips of *most* letters mended."""
         reading = Reading(plain(query))
         proper = {word.casefold() for word in _PROPER.findall(query[:LONGEST_QUERY])}
         for segment in segments(reading.text)[:_MOST_WORDS]:
             if is_unspaced(segment):
                 self._read_run(segment, reading)
             else:
-                self._read_word(segment, reading, int(len(segment) > 5) if segment in proper else 2)
+                slips = int(len(segment) > 5) if segment in proper else 2
+                self._read_word(segment, reading, min(slips, most))
         self._read_chains(reading)
         self._settle(reading)
         self._fire(reading)

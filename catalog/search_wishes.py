@@ -202,6 +202,13 @@ def _tell(reading: Reading, lexicon: Lexicon, wishes: Wishes) -> None:
             wishes.features.append("reference images")
 
 
+def told_in_own_words(text: str, lexicon: Lexicon) -> list[str]:
+    """Return the features that *text* of another language names; sound is known by its English."""
+    wishes = Wishes()
+    _tell(lexicon.read(text, 0), lexicon, wishes)
+    return [feature for feature in wishes.features if feature not in ("sound", "silent")]
+
+
 @cache
 def _references() -> re.Pattern[str]:
     """Return what finds a number of pictures that are given together."""

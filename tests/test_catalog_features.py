@@ -34,6 +34,10 @@ def wished(index: CatalogIndex, query: str) -> Sequence[str]:
         ("text to image with a structured json prompt", "json prompt", "text-to-image"),
         ("character in t-pose from a picture as 3d model", "t-pose", "image-to-3d"),
         ("transcription that tells who said what", "speakers", "speech-to-text"),
+        ("copyright safe text to image", "licensed data", "text-to-image"),
+        ("text zu video mit mehreren Einstellungen", "multi-shot", "text-to-video"),
+        ("vidéo en boucle parfaite à partir d'une photo", "loop", "to-video"),
+        ("带时间戳的语音转文字", "timestamps", "speech-to-text"),
     ],
 )
 def test_a_model_with_the_wished_property_comes_first(
