@@ -91,6 +91,7 @@ _WORD_FEATURES: Mapping[str, tuple[str, ...]] = {
     "keyframes": ("keyframe",),
     "tiling": ("/tiling", "tileable", "seamless texture"),
     "hdr": (" hdr", "/hdr"),
+    "rigging": ("/rigging",),
 }
 _TEXT_WORDS = re.compile(
     r"typograph|text render|text in (?:pictures|\d+ languages)|long text|legible|lettering"

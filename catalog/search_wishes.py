@@ -43,6 +43,8 @@ _SOFT = frozenset(
         "exact size",
         "30 fps",
         "instrumental",
+        "keyframes",
+        "sample rate",
     }
     | {"webp", "gif", "mp3", "wav", "flac", "opus", "webm", "mov", "glb", "style presets", "hdr"}
 )

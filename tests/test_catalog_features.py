@@ -70,6 +70,9 @@ def test_a_model_with_the_wished_property_comes_first(
         ("a laughing child, photo", "audio tags"),
         ("a box of chocolates", "box prompts"),
         ("make the json file into an image", "json prompt"),
+        ("text to image with a pose as guide", "t-pose"),
+        ("remove the timestamp from my photo", "timestamps"),
+        ("my tripod is visible in the video, remove it", "fixed camera"),
         ("picture of a knife beside a painting", "palette"),
     ],
 )
