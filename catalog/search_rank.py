@@ -388,7 +388,7 @@ def _add_cheapness(final: dict[int, float], understood: Understood, tables: Sear
 
 def _is_low(understood: Understood, tables: SearchTables, final: dict[int, float]) -> bool:
     """Whether nothing shows that the catalog has what was asked for."""
-    if understood.named.is_sure:
+    if understood.named.is_sure or understood.is_surely_meant:
         return False
     does_else, has_else = understood.outside
     is_framed = understood.frame.wanted_sure >= SURE_ROLE

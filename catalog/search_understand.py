@@ -67,6 +67,7 @@ class Understood:
     frame: Frame = field(default_factory=Frame)
     is_told: bool = False
     outside: tuple[bool, bool] = (False, False)
+    is_instead: bool = False  # something in the place of a model that is gone is asked for
     likely: Likely = field(default_factory=Likely)
     terms: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
 
@@ -76,11 +77,17 @@ class Understood:
         best = self.likely.tasks[0][1] if self.likely.tasks else 1.0
         nothing = self.likely.nothing
         told = any(one.strength >= SURE_TASK for one in self.reading.tasks.values())
-        if self.named or (told and len(self.reading.words) <= _SHORT):
+        if self.named or self.is_instead or (told and len(self.reading.words) <= _SHORT):
             return False
         if nothing >= _SURE_NOTHING:
             return True
         return (nothing >= 0.5 and best < 0.6) or (nothing >= 0.17 and best < 0.3)
+
+    @property
+    def is_surely_meant(self) -> bool:
+        """Whether all words together leave no doubt which task of models is meant."""
+        likely = self.likely
+        return bool(likely.tasks) and likely.tasks[0][1] >= 0.9 and likely.nothing < 0.01
 
     @property
     def is_meant(self) -> bool:
@@ -217,7 +224,7 @@ def _look_for_living(understood: Understood, gone: Sequence[int], tables: Search
     names = {mark.word for mark in (*understood.named.parts, *understood.named.versions)}
     understood.terms = [one for one in understood.terms if one[0][1:] not in names]
     understood.named = Named()
-    understood.is_told = True
+    understood.is_told = understood.is_instead = True
 
 
 def _tongue(reading: Reading, lexicon: Lexicon) -> str:

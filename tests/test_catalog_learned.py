@@ -142,6 +142,15 @@ def test_a_second_step_works_on_what_the_first_made(query: str, second: str) -> 
     assert found.understood.split("; then ")[1].startswith(second)
 
 
+def test_what_is_surely_meant_is_not_flagged_for_a_word_of_everyday_life() -> None:
+    index = CatalogIndex.open()
+    for need in (
+        "I sell perfume: a snap of the bottle as an elegant studio product shot on marble",
+        "replacement for playai tts v3",
+    ):
+        assert not search(index, SearchRequest(need)).low_confidence
+
+
 def test_text_that_is_to_go_is_not_read() -> None:
     index = CatalogIndex.open()
     gone = search(index, SearchRequest("remove the text from my photo"))
