@@ -71,7 +71,12 @@ def main() -> None:
     cards = list(CatalogIndex.open().cards())
     _print_cold("shipped catalog", SNAPSHOT)
     index = CatalogIndex.open()
-    for name in ("search-dev.jsonl", "search-second.jsonl", "search-own.jsonl"):
+    for name in (
+        "search-dev.jsonl",
+        "search-second.jsonl",
+        "search-third.jsonl",
+        "search-own.jsonl",
+    ):
         queries = read_set(name, cards)
         print(f"\n{name}: {len(queries)} queries")
         print(f"{'engine':24}{'median':>9}{'p99':>9}{'succ@1':>9}{'succ@3':>9}{'nDCG@10':>9}")

@@ -56,6 +56,15 @@ def test_the_second_set_finds_a_good_model_among_three(index: CatalogIndex) -> N
     assert found.wrongly_flagged <= 0.05
 
 
+def test_questions_of_four_strangers_find_a_good_model_among_three(index: CatalogIndex) -> None:
+    found = marks_of(index, "search-third.jsonl")
+    assert found.among_three >= 0.94, found.missed
+    assert found.first >= 0.90
+    assert found.ndcg >= 0.84
+    assert found.flagged >= 0.90
+    assert found.wrongly_flagged <= 0.02
+
+
 def test_the_first_of_a_long_answer_are_those_of_a_short_one(index: CatalogIndex) -> None:
     for query in read_set("search-dev.jsonl", list(index.cards())):
         short = search(index, SearchRequest(query.text, limit=10))
