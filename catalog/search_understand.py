@@ -43,6 +43,8 @@ _SIBLING, _OTHER_KIND, _LIKELY_ENOUGH = 0.85, 0.5, 0.5
 _SURE_SHARE, _SURE_NOTHING = 0.8, 0.7
 # A name that fewer cards bear stands for itself.
 _KNOWN_NAME = 8
+# From this share of a query on a name is what is asked for.
+_HALF = 0.5
 _TOLD = 0.9
 # Words by which something else than the model that is named is asked for.
 _INSTEAD_LISTED = (
@@ -267,16 +269,17 @@ def _train_any(understood: Understood, tables: SearchTables) -> None:
 
 def _is_beside(understood: Understood, tables: SearchTables) -> bool:
     """Whether what is surely meant is done by no card that bears the name."""
-    tasks, likely = understood.tasks, dict(understood.likely.tasks)
+    tasks, likely, named = understood.tasks, dict(understood.likely.tasks), understood.named
     if (
-        len(understood.named.bearers) < _KNOWN_NAME
+        named.covered >= _HALF
+        or len(named.bearers) < _KNOWN_NAME
         or not tasks
         or tasks[0].strength < SURE_TASK
         or likely.get(tasks[0].task, 0.0) < _SURE_SHARE
     ):
         return False
     does = tables.bits.of(f"c{tables.tasks[tasks[0].task][0]}")
-    return not any(does >> card & 1 for card in understood.named.bearers)
+    return not any(does >> card & 1 for card in named.bearers)
 
 
 def _name_units(reading: Reading, named: Named) -> set[int]:
