@@ -43,6 +43,12 @@ from catalog.search_words import (
 MOST_HITS = 50
 _ONE = Measure()
 _MOST_STEPS = 4
+# What only bounds the price, and is no step.
+_MERE_LIMIT = re.compile(
+    r"(?:for |all )?(?:under|below|less than|at most|up to|max(?:imum)?|no more than|within"
+    r"|cheaper than|budget(?: of| is)?)\s*[$€]?\s*[\w.]+"
+    r"(?:\s*[$€]|\s+(?:dollars?|cents?|bucks?|euros?|usd))?(?: in all| total| in total| each)?"
+)
 # A step of so few words says no more than what is to be made.
 _FEW_WORDS = 4
 
@@ -308,7 +314,13 @@ def _steps(text: str) -> list[str]:
         parts = [part.strip(" ,;.") for part in _object().split(text)]
         return parts[:_MOST_STEPS] if len(parts) > 2 else [text]
     finer = [piece for part in parts for piece in _part().split(part) if piece.strip()]
-    return finer[:_MOST_STEPS]
+    steps: list[str] = []
+    for piece in finer:
+        if steps and _MERE_LIMIT.fullmatch(piece.strip()):
+            steps[-1] = f"{steps[-1]} {piece}"  # "then animate it, max 1 dollar"
+        else:
+            steps.append(piece)
+    return steps[:_MOST_STEPS]
 
 
 def _with_object(step: str, made: str) -> str:

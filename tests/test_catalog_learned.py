@@ -160,6 +160,12 @@ def test_text_that_is_to_go_is_not_read() -> None:
     assert read.understood.startswith("reading text in pictures")
 
 
+def test_a_limit_behind_a_comma_is_no_step() -> None:
+    found = search(CatalogIndex.open(), SearchRequest("logo and then animate it, max 1 dollar"))
+    assert [step.reading.text for step in found.steps][1:] == ["animate image max 1 dollar"]
+    assert found.understood.endswith("at most $1")
+
+
 def test_what_people_call_a_model_is_no_other_language() -> None:
     found = search(CatalogIndex.open(), SearchRequest("dall-e 3"))
     assert not found.low_confidence
