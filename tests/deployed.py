@@ -79,7 +79,6 @@ class Hosted:
         self, path: str = "/", *, request_id: str = "", text: str = ""
     ) -> httpx.Response:
         headers = {"x-fal-request-id": request_id} if request_id else {}
-        headers["connection"] = "close"  # behind an error that no app caught, its server hangs up
         return await self.http.post(path, json={"text": text}, headers=headers)
 
 

@@ -129,6 +129,17 @@ async def test_a_start_that_fails_says_why_in_one_line(
 
 
 @pytest.mark.proof
+async def test_an_error_that_no_code_caught_costs_the_next_call_nothing(tmp_path: Path) -> None:
+    with anyio.fail_after(30):
+        async with hosted(tmp_path, ECHO) as app:
+            await app.runner.ready()
+            for turn in range(60):  # the next call goes out on the same connection, at once
+                assert (await app.call("/boom")).status_code == 500
+                assert (await app.call(text=f"soup {turn}")).json()["text"] == f"soup {turn}"
+    assert app.said().count("RuntimeError: kaboom") >= 60  # each is told
+
+
+@pytest.mark.proof
 async def test_a_crash_is_noticed_at_once_though_a_grandchild_holds_the_pipes(
     tmp_path: Path,
 ) -> None:

@@ -65,9 +65,10 @@ class Logged(logging.Handler):
 class Outermost:
     """The layer around the app: it knows whose request it is, and keeps strangers out.
 
-    An answer says in ``x-falkit-said`` how many lines its request printed before it, so that they
-    can be waited for: they take another way. With a *token* (where there is a port instead of a
-    socket) a request must bear it.
+    Behind an error that no code caught the connection stays: its next call may be on its way
+    already. An answer says in ``x-falkit-said`` how many lines its request printed before it, so
+    that they can be waited for: they take another way. With a *token* (where there is a port
+    instead of a socket) a request must bear it.
     """
 
     def __init__(self, app: Asgi, token: str) -> None:
@@ -87,15 +88,23 @@ class Outermost:
             return
         request = headers.get(b"x-fal-request-id", b"").decode("latin-1")
 
+        is_answered = False
+
         async def counted(message: Message) -> None:
+            nonlocal is_answered
             if message["type"] == "http.response.start" and (lines := _said.get(request)):
                 said = (b"x-falkit-said", str(lines).encode())
                 message = {**message, "headers": [*message.get("headers", ()), said]}
             await send(message)
+            is_last = not message.get("more_body", False)
+            is_answered = message["type"] == "http.response.body" and is_last
 
         mark = _request.set(request)
         try:
             await self._app(scope, receive, counted)
+        except Exception:
+            if not is_answered:  # else uvicorn would hang up; fal has answered and told of it
+                raise
         finally:
             _request.reset(mark)
             _said.pop(request, None)
