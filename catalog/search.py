@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
-from itertools import zip_longest
+from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +43,8 @@ from catalog.search_words import (
 MOST_HITS = 50
 _ONE = Measure()
 _MOST_STEPS = 4
+# Of so many retired cards in front it is looked up what is used in their place.
+_MOST_HEIRS = 5
 # What only bounds the price, and is no step.
 _MERE_LIMIT = re.compile(
     r"(?:for |all )?(?:under|below|less than|at most|up to|max(?:imum)?|no more than|within"
@@ -209,6 +211,8 @@ def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
         exact = [card for card in _exact(index, text) if _may(engine, filters, card)]
         if exact:
             found = [(card, 0) for card in exact] + [one for one in found if one[0] not in exact]
+        elif "/" not in text:
+            found = _heirs_first(index, engine, filters, found)
         low = not exact and all(step.is_low for step in steps)
     else:
         steps, low = [], False
@@ -341,6 +345,22 @@ def _interleaved(steps: Sequence[_Step]) -> list[tuple[int, int]]:
             if card is not None:
                 found.setdefault(card, at)
     return list(found.items())
+
+
+def _heirs_first(
+    index: CatalogIndex, engine: _Engine, filters: _Filters, found: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Return *found*; retired cards that lead it stand behind what is used in their place."""
+    leading = list(takewhile(lambda one: engine.tables.status[one[0]], found[:_MOST_HEIRS]))
+    if not leading:
+        return found
+    heirs: dict[int, int] = {}
+    for card, step in leading:
+        heir = index.successor(index.get(index.ids[card]))
+        place = None if heir is None else index.place(heir.endpoint_id)
+        if place is not None and not engine.tables.status[place] and _may(engine, filters, place):
+            heirs.setdefault(place, step)
+    return [*heirs.items(), *(one for one in found if one[0] not in heirs)]
 
 
 def _exact(index: CatalogIndex, text: str) -> list[int]:

@@ -5,12 +5,9 @@ from array import array
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from catalog.search_frame import SURE_ROLE
-from catalog.search_reading import Reading
+from catalog.search_sure import is_low
 from catalog.search_tables import HEAD, PARTS, SearchTables, media_bits
-from catalog.search_text import stem, word_parts
 from catalog.search_understand import Understood
-from catalog.search_weighing import SURE_TASK
 from catalog.search_wishes import Wishes
 
 # What a task that fired adds to a card that does nothing else, before rarity.
@@ -38,9 +35,6 @@ _CLOSE, _FIRST, _FEW_ASKED = 96, 24, 12
 _FEW_KEEP = 150
 # Of more cards than this most are left out before those that are left are put in order.
 _MANY = 1000
-
-_LONG_WORD = 8
-_KNOWN_SHARE = 0.55
 
 
 class Ranking(NamedTuple):
@@ -81,7 +75,7 @@ def rank(
         _add_cheapness(final, understood, tables)
     else:
         final = _looked_at(look, scores, most)
-    return Ranking(final, scores, _is_low(understood, tables, final), tables)
+    return Ranking(final, scores, is_low(understood, tables, _ordered(final, tables, 1)), tables)
 
 
 def _ordered(final: dict[int, float], tables: SearchTables, most: int = _CLOSE) -> list[int]:
@@ -384,59 +378,3 @@ def _add_cheapness(final: dict[int, float], understood: Understood, tables: Sear
     priced.sort()
     for place, (_, card) in enumerate(priced):
         final[card] += _CHEAP * (1 - place / len(priced))
-
-
-def _is_low(understood: Understood, tables: SearchTables, final: dict[int, float]) -> bool:
-    """Whether nothing shows that the catalog has what was asked for."""
-    if understood.named.is_sure or understood.is_surely_meant:
-        return False
-    does_else, has_else = understood.outside
-    is_framed = understood.frame.wanted_sure >= SURE_ROLE
-    if does_else or (has_else and not is_framed and understood.frame.given_sure < SURE_ROLE):
-        return True
-    if understood.is_foreign:
-        return True
-    if _has_sure_task(understood.reading) or understood.is_told or understood.is_meant:
-        return False
-    if understood.frame.given_sure >= SURE_ROLE and understood.tasks:
-        return False
-    if understood.named.is_sure or understood.direction.categories:
-        return False
-    if understood.wishes.is_telling and understood.direction.media:
-        return False
-    return _known_share(understood, tables, _ordered(final, tables, 1)) < _KNOWN_SHARE
-
-
-def _has_sure_task(reading: Reading) -> bool:
-    """Whether a task is surely meant: not by a mended word among many others."""
-    given = {word.unit: word for word in reading.words if word.given}
-    meant = {word.unit for word in reading.words} - reading.quiet
-    near = {
-        unit
-        for unit, word in given.items()
-        if len(word.text) >= _LONG_WORD and abs(len(word.text) - len(word.given)) <= 1
-    }
-    for fired in reading.tasks.values():
-        if fired.strength < SURE_TASK:
-            continue
-        if not fired.units <= given.keys() or 2 * len(given) > len(meant):
-            return True
-        if fired.units <= near and 2 * len(given) == len(meant):
-            return True
-    return False
-
-
-def _known_share(understood: Understood, tables: SearchTables, cards: list[int]) -> float:
-    """Return how much of what the query says the best card's id and name say too (0 to 1)."""
-    if not cards:
-        return 0.0
-    whole = have = 0.0
-    for word in understood.reading.words:
-        if word.unit in understood.reading.quiet:
-            continue
-        size = tables.size(f"t{stem(word.text)}")
-        rarity = math.log(1 + tables.count / (size + 1))
-        whole += rarity
-        if any(cards[0] in tables.cards(f"n{part}") for part in word_parts(word.text)):
-            have += rarity
-    return have / whole if whole else 0.0

@@ -1,0 +1,58 @@
+"""Names and deeds that are gone: search leads to what is used in their place, or says so."""
+
+
+import pytest
+
+from catalog.index import CatalogIndex
+from catalog.search import SearchRequest, search
+
+
+@pytest.fixture(scope="module")
+def index() -> CatalogIndex:
+    return CatalogIndex.open()
+
+
+@pytest.mark.parametrize("query", ["veo3", "veo 3", "veo 3 fast", "Google Veo 3"])
+def test_a_retired_name_leads_first_to_what_is_used_in_its_place(
+    index: CatalogIndex, query: str
+) -> None:
+    hits = search(index, SearchRequest(query, limit=8)).hits
+    assert index.get(hits[0].endpoint_id).status == "active"
+    assert hits[0].endpoint_id.startswith("fal-ai/veo3.1")
+    gone = [hit for hit in hits if index.get(hit.endpoint_id).status == "deprecated"]
+    assert gone, "the name that was asked for is still told"
+    assert all("use fal-ai/veo3.1" in hit.why for hit in gone)
+
+
+def test_pages_agree_where_retired_cards_lead(index: CatalogIndex) -> None:
+    whole = [hit.endpoint_id for hit in search(index, SearchRequest("veo3", limit=20)).hits]
+    first = search(index, SearchRequest("veo3", limit=10))
+    second = search(index, SearchRequest("veo3", limit=10, cursor=first.next_cursor))
+    assert [hit.endpoint_id for hit in (*first.hits, *second.hits)] == whole
+    assert len(set(whole)) == len(whole)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "detect deepfake",
+        "is this picture made by an AI?",
+        "was this text written by an AI or a person",
+    ],
+)
+def test_a_deed_whose_every_model_is_retired_is_flagged(index: CatalogIndex, query: str) -> None:
+    assert search(index, SearchRequest(query)).low_confidence
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("去掉背景里的人", "object-removal"),
+        ("背景の人を消す", "object-removal"),
+        ("remove the background of a person", "background"),
+        ("translate a manga page", "/edit"),
+    ],
+)
+def test_neighbouring_deeds_are_told_apart(index: CatalogIndex, query: str, wanted: str) -> None:
+    first, second, third, *_ = search(index, SearchRequest(query)).hits
+    assert any(wanted in hit.endpoint_id for hit in (first, second, third))
