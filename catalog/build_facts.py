@@ -5,9 +5,10 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-from catalog.build_features import SOUND_FIELDS, choices_of, features_of
+from catalog.build_features import choices_of, features_of
 from catalog.card import ModelCard
 from catalog.describe import example_arguments
+from catalog.granting import sound_field
 from catalog.media import MediaFacts, MediaKind
 from catalog.nearest import quantity_of
 from catalog.pricing import estimate
@@ -211,7 +212,7 @@ def _video_prices(
 ) -> int:
     """Fill the columns of a second by height and sound; return the column of the defaults."""
     field = next((n for n in _SIZE_FIELDS if _height_choices(card, n)), None)
-    sound = next((n for n in SOUND_FIELDS if n in card.properties), None)
+    sound = sound_field(card)
     by_height = _height_choices(card, field) if field else {}
     places = tuple(by_height) or heights or tuple(range(len(HEIGHTS)))
     for place in places:

@@ -5,13 +5,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from catalog.card import ModelCard
+from catalog.granting import makes_sound
 from catalog.search_tables import HEIGHTS, SIZES
 from catalog.search_wishes import COUNTS
-
-SOUND_FIELDS = ("generate_audio", "generate_audio_switch", "enable_audio", "with_audio")
-_SOUND_WORDS = re.compile(
-    r"\b(?:with|native|optional|synchronised|and) (?:audio|sound|speech)|audio$"
-)
 
 _FIELD_FEATURES: Mapping[str, tuple[str, ...]] = {
     "mask": ("mask_url", "mask_image_url", "mask_video_url", "mask"),
@@ -145,7 +141,7 @@ def features_of(
     found |= {
         name for name, any_of in _WORD_FEATURES.items() if any(word in text for word in any_of)
     }
-    if _sounds(card, kinds):
+    if makes_sound(card, kinds):
         found.add("sound")
     if any(f in fields for f in _LIST_REFERENCES) or "reference-to" in card.endpoint_id:
         found.add("reference images")
@@ -175,20 +171,6 @@ def choices_of(schema: Mapping[str, Any]) -> list[object]:
     for branch in schema.get("anyOf") or ():
         choices += branch.get("enum") or ()
     return choices
-
-
-def _sounds(card: ModelCard, kinds: set[str]) -> bool:
-    fields = card.properties
-    if "video" not in kinds:
-        return "audio" in kinds
-    return bool(
-        any(name in fields for name in SOUND_FIELDS)
-        or "audio" in kinds
-        or _SOUND_WORDS.search(card.summary)
-        or card.category == "audio-to-video"
-        or "audio_url" in fields
-        or any("voice" in name for name in fields)
-    )
 
 
 def _most_references(card: ModelCard, text: str) -> int:

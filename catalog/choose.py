@@ -4,15 +4,22 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import Literal, get_args
 
+from catalog.asked import Asked, asked_beside, asked_in
 from catalog.card import ModelCard
 from catalog.errors import ActionableError, ArgumentsError
+from catalog.granting import granted, usual_length
 from catalog.index import CatalogIndex
 from catalog.nearest import nearest_name
+from catalog.operations import operation_meant
 from catalog.pricing import estimate
+from catalog.saying import shown
 from catalog.schema import check
-from catalog.search import SearchRequest, search
+from catalog.search import MOST_HITS, SearchRequest, in_english, search
+from catalog.search_filters import CATEGORY_WORDS
+from catalog.search_text import plain
 
 Preference = Literal["", "popular", "cheap", "fast", "newest"]
 PREFERENCES: tuple[str, ...] = tuple(word for word in get_args(Preference) if word)
@@ -34,87 +41,150 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A chosen card, and the reason in a few words."""
+    """A chosen card, and the reason in a few words.
+
+    *fields* are arguments that words of task and prompt stand for; *notes* tell of them.
+    """
 
     card: ModelCard
     why: str
+    fields: Mapping[str, object] = field(default_factory=dict[str, object])
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """A card that takes what is wanted, and its price where that is known."""
+    """A card that takes what is wanted, and its price where that is known.
+
+    *fields* are sent with it, *lacks* what the prompt says of the run and the card cannot.
+    """
 
     card: ModelCard
     high: Decimal | None
+    fields: Mapping[str, object]
+    lacks: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Choice:
-    """Return the best card of category *task* by *prefer*, among those that can do what is wanted.
+    """Return the best card for *task* by *prefer*, among those that can do what is wanted.
 
-    After ``with``, *task* may name features that a search knows (``text-to-video with sound``).
-    A card serves when it takes every argument under its name and has nothing else to ask for; of
-    those, one of known price within the limit comes before the others. Lengths and sizes of media
-    are not looked at.
+    *task* is a category, or what is to be made in any words (``music``, ``a talking video``). It
+    may name features that a search knows (``text-to-video with sound``) and settings of the run
+    (``in 4k, 10 seconds, vertical``), which are put into the card's fields for them; so is what
+    the prompt plainly says of the run. A card serves when it takes every argument under its name,
+    has nothing else to ask for and keeps every setting of the task; of those, one of known price
+    within the limit comes before the others. Lengths and sizes of given media are not looked at.
 
     Raises:
-        ActionableError: no such category, feature or preference, or no card with these features.
+        ActionableError: no such task, feature or preference, or no card with these features, or
+            none that keeps the settings.
         ArgumentsError: no candidate takes the arguments; the problems are those of the first.
     """
     if prefer and prefer not in PREFERENCES:
         raise ActionableError(
             f"prefer is {prefer[:40]!r}", hint=f"it takes {', '.join(PREFERENCES)}"
         )
-    name, _, wishes = task.partition(" with ")
-    category = _category(catalog, name)
-    ids: Sequence[str] = catalog.of_category(category)
-    if wishes.strip():
-        ids = _with_features(catalog, category, wishes)
-        category = f"{category} with {wishes.strip()}"
-    cards = [catalog.get(endpoint_id) for endpoint_id in ids[:CANDIDATES]]
+    asked = asked_in(plain(task).strip(), partial(in_english, catalog))
+    name, ids = _candidates(catalog, task, asked)
+    operation = operation_meant(asked.rest)
+    most = CANDIDATES if name or operation else MOST_HITS
+    cards = [catalog.get(endpoint_id) for endpoint_id in ids[:most]]
     cards = [card for card in cards if card.status == "active" and not card.seed_only]
     if not cards:
         raise ActionableError(
-            f"no model of {category} is in use",
+            f"no model of {name or repr(task[:60])} is in use",
             hint="search_models finds what does something like it",
         )
-    if not prefer and wanted.most is None:  # the first that fits; the rest need no look
-        return _popular(category, cards, [next(_fitting(cards, wanted))], wanted)
-    fits = list(_fitting(cards, wanted))
-    fits = [fit for fit in fits if _within(fit, wanted)] or fits
+    beside = asked_beside(plain(wanted.prompt))
+    try:
+        fits = _fits(cards, wanted, prefer, (asked, beside))
+    except ArgumentsError:
+        if operation is None:
+            raise
+        raise ActionableError(
+            f"task {task[:60]!r} changes media and does not make any of these arguments",
+            hint=f'call edit with {{"operation":"{operation}","media":…}}; nothing was sent',
+        ) from None
     match prefer:
         case "cheap":
-            return _cheapest(fits)
+            fit, why = _cheapest(fits)
         case "fast":
-            return _fastest(fits)
+            fit, why = _fastest(fits)
         case "newest":
-            newest = max(fits, key=lambda fit: fit.card.published or "").card
-            if newest.published:
-                return Choice(newest, f"newest of {category}, published {newest.published}")
+            fit, why = _newest(name, fits) or _popular(name, cards, fits, wanted)
         case _:
-            pass
-    return _popular(category, cards, fits, wanted)
+            fit, why = _popular(name, cards, fits, wanted)
+    return Choice(fit.card, why, fit.fields, fit.notes)
 
 
-def _category(catalog: CatalogIndex, task: str) -> str:
-    """Return the category that *task* names; blanks and capitals do not matter."""
-    plain = "-".join(task.lower().replace("_", " ").replace("-", " ").split())
-    if plain in catalog.categories:
-        return plain
-    near = nearest_name(plain, catalog.categories)
-    raise ActionableError(
-        f"no models for task {task[:60]!r}",
-        hint=f"{f'nearest: {near}; ' if near else ''}task is a fal category such as text-to-image, "
-        "image-to-video, text-to-speech; to upscale, cut out or repaint call edit",
-    )
+def _fits(
+    cards: Sequence[ModelCard], wanted: Wanted, prefer: str, asked: tuple[Asked, Asked]
+) -> list[_Fit]:
+    """Return those of *cards* that fit what is *asked* by the task, and best what the prompt says.
+
+    Raises:
+        ArgumentsError: none takes the arguments.
+        ActionableError: none keeps what the task asks.
+    """
+    fitting = _fitting(cards, wanted, *asked)
+    if not prefer and wanted.most is None and not asked[1]:
+        return [next(fitting)]  # the first that fits; the rest need no look
+    fits = list(fitting)
+    least = min(len(fit.lacks) for fit in fits)
+    fits = [fit for fit in fits if len(fit.lacks) == least]
+    return [fit for fit in fits if _within(fit, wanted)] or fits
 
 
-def _with_features(catalog: CatalogIndex, category: str, wishes: str) -> list[str]:
-    """Return the cards of *category* with every feature that *wishes* name, best ranked first.
+def _candidates(catalog: CatalogIndex, task: str, asked: Asked) -> tuple[str, Sequence[str]]:
+    """Return what is sought in short words, empty where *task* is no category, and its cards."""
+    name, _, wishes = asked.rest.partition(" with ")
+    named = [part.strip() for part in re.split(r",|\band\b|\bwith\b", wishes) if part.strip()]
+    category = _category(catalog, name)
+    if category is None:
+        return _sought(catalog, task, asked)
+    if asked.sound and not any("sound" in one or "audio" in one for one in named):
+        named.append("sound")
+    if asked.transparent:
+        named.append("transparent")
+    if not named:
+        return category, catalog.of_category(category)
+    return f"{category} with {' and '.join(named)}", _with_features(catalog, category, named)
+
+
+def _category(catalog: CatalogIndex, text: str) -> str | None:
+    """Return the category that *text* names; blanks and capitals do not matter."""
+    word = "-".join(text.replace("_", " ").replace("-", " ").split())
+    return word if word in catalog.categories else CATEGORY_WORDS.get(word)
+
+
+def _sought(catalog: CatalogIndex, task: str, asked: Asked) -> tuple[str, Sequence[str]]:
+    """Return no name, and the cards that a search finds for *task*, which is no category.
+
+    Raises:
+        ActionableError: nothing does; it names the nearest category.
+    """
+    words = asked.rest
+    features = (("sound",) if asked.sound else ()) + (("transparent",) if asked.transparent else ())
+    request = SearchRequest(words, features=features, limit=MOST_HITS)
+    found = search(catalog, request)
+    known = catalog.categories
+    if not words.strip() or found.low_confidence:
+        near = nearest_name("-".join(asked.rest.split()), known)
+        raise ActionableError(
+            f"no models for task {task[:60]!r}",
+            hint=f"{f'nearest: {near}; ' if near else ''}task is a category such as text-to-image, "
+            "image-to-video, text-to-speech; to upscale, cut out or repaint call edit",
+        )
+    return "", [hit.endpoint_id for hit in found.hits]
+
+
+def _with_features(catalog: CatalogIndex, category: str, named: Sequence[str]) -> list[str]:
+    """Return the cards of *category* with every feature that is *named*, best ranked first.
 
     Raises:
         ActionableError: a feature is not known; it names the nearest.
     """
-    named = [part.strip() for part in re.split(r",|\band\b|\bwith\b", wishes) if part.strip()]
     found: list[str] = []
     cursor = ""
     while len(found) < CANDIDATES:
@@ -129,29 +199,66 @@ def _with_features(catalog: CatalogIndex, category: str, wishes: str) -> list[st
     return found
 
 
-def _fitting(cards: Sequence[ModelCard], wanted: Wanted) -> Iterator[_Fit]:
-    """Yield those of *cards* that take what is wanted, at least one.
+def _fitting(
+    cards: Sequence[ModelCard], wanted: Wanted, asked: Asked, beside: Asked
+) -> Iterator[_Fit]:
+    """Yield those of *cards* that take what is wanted and keep what is *asked*, at least one.
 
     Raises:
-        ArgumentsError: none does.
+        ArgumentsError: none takes what is wanted.
+        ActionableError: none of those that do keeps all that is asked.
     """
     first: ArgumentsError | None = None
+    short: tuple[ModelCard, Sequence[str]] | None = None
     found = False
     for card in cards:
+        must = granted(card, asked, wanted.arguments)
+        may = granted(card, beside, {**wanted.arguments, **must.fields})
+        usual = usual_length(card, {**wanted.arguments, **may.fields, **must.fields})
+        fields = {**usual, **may.fields, **must.fields}
         try:
-            checked = check(card, wanted.arguments, prompt=wanted.prompt)
+            checked = check(card, {**fields, **wanted.arguments}, prompt=wanted.prompt)
         except ArgumentsError as problem:
             first = first or problem
             continue
         # A card of which little is known lets strange names pass; that is no reason to choose it.
-        if all(name in card.properties for name in checked.arguments):
-            found = True
-            yield _Fit(card, estimate(card, checked.arguments).high)
-    if not found:
-        raise first or ActionableError(
-            "no model of this task is known to take these arguments",
-            hint="name one with endpoint_id; search_models finds it",
+        if not all(name in card.properties for name in checked.arguments):
+            continue
+        if must.unmet:
+            if short is None or len(must.unmet) < len(short[1]):
+                short = card, must.unmet
+            continue
+        found = True
+        high = estimate(card, checked.arguments).high
+        yield _Fit(card, high, fields, tuple(may.unmet), tuple(_notes(fields, usual, may.unmet)))
+    if found:
+        return
+    if short is not None:
+        raise ActionableError(
+            f"no model found for this task keeps all it asks for; the nearest, "
+            f"{short[0].endpoint_id}, cannot: {'; '.join(short[1])}",
+            hint="leave that out of task, or name a model by endpoint_id; nothing was sent",
         )
+    raise first or ActionableError(
+        "no model of this task is known to take these arguments",
+        hint="name one with endpoint_id; search_models finds it",
+    )
+
+
+def _notes(
+    fields: Mapping[str, object], usual: Mapping[str, object], lacks: Sequence[str]
+) -> Iterator[str]:
+    """Yield what a caller should know of settings that words led to."""
+    if asked := [f"{name}={_said(value)}" for name, value in fields.items() if name not in usual]:
+        yield f"set as asked: {', '.join(asked)}"
+    for name, value in usual.items():
+        yield f"{name}={_said(value)} was set, else the model chooses how long"
+    for lack in lacks:
+        yield f"not kept: {lack}"
+
+
+def _said(value: object) -> str:
+    return value if isinstance(value, str) else shown(value)
 
 
 def _within(fit: _Fit, wanted: Wanted) -> bool:
@@ -159,30 +266,37 @@ def _within(fit: _Fit, wanted: Wanted) -> bool:
 
 
 def _popular(
-    category: str, cards: Sequence[ModelCard], fits: Sequence[_Fit], wanted: Wanted
-) -> Choice:
+    name: str, cards: Sequence[ModelCard], fits: Sequence[_Fit], wanted: Wanted
+) -> tuple[_Fit, str]:
     card = fits[0].card
-    why = f"the most used for {category} in fal's own list"
+    why = f"the first for {card.category} that a search finds for this task"
+    if name:
+        why = f"the most used for {name} in fal's own list"
     if card is not cards[0]:
         limit = "" if wanted.most is None else f" within ${wanted.most:f}"
-        why += f" that takes these arguments{limit}"
-    return Choice(card, why)
+        why += f" {'that' if name else 'and that'} takes these arguments{limit}"
+    return fits[0], why
 
 
-def _cheapest(fits: Sequence[_Fit]) -> Choice:
+def _newest(name: str, fits: Sequence[_Fit]) -> tuple[_Fit, str] | None:
+    newest = max(fits, key=lambda fit: fit.card.published or "")
+    day = newest.card.published
+    return (newest, f"newest of {name or 'these'}, published {day}") if day else None
+
+
+def _cheapest(fits: Sequence[_Fit]) -> tuple[_Fit, str]:
     priced = [(fit.high, place) for place, fit in enumerate(fits) if fit.high is not None]
     if not priced:
-        return Choice(fits[0].card, "no price is known here, so the most used")
+        return fits[0], "no price is known here, so the most used"
     dollars, place = min(priced)
-    return Choice(
-        fits[place].card,
+    return (
+        fits[place],
         f"cheapest of {len(priced)} that take these arguments and have a known price, ${dollars:f}",
     )
 
 
-def _fastest(fits: Sequence[_Fit]) -> Choice:
+def _fastest(fits: Sequence[_Fit]) -> tuple[_Fit, str]:
     for fit in fits:
         if any(word in fit.card.endpoint_id for word in FAST_WORDS):
-            why = "speed is not measured; the most used whose maker calls it fast"
-            return Choice(fit.card, why)
-    return Choice(fits[0].card, "speed is not measured; the most used")
+            return fit, "speed is not measured; the most used whose maker calls it fast"
+    return fits[0], "speed is not measured; the most used"

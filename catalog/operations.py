@@ -237,17 +237,22 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 
 
+def operation_meant(text: str) -> str | None:
+    """Return the name of the operation that *text* is, None where it is none."""
+    plain = "_".join(text.lower().replace("-", " ").split())
+    plain = _OTHER_NAMES.get(plain, plain)
+    return plain if plain in OPERATIONS else None
+
+
 def operation_named(name: str) -> Operation:
     """Return the operation of that name; ``colorize`` and blanks for underscores serve too.
 
     Raises:
         ActionableError: there is none; the nearest is named.
     """
-    plain = name.strip().lower().replace(" ", "_").replace("-", "_")
-    plain = _OTHER_NAMES.get(plain, plain)
-    if plain in OPERATIONS:
-        return OPERATIONS[plain]
-    near = nearest_name(plain, OPERATIONS.keys())
+    if (known := operation_meant(name)) is not None:
+        return OPERATIONS[known]
+    near = nearest_name(name.strip().lower().replace(" ", "_"), OPERATIONS.keys())
     nearest = f"nearest: {near}; " if near else ""
     raise ActionableError(
         f"no operation {name[:40]!r}", hint=f"{nearest}there are {', '.join(OPERATIONS)}"

@@ -233,6 +233,11 @@ def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
     )
 
 
+def in_english(index: CatalogIndex, text: str) -> str:
+    """Return *text*, which must be `plain`, with the words of other languages as English ones."""
+    return index.kept(_Engine).tongues.english(written_out(text))
+
+
 def _filters(engine: _Engine, request: SearchRequest) -> _Filters:
     tables = engine.tables
     keys: list[str] = []
@@ -441,4 +446,4 @@ def _start_of(request: SearchRequest, text: str) -> int:
     return int(start)
 
 
-__all__ = ["LONGEST_QUERY", "Hit", "SearchAnswer", "SearchRequest", "search"]
+__all__ = ["LONGEST_QUERY", "Hit", "SearchAnswer", "SearchRequest", "in_english", "search"]

@@ -12,7 +12,7 @@ from catalog.search_tables import MEDIA, SearchTables
 from catalog.search_text import distance, plain
 
 _NEGATIVE = re.compile(r"(?<![\w.])[-\u2212]\s?\d")
-_CATEGORY_WORDS: Mapping[str, str] = {
+CATEGORY_WORDS: Mapping[str, str] = {
     "t2i": "text-to-image", "i2i": "image-to-image", "t2v": "text-to-video",
     "i2v": "image-to-video", "v2v": "video-to-video", "tts": "text-to-speech",
     "stt": "speech-to-text", "asr": "speech-to-text",
@@ -50,7 +50,7 @@ def category_named(text: str, tables: SearchTables) -> str:
         ActionableError: there is no such category; it names the nearest.
     """
     word = "-".join(plain(text).replace("_", " ").replace("-", " ").split())
-    word = _CATEGORY_WORDS.get(word, word)
+    word = CATEGORY_WORDS.get(word, word)
     if word in tables.categories:
         return word
     raise _unknown("category", text, tables.categories)

@@ -148,7 +148,8 @@ class Measure(NamedTuple):
         return prices[base + REQUEST] * self.amount
 
 
-def _number(text: str | None) -> float:
+def number_of(text: str | None) -> float:
+    """Return the number that *text* writes in digits or as a small word, 1 where it is none."""
     if text is None or text in ("a", "an", ""):
         return 1.0
     return _ONES[text] if text in _ONES else float(text.replace(",", "."))
@@ -158,7 +159,7 @@ def seconds_of(found: re.Match[str]) -> float:
     """Return the seconds of a length that `length_in` found."""
     unit = found["unit"]
     minutes = unit.startswith(("min", "分", "분", "мин"))
-    return _number(found[1]) * (60 if minutes else 1)
+    return number_of(found[1]) * (60 if minutes else 1)
 
 
 def length_in(text: str) -> re.Match[str] | None:
@@ -182,7 +183,7 @@ def limit_in(text: str) -> tuple[float | None, Measure]:
         return None, Measure()
     if not (found := _money().search(text)):
         return None, Measure()
-    dollars = _number(found["amount"] or found["number"])
+    dollars = number_of(found["amount"] or found["number"])
     if found["cents"] or found["c1"]:
         dollars /= 100
     per = _per().match(text[found.end() :].lstrip()[:40])
@@ -224,7 +225,7 @@ def counted_in(text: str) -> Measure:
         return Measure(SECOND, seconds_of(found))
     if _DIGIT.search(text):
         for found in _counted().finditer(text):
-            unit, count = found["unit"], _number(found[1])
+            unit, count = found["unit"], number_of(found[1])
             if unit.startswith(_PICTURES):
                 return Measure(PICTURE, count)
             if "char" in unit:
@@ -244,7 +245,7 @@ def measure_of(text: str) -> Measure | None:
     if found := length_in(text):
         kind, count = SECOND, seconds_of(found)
     elif found := _counted().search(text):
-        unit, count = found["unit"], _number(found[1])
+        unit, count = found["unit"], number_of(found[1])
         if unit.startswith((*_PICTURES, "mega", "mp")):
             kind = PICTURE
         elif "char" in unit:

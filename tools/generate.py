@@ -65,8 +65,9 @@ async def order_of(call: Call, given: GenerateArguments) -> Order:
         most = Decimal(str(given.max_dollars)) if given.max_dollars else None
         wanted = Wanted(given.arguments, given.prompt, most)
         choice = choose(catalog, given.task, given.prefer, wanted)
-        note = f"chose {choice.card.endpoint_id}: {choice.why}"
-        return Order(choice.card, given.arguments, given.prompt, (note,))
+        notes = (f"chose {choice.card.endpoint_id}: {choice.why}", *choice.notes)
+        own = {**choice.fields, **given.arguments}
+        return Order(choice.card, own, given.prompt, notes)
     if given.from_job:
         job = await call.rooms.jobs.find(meant(given.from_job))
         _check_repeatable(job)

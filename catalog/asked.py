@@ -1,0 +1,303 @@
+"""Read from a caller's words what one run should be like: sound, size, length, shape, number."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from catalog.search_measure import length_in, number_of, seconds_of
+from catalog.search_spelled import spelled
+
+_KILO: Mapping[str, int] = {"1": 1024, "2": 1440, "4": 2160, "8": 4320}
+# Shapes that fields of models know; anything else between two numbers is a time or a score.
+_RATIOS_LISTED = "9:16 16:9 1:1 4:3 3:4 3:2 2:3 21:9 9:21 4:5 5:4 2:1 1:2 1:3 3:1 1:4 4:1"
+_RATIOS = frozenset(_RATIOS_LISTED.split())
+_SHAPES: Sequence[tuple[str, str]] = (
+    (
+        "9:16",
+        r"vertical\w*|upright|hochkant|hochformat|senkrecht\w*|вертикальн\w*|竖屏|竖版|縦型|세로",
+    ),
+    ("16:9", r"horizontal\w*|widescreen|querformat|горизонтальн\w*|横屏|横版|横型|가로"),
+    (
+        "1:1",
+        r"square|quadratisch\w*|cuadrad\w*|carre|quadrad\w*|quadrat\w*|квадратн\w*|方形|正方形",
+    ),
+)
+_CLIP = (
+    r"(?:videos?|clips?|shots?|films?|movies?|animations?|loops?|scenes?|songs?|tracks?|jingles?)"
+)
+_VARIATIONS = (
+    r"variations?|versions?|variants?|alternatives?|varianten?|versionen|variantes?"
+    r"|variacion(?:es)?|variazion[ei]|variac[oe]es|вариант\w*"
+)
+_PICTURES = (
+    r"images?|pictures?|photos?|pics|options?|samples?|outputs?|takes|bilder?|imagenes|fotos?"
+    r"|imagens|immagini|drawings?|illustrations?|logos?|icons?|portraits?|posters?|thumbnails?"
+    r"|songs?|videos?|clips?"
+)
+_NO_SOUND = (
+    r"(?:without|no)(?: any)? (?:sound|audio)|sound off|silent(?:ly)?|muted?"
+    r"|(?:ohne|sin|sans|sem|senza) (?:ton|sonido|son|som|audio|suono)"
+)
+_SOUND = (
+    r"sounds?|audio|soundtrack|dialog(?:ue)?s?|talk(?:s|ing)?|speak(?:s|ing)?|spoken|narrat\w+"
+    r"|sing(?:s|ing)?|voice ?over|lip ?sync(?:ed)?"
+)
+_PLAINLY_SOUND = (
+    r"(?:with|plus|including|and) (?:(?!no\b)[\w-]+ ){0,2}(?:sound|audio|dialogue|soundtrack)"
+    r"|sound on|(?:says?|saying|shouts?|whispers?|sings?|asks?)(?: \w+){0,3}[:,]?"
+    r" [\"'\u201c\u201e\u00ab]"
+)
+_TRANSPARENT = (
+    r"(?:a |on a )?transparent (?:background|backdrop|png)|transparent|alpha channel"
+    r"|(?:without|no) (?:a )?background|transparente[mnrs]?\b(?: hintergrund)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What words ask of one run; empty where they say nothing.
+
+    *height* counts lines (2160 for 4k) and *kilo* is the word as it was said (``4k``). *ratio* is
+    width to height; a *loose* one was said by a word such as vertical, so that any of its kind
+    serves. *rest* is the text without what was read here.
+    """
+
+    sound: bool | None = None
+    height: int = 0
+    kilo: str = ""
+    seconds: float = 0.0
+    ratio: str = ""
+    loose: bool = False
+    count: int = 0
+    transparent: bool = False
+    seed: int | None = None
+    rest: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.sound is not None or self.height or self.seconds or self.ratio or self.count > 1
+            or self.transparent or self.seed is not None
+        )  # fmt: skip
+
+
+def asked_in(text: str, in_english: Callable[[str], str] = str) -> Asked:
+    """Return what *text*, the name of a task, asks for; *in_english* translates what is left of it.
+
+    It must be `plain`. Every mention counts: whoever names a task describes the run.
+    """
+    own = _read(text, _TASK)
+    english = in_english(own.rest)
+    if not english.isascii():  # a word of its own tells too little of its language
+        english = in_english(text)
+    return own if english == own.rest else _completed(own, _read(english, _TASK))
+
+
+def asked_beside(prompt: str) -> Asked:
+    """Return what *prompt*, which must be `plain`, asks of the run beside what it describes.
+
+    Only what can hardly be part of a picture counts: "a 10 second clip", "9:16", "with sound",
+    "three variations", "on a transparent background".
+    """
+    return _read(prompt, _PROMPT)
+
+
+_TASK, _PROMPT = "task", "prompt"
+
+
+def _completed(own: Asked, english: Asked) -> Asked:
+    """Return what either reading holds; the text in its own words comes first."""
+    return Asked(
+        sound=own.sound if own.sound is not None else english.sound,
+        height=own.height or english.height,
+        kilo=own.kilo or english.kilo,
+        seconds=own.seconds or english.seconds,
+        ratio=own.ratio or english.ratio,
+        loose=own.loose if own.ratio else english.loose,
+        count=own.count or english.count,
+        transparent=own.transparent or english.transparent,
+        seed=own.seed if own.seed is not None else english.seed,
+        rest=english.rest,
+    )
+
+
+def _read(text: str, where: str) -> Asked:
+    left = spelled(text)
+    seed, left = _taken(left, _seed())
+    ratio, left = _taken(left, _ratio(), lambda found: f"{found[1]}:{found[2]}" in _RATIOS)
+    size, left = _taken(left, _size(where))
+    seconds, left = _seconds(left, where)
+    count, left = _counted(left, where)
+    shape, left = _taken(left, _shape(where))
+    clear, left = _taken(left, _clear(where))
+    silence, left = _taken(left, _silence(where))
+    heard = None if silence else _heard(where).search(left)
+    left = _with_sound().sub(" ", left)
+    return Asked(
+        sound=False if silence else True if heard else None,
+        height=_height(size),
+        kilo=f"{size[2]}k" if size and size[2] else "",
+        seconds=seconds,
+        ratio=f"{ratio[1]}:{ratio[2]}" if ratio else _named_shape(shape),
+        loose=shape is not None and ratio is None,
+        count=count,
+        transparent=bool(clear),
+        seed=int(seed[1]) if seed else None,
+        rest=_tidied(left),
+    )
+
+
+def _taken(
+    text: str, pattern: re.Pattern[str], is_right: Callable[[re.Match[str]], bool] | None = None
+) -> tuple[re.Match[str] | None, str]:
+    """Return where *pattern* is found in *text*, and the text without it."""
+    for found in pattern.finditer(text):
+        if is_right is None or is_right(found):
+            return found, f"{text[: found.start()]} {text[found.end() :]}"
+    return None, text
+
+
+def _seconds(text: str, where: str) -> tuple[float, str]:
+    if where == _PROMPT:
+        found = _clip_length().search(text)
+        if found is None:
+            return 0.0, text
+        inner = length_in(found[0])
+        return (seconds_of(inner) if inner else 0.0), text
+    found = length_in(text)
+    if found is None or text[: found.start()].endswith(("-", "\u2212")):
+        return 0.0, text
+    return seconds_of(found), f"{text[: found.start()]} {text[found.end() :]}"
+
+
+def _counted(text: str, where: str) -> tuple[int, str]:
+    """Return how many are asked for; what they are stays in the text."""
+    found = _count(where).search(text)
+    if found is None:
+        return 0, text
+    kept = found["what"] or ""
+    return int(number_of(found[1])), f"{text[: found.start()]} {kept} {text[found.end() :]}"
+
+
+def _height(found: re.Match[str] | None) -> int:
+    if found is None:
+        return 0
+    if found[1]:
+        return int(found[1])
+    return _KILO[found[2]] if found[2] else 2160 if found[3].startswith("u") else 1080
+
+
+def _named_shape(found: re.Match[str] | None) -> str:
+    if found is None:
+        return ""
+    said = found[0].strip(" ,")
+    if re.match(r"portrait|in portrait|tiktok|reels?|shorts|stor|for ", said):
+        return "9:16"
+    if said.startswith(("landscape", "in landscape")):
+        return "16:9"
+    return next(ratio for ratio, words in _SHAPES if re.search(words, said))
+
+
+def _tidied(text: str) -> str:
+    """Return *text* without the little words that stood around what was taken out of it."""
+    text = re.sub(r"\s+([,;.])", r"\1", " ".join(text.split()))
+    text = re.sub(r"(?:[,;]\s*)+", ", ", text).strip(" ,;.")
+    before = ""
+    while text != before:
+        before = text
+        text = re.sub(r"[\s,]+(?:in|at|as|of|for|with|and|a|an|the|on|long|by)$", "", text)
+        text = re.sub(r"^(?:in|at|as|of|for|with|and|a|an|the|on)[\s,]+(?=\S)", "", text)
+        text = text.strip(" ,;.")
+    return text
+
+
+@cache
+def _seed() -> re.Pattern[str]:
+    return re.compile(r"\bseed(?: number| value)?\s*(?:=|:|of|is)?\s*(\d{1,10})\b")
+
+
+@cache
+def _ratio() -> re.Pattern[str]:
+    return re.compile(r"(?<![\w:.])(\d{1,2})\s?[:x\u00d7]\s?(\d{1,2})(?![\w:.]*\d)")
+
+
+@cache
+def _size(where: str) -> re.Pattern[str]:
+    named = r"(?<![\w.])(?:(\d{3,4})\s?p(?![a-z])|([1248])\s?k(?!\w)|(ultra hd|uhd|full ?hd))"
+    if where == _PROMPT:
+        return re.compile(rf"(?:\b(?:in|at)\s+)?{named}(?=\s+(?:resolution|{_CLIP})\b)")
+    return re.compile(rf"(?:\b(?:in|at)\s+)?{named}(?:\s+resolution\b)?")
+
+
+@cache
+def _clip_length() -> re.Pattern[str]:
+    number = r"(?<![\w.-])\d+(?:\.\d+)?[\s-]*(?:s|secs?|seconds?|min|minutes?)\b"
+    return re.compile(
+        rf"{number}[\s-]+(?:long\s+)?(?:[a-z-]+\s+)?{_CLIP}\b|{number}\s+long\b"
+        rf"|\b{_CLIP}\s+(?:of|lasting)\s+{number}|\b(?:duration|length)\s*(?:of|:|=)?\s*{number}"
+    )
+
+
+@cache
+def _count(where: str) -> re.Pattern[str]:
+    number = r"(?<![\w.-])(\d{1,3}|" + "|".join(_COUNT_WORDS) + r")"
+    what = "(?!)" if where == _PROMPT else _PICTURES
+    return re.compile(
+        r"(?<!from )(?<!of )(?<!combine )(?<!merge )(?<!blend )(?<!these )(?<!my )(?<!between )"
+        rf"{number}\s+(?!reference|input|source)(?:(?:different|new|unique|more|separate)\s+)?"
+        rf"(?:(?:{_VARIATIONS})(?!\w)(?:\s+of(?: the| a| an)?(?=\s))?|(?P<what>{what})(?!\w))"
+    )
+
+
+_COUNT_WORDS = (
+    "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "zwei", "drei", "vier",
+    "funf", "sechs", "dos", "tres", "cuatro", "cinco", "seis", "deux", "trois", "quatre", "cinq",
+    "due", "tre", "quattro", "dois", "quatro", "twelve",
+)  # fmt: skip
+
+
+@cache
+def _shape(where: str) -> re.Pattern[str]:
+    words = "|".join(names for _, names in _SHAPES)
+    form = r"(?:format|orientation|mode|video|clip|aspect(?: ratio)?|shape|layout)"
+    made_for = r"(?:for )?(?:tiktok|instagram reels?|instagram stor(?:y|ies)|reels|shorts)"
+    told = rf"(?:portrait|landscape) {form}|in (?:portrait|landscape)(?: {form})?(?=$|[\s,.])"
+    if where == _PROMPT:
+        return re.compile(rf"(?<!\w)(?:(?:{words}) {form}|(?:portrait|landscape) {form})(?!\w)")
+    return re.compile(
+        rf"(?<!\w)(?:{words})(?:[- ](?:format|orientation|mode|aspect(?: ratio)?))?(?!\w)"
+        rf"|\b(?:{told})|\b{made_for}\b|(?:portrait|landscape)(?= (?:\w+-to-(?:video|image)))"
+        r"|(?<=-to-(?:video|image))[\s,]+(?:portrait|landscape)\b"
+        r"|[竖横縦][屏版型]|세로|가로"
+    )
+
+
+@cache
+def _clear(where: str) -> re.Pattern[str]:
+    if where == _PROMPT:
+        return re.compile(r"\btransparent (?:background|backdrop|png)\b")
+    return re.compile(rf"(?<!\w)(?:{_TRANSPARENT})(?!\w)")
+
+
+@cache
+def _silence(where: str) -> re.Pattern[str]:
+    if where == _PROMPT:
+        return re.compile(r"\b(?:without|no)(?: any)? (?:sound|audio)\b|\bsound off\b")
+    return re.compile(rf"(?<!\w)(?:{_NO_SOUND})(?!\w)|无声|無音")
+
+
+@cache
+def _with_sound() -> re.Pattern[str]:
+    """Match what says no more than that there is to be sound."""
+    return re.compile(
+        r"\b(?:with|plus|including) (?:(?:native|natural|synced) )?(?:sound|audio)(?!\w)"
+        r"|\b(?:sound|audio)(?= (?:video|clip)\b)|\bsound on\b"
+        r"|带(?:有)?声音的?|有声|音声付き(?:の)?"
+    )
+
+
+@cache
+def _heard(where: str) -> re.Pattern[str]:
+    if where == _PROMPT:
+        return re.compile(rf"\b(?:{_PLAINLY_SOUND})")
+    return re.compile(rf"(?<![\w-])(?:{_SOUND})(?![\w-])|声|소리|음성")  # not of "text-to-audio"

@@ -1,0 +1,346 @@
+"""Put what a caller's words ask of a run into the fields that a card has for it."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from catalog.asked import Asked
+from catalog.card import ModelCard
+from catalog.convert import types_of
+from catalog.nearest import pair_of, quantity_of
+from catalog.quantity import COUNTS, is_open, short_side
+from catalog.reading import Reader, resolved
+
+SOUND_FIELDS = ("generate_audio", "generate_audio_switch", "enable_audio", "with_audio", "audio")
+SIZE_FIELDS = ("resolution", "target_resolution", "output_resolution", "video_resolution")
+LENGTH_FIELDS = (
+    "duration", "duration_seconds", "audio_duration_seconds", "music_duration", "seconds_total",
+    "music_length_ms",
+)  # fmt: skip
+_SHAPE_FIELDS = ("aspect_ratio", "image_size", "video_size", "size")
+_FRAMES = ("num_frames", "number_of_frames")
+_RATES = ("frames_per_second", "fps", "frame_rate")
+_FORMATS = ("output_format", "format", "image_format")
+_SOUND_WORDS = re.compile(
+    r"\b(?:with|native|optional|synchronised|and) (?:audio|sound|speech)|audio$"
+)
+# What a clip lasts where nobody says how long and the model would choose.
+USUAL_SECONDS = 5.0
+_SECONDS_TOLD = re.compile(r"(?:up to |\d-)(\d+) s\b")
+# What no model of one clip is supposed to make more of, in seconds, where nothing is said.
+_LONGEST_CLIP = 30.0
+# Pictures of so many lines may be asked of any model that takes a width and a height.
+_MOST_LINES = 1080
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The *fields* that are to be sent with what the caller gave, and what cannot be had and why.
+
+    *unmet* are short sentences, none of which was put into a field.
+    """
+
+    fields: Mapping[str, object] = field(default_factory=dict[str, object])
+    unmet: tuple[str, ...] = ()
+
+
+def sound_field(card: ModelCard) -> str | None:
+    """Return the input that switches the sound of *card*, None where it has none."""
+    fields = card.properties
+    return next((n for n in SOUND_FIELDS if fields.get(n, {}).get("type") == "boolean"), None)
+
+
+def makes_sound(card: ModelCard, kinds: Sequence[str] | set[str]) -> bool:
+    """Tell whether what *card* returns, media of *kinds*, can be heard."""
+    if "video" not in kinds:
+        return "audio" in kinds
+    return bool(
+        sound_field(card)
+        or "audio" in kinds
+        or _SOUND_WORDS.search(card.summary)
+        or card.category == "audio-to-video"
+        or "audio_url" in card.properties
+        or any("voice" in name for name in card.properties)
+    )
+
+
+def granted(card: ModelCard, asked: Asked, given: Mapping[str, object]) -> Granted:
+    """Return what is to be sent to *card*, beside the arguments *given*, for what is *asked*.
+
+    What the caller gave stays as it is, whatever the words say.
+    """
+    wishes = _Wishes(card, asked, given)
+    for grant in (wishes.sound, wishes.length, wishes.size, wishes.shape, wishes.number,
+                  wishes.clear, wishes.seed):  # fmt: skip
+        grant()
+    return Granted(wishes.fields, tuple(wishes.unmet))
+
+
+def usual_length(card: ModelCard, given: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a length of about five seconds where *card* would choose one itself, else nothing.
+
+    Left open, a length is priced at its longest. Media in *given* may set a length of their own.
+    """
+    name = next((name for name in LENGTH_FIELDS if name in card.properties), None)
+    if name is None or given.get(name) is not None or not card.category.endswith("to-video"):
+        return {}
+    if not is_open(card.properties[name].get("default")) or given.get("num_frames") is not None:
+        return {}
+    if any(given.get(held) for held, kind in card.media_in.items() if kind in ("video", "audio")):
+        return {}
+    choices = [one for one in _choices(card, name) if quantity_of(one)]
+    value = min(
+        choices, key=lambda one: abs((quantity_of(one) or (0,))[0] - USUAL_SECONDS), default=None
+    )
+    if value is None:
+        value = _length_value(card, name, USUAL_SECONDS)
+    return {name: value} if _takes(card, name, value) else {}
+
+
+class _Wishes:
+    """One reading of what is asked against a card."""
+
+    def __init__(self, card: ModelCard, asked: Asked, given: Mapping[str, object]) -> None:
+        self.card, self.asked = card, asked
+        self.given = {name for name, value in given.items() if value is not None}
+        self.fields: dict[str, object] = {}
+        self.unmet: list[str] = []
+        kinds = set(card.output_media.values()) or {card.category.rpartition("-")[2]}
+        self.moves, self.draws = "video" in kinds, "image" in kinds
+        self.sounds = makes_sound(card, kinds)
+
+    def sound(self) -> None:
+        wanted, name = self.asked.sound, sound_field(self.card)
+        if wanted is None or not self.moves or (name and name in self.given):
+            return
+        if name:
+            self.fields[name] = wanted
+        elif wanted != self.sounds:
+            self.unmet.append("sound: it makes none" if wanted else "silence: it makes sound")
+
+    def length(self) -> None:
+        seconds = self.asked.seconds
+        names = [name for name in LENGTH_FIELDS if name in self.card.properties]
+        frames = [name for name in _FRAMES if name in self.card.properties]
+        if not seconds or self.given & {*names, *frames, "max_duration"}:
+            return
+        if self.moves and (most := _longest_known(self.card, names)) and seconds > most:
+            self.unmet.append(f"{seconds:g} seconds: it is not known to make more than {most:g}")
+            return
+        for name in names:
+            if (value := _length_value(self.card, name, seconds)) is not None:
+                self.fields[name] = value
+                return
+        for name in frames:
+            rate = next((q for q in map(self._default, _RATES) if q), None)
+            if rate and _takes(self.card, name, count := int(seconds * rate) + 1):
+                self.fields[name] = count
+                return
+        told = _lengths_told(self.card, names[0]) if names else "its length cannot be set"
+        self.unmet.append(f"{seconds:g} seconds: {told}")
+
+    def _default(self, name: str) -> float | None:
+        quantity = quantity_of(self.card.properties.get(name, {}).get("default"))
+        return float(quantity[0]) if quantity else None
+
+    def size(self) -> None:
+        height, kilo = self.asked.height, self.asked.kilo
+        if not height or self.given & {*SIZE_FIELDS, "image_size", "video_size", "width"}:
+            return
+        for name in (*SIZE_FIELDS, "image_size", "size"):
+            for choice in _choices(self.card, name):
+                word = str(choice).lower().removeprefix("auto_").removeprefix("true_")
+                if (
+                    word == kilo
+                    or (self.moves and short_side(choice) == height)
+                    or word == f"{height}p"
+                ):
+                    self.fields[name] = choice
+                    return
+        if self.draws and height <= _MOST_LINES and self._takes_sides("image_size"):
+            self.fields["image_size"] = _sides(height, self.asked.ratio or "16:9")
+            return
+        said = kilo or f"{height}p"
+        if re.search(rf"\b{said}\b", f"{self.card.summary} {self.card.endpoint_id}".lower()):
+            return  # the model makes nothing else
+        names = [name for name in SIZE_FIELDS if _choices(self.card, name)]
+        choices = ", ".join(str(one) for one in _choices(self.card, names[0])) if names else ""
+        told = f"{names[0]} is one of {choices}" if names else "its resolution cannot be set"
+        self.unmet.append(f"{said}: {told}")
+
+    def _takes_sides(self, name: str) -> bool:
+        schema = self.card.properties.get(name, {})
+        parts = [resolved(self.card.input_schema, one) for one in schema.get("anyOf", ())]
+        return any({"width", "height"} <= set(part.get("properties") or ()) for part in parts)
+
+    def shape(self) -> None:
+        ratio = self.asked.ratio
+        sized = {*_SHAPE_FIELDS, "width", "height"} & {*self.given, *self.fields}
+        if not ratio or (sized and "aspect_ratio" not in self.card.properties):
+            return
+        if "aspect_ratio" in self.given:
+            return
+        for name in _SHAPE_FIELDS:
+            if name not in self.card.properties or name in self.given or name in self.fields:
+                continue
+            choice = self._shaped(name, ratio)
+            if choice is not None:
+                self.fields[name] = choice
+                return
+        if "orientation" in self.card.properties:
+            word = "portrait" if _worth(ratio) < 1 else "landscape"
+            if _takes(self.card, "orientation", word):
+                self.fields["orientation"] = word
+                return
+        follows = any(kind in ("image", "video") for kind in self.card.media_in.values())
+        told = "its shape follows what is given" if follows else "its shape cannot be set so"
+        self.unmet.append(f"{ratio}: {told}")
+
+    def _shaped(self, name: str, ratio: str) -> object:
+        """Return the choice of the field *name* that has the shape *ratio*, or None."""
+        found = [
+            (abs(worth / _worth(ratio) - 1), -_area(choice), choice)
+            for choice in _choices(self.card, name)
+            if (worth := _choice_worth(choice)) is not None
+        ]
+        if name == "aspect_ratio" and not _choices(self.card, name):
+            return ratio if _takes(self.card, name, ratio) else None
+        off, _, best = min(found, key=lambda one: one[:2], default=(1.0, 0.0, None))
+        if off < 0.02:
+            return best
+        if name != "aspect_ratio" and self._takes_sides(name) and not self.asked.loose:
+            return _sides(768, ratio)
+        same_way = best is not None and (_choice_worth(best) or 1) - 1
+        if self.asked.loose and same_way and (same_way > 0) == (_worth(ratio) > 1):
+            return best
+        return None
+
+    def number(self) -> None:
+        count = self.asked.count
+        if count < 2 or self.given & set(COUNTS):
+            return
+        names = [name for name in COUNTS if name in self.card.properties]
+        if names and _takes(self.card, names[0], count):
+            self.fields[names[0]] = count
+            return
+        most = self.card.properties[names[0]].get("maximum") if names else 1
+        self.unmet.append(f"{count} in one run: it makes at most {most}, run_batch makes more")
+
+    def clear(self) -> None:
+        if not self.asked.transparent or self.given & {"background", "background_color"}:
+            return
+        for name in ("background", "background_color"):
+            for choice in _choices(self.card, name):
+                if str(choice).lower() == "transparent":
+                    self.fields[name] = choice
+                    self._clear_format()
+                    return
+        if not re.search(
+            r"transparen|rgba|alpha|remov\w+ (?:image |video )?background", self._told
+        ):
+            self.unmet.append("a transparent background: it has no field for one")
+
+    @property
+    def _told(self) -> str:
+        return f"{self.card.summary} {self.card.endpoint_id}".lower()
+
+    def _clear_format(self) -> None:
+        """Ask for a format that keeps transparency, where the card would send another."""
+        for name in _FORMATS:
+            default = str(self.card.properties.get(name, {}).get("default", "")).lower()
+            if default in ("jpeg", "jpg") and name not in self.given:
+                png = next((c for c in _choices(self.card, name) if str(c).lower() == "png"), None)
+                if png is not None:
+                    self.fields[name] = png
+
+    def seed(self) -> None:
+        seed = self.asked.seed
+        if seed is None or "seed" in self.given:
+            return
+        if _takes(self.card, "seed", seed):
+            self.fields["seed"] = seed
+        else:
+            self.unmet.append(f"seed {seed}: it takes no such seed")
+
+
+def _choices(card: ModelCard, name: str) -> list[Any]:
+    """Return the values that the field *name* of *card* names, those of its branches too."""
+    schema = resolved(card.input_schema, card.properties.get(name, {}))
+    found: list[Any] = list(schema.get("enum") or ())
+    for branch in schema.get("anyOf") or ():
+        found += resolved(card.input_schema, branch).get("enum") or ()
+    return found
+
+
+def _takes(card: ModelCard, name: str, value: object) -> bool:
+    """Tell whether *card* takes *value* under *name* as it is."""
+    if name not in card.properties or value is None:
+        return False
+    reader = Reader(card.input_schema)
+    reader.read(card.properties[name], value, (name,))
+    return not reader.problems and not reader.repairs
+
+
+def _length_value(card: ModelCard, name: str, seconds: float) -> object:
+    """Return how the field *name* of *card* says so many *seconds*, None where it takes none."""
+    for choice in _choices(card, name):
+        quantity = quantity_of(choice)
+        if quantity and abs(float(quantity[0]) - seconds) < 0.01:
+            return choice
+    if _choices(card, name):
+        return None
+    number = seconds * 1000 if name.endswith("_ms") else seconds
+    whole = int(number) if number == int(number) else number
+    tried: Iterator[object] = iter((whole, float(number), f"{whole}", f"{whole}s"))
+    if "number" not in types_of(card.properties[name]):
+        tried = iter((whole, f"{whole}", f"{whole}s"))
+    return next((value for value in tried if _takes(card, name, value)), None)
+
+
+def _longest_known(card: ModelCard, names: Sequence[str]) -> float:
+    """Return the longest clip that the words about *card* tell of where its fields set no end.
+
+    0 where its fields do, so that they say what is right.
+    """
+    for name in names:
+        schema = card.properties[name]
+        if _choices(card, name) or "maximum" in schema or "x-range-seconds" in schema:
+            return 0.0
+    told = [float(number) for number in _SECONDS_TOLD.findall(card.summary)]
+    return max(told, default=_LONGEST_CLIP) if names else 0.0
+
+
+def _lengths_told(card: ModelCard, name: str) -> str:
+    schema = card.properties[name]
+    if choices := _choices(card, name):
+        return f"{name} is one of {', '.join(str(one) for one in choices)}"
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if span := schema.get("x-range-seconds"):
+        low, high = span
+    if high is None:
+        return f"{name} does not take it"
+    return f"{name} takes at most {high}" if low is None else f"{name} takes {low} to {high}"
+
+
+def _worth(ratio: str) -> float:
+    wide, high = ratio.split(":")
+    return int(wide) / int(high)
+
+
+def _choice_worth(choice: object) -> float | None:
+    """Return width by height of a choice such as ``9:16``, ``1024x1536`` or ``portrait_16_9``."""
+    pair = pair_of(choice)
+    return pair[0] / pair[1] if pair and pair[1] else None
+
+
+def _area(choice: object) -> float:
+    pair = pair_of(choice)
+    return pair[0] * pair[1] if pair else 0.0
+
+
+def _sides(lines: int, ratio: str) -> dict[str, int]:
+    """Return a width and height whose shorter one is *lines*, both in steps of 8."""
+    worth = _worth(ratio)
+    long = round(lines * max(worth, 1 / worth) / 8) * 8
+    return {"width": long, "height": lines} if worth >= 1 else {"width": lines, "height": long}

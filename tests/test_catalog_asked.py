@@ -1,0 +1,120 @@
+"""What the words of a task ask of a run is put into the fields of the chosen model, and said."""
+
+from functools import partial
+
+import pytest
+
+from catalog.asked import Asked, asked_beside, asked_in
+from catalog.choose import Choice, Wanted, choose
+from catalog.errors import ActionableError
+from catalog.granting import granted, sound_field, usual_length
+from catalog.index import CatalogIndex
+from catalog.pricing import estimate
+from catalog.search import in_english
+from catalog.search_text import plain
+
+CATALOG = CatalogIndex.open()
+
+
+def chosen(task: str, prompt: str = "a fox", **arguments: object) -> Choice:
+    return choose(CATALOG, task, "", Wanted(arguments, prompt))
+
+
+def read(task: str) -> Asked:
+    return asked_in(plain(task), partial(in_english, CATALOG))
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "text-to-video with sound",
+        "Video mit Ton",
+        "vídeo con sonido",
+        "a talking video",
+        "a video with sound of a dog",
+        "带声音的视频",
+    ],
+)
+def test_a_video_with_sound_is_run_and_priced_with_its_sound_on(task: str) -> None:
+    choice = chosen(task)
+    switch = sound_field(choice.card)
+    assert switch is not None
+    assert choice.fields[switch] is True
+    assert any(f"{switch}=true" in note for note in choice.notes)
+
+
+def test_sound_that_costs_more_is_in_the_price_by_which_a_model_is_chosen() -> None:
+    card = CATALOG.get("fal-ai/pixverse/v6/text-to-video")
+    asked = granted(card, read("text-to-video with sound"), {}).fields
+    plain_price = estimate(card, {"prompt": "a fox"}).high
+    price = estimate(card, {"prompt": "a fox", **asked}).high
+    assert asked == {"generate_audio_switch": True}
+    assert plain_price is not None
+    assert price is not None
+    assert price > plain_price
+
+
+@pytest.mark.parametrize(
+    ("task", "fields"),
+    [
+        ("text-to-video in 4k", {"resolution": "4K"}),
+        ("text-to-video, 8 seconds, 9:16", {"duration": 8, "aspect_ratio": "9:16"}),
+        ("hochkant text-to-video", {"aspect_ratio": "9:16"}),
+        ("text-to-image, portrait", {"image_size": "portrait_16_9"}),
+        ("text-to-image, three variations", {"num_images": 3}),
+        ("text-to-image with transparent background", {"background": "transparent"}),
+        ("text-to-image with seed 42", {"seed": 42}),
+        ("a 30 second song", {"duration": 30}),
+        ("text-to-video 720p without sound", {"generate_audio": False, "resolution": "720p"}),
+    ],
+)
+def test_wishes_of_a_task_are_set_where_the_model_has_a_field_for_them(
+    task: str, fields: dict[str, object]
+) -> None:
+    found = chosen(task)
+    assert {name: found.fields.get(name) for name in fields} == fields
+    assert found.notes[0].startswith("set as asked: ")
+
+
+def test_what_the_caller_gives_stays_whatever_the_words_say() -> None:
+    choice = chosen("text-to-video with sound, 8 seconds", duration="10", generate_audio=False)
+    assert not {"duration", "generate_audio"} & set(choice.fields)
+
+
+def test_a_wish_that_no_model_keeps_is_refused_with_what_the_nearest_takes() -> None:
+    with pytest.raises(ActionableError, match=r"300 seconds: duration takes 1 to 15.*nothing was"):
+        chosen("text-to-video, 300 seconds")
+    with pytest.raises(ActionableError, match="run_batch makes more"):
+        chosen("3 videos")
+    with pytest.raises(ActionableError, match="no model of text-to-image with sound"):
+        chosen("text-to-image with sound")
+
+
+def test_of_a_prompt_only_what_is_no_part_of_the_picture_counts() -> None:
+    assert not asked_beside("a portrait of two women, 4k, highly detailed, 10 seconds to midnight")
+    assert not asked_beside("the silent vertical cliff in a square with a transparent vase")
+    asked = asked_beside("a 10-second clip of waves in 9:16 with natural sound, three variations")
+    assert (asked.seconds, asked.ratio, asked.sound, asked.count) == (10, "9:16", True, 3)
+    assert chosen("text-to-image", "a fox, 9:16").fields == {"image_size": "portrait_16_9"}
+    assert chosen("text-to-image", "a portrait of a fox, 4k, detailed").fields == {}
+
+
+def test_what_a_prompt_says_and_the_model_cannot_is_told_and_not_refused() -> None:
+    choice = chosen("text-to-video", "a 100 second video of waves")
+    assert any(note.startswith("not kept: 100 seconds") for note in choice.notes)
+
+
+def test_a_length_that_a_model_would_choose_itself_is_set_so_that_its_price_is_known() -> None:
+    card = CATALOG.get("bytedance/seedance-2.5/text-to-video")
+    assert usual_length(card, {}) == {"duration": "5"}
+    assert usual_length(card, {"duration": "10"}) == {}
+    assert "the model chooses how long" in chosen("text-to-video with sound").notes[1]
+
+
+def test_a_task_in_any_words_is_done_and_what_changes_media_is_sent_to_edit() -> None:
+    assert chosen("music").card.category == "text-to-audio"
+    assert chosen("tts").card.category == "text-to-speech"
+    with pytest.raises(ActionableError, match=r'edit with \{"operation":"upscale"'):
+        chosen("upscale")
+    with pytest.raises(ActionableError, match="no models for task 'qqzz'"):
+        chosen("qqzz")
