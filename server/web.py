@@ -30,6 +30,7 @@ from server.deliveries import Deliveries
 from server.fal.webhooks import Webhooks
 from server.listening import Server, Streams, heed_signals, listener, serve_until_ended
 from server.notices import Subscriptions
+from server.quick import Quick
 from tools.errors import NotConfiguredError
 from tools.inventory import chosen_tools
 from tools.ports import JobQuery, Rooms
@@ -387,7 +388,7 @@ class Endpoint:
         )
         manager = server.session_manager
         async with manager.run():
-            task_status.started(manager.handle_request)
+            task_status.started(Quick(manager))
             await anyio.sleep_forever()
 
 
