@@ -18,7 +18,7 @@ from catalog.pricing import estimate
 from catalog.saying import shown
 from catalog.schema import check
 from catalog.search import MOST_HITS, SearchRequest, in_english, search
-from catalog.search_filters import CATEGORY_WORDS
+from catalog.search_filters import ABBREVIATIONS
 from catalog.search_text import plain
 
 Preference = Literal["", "popular", "cheap", "fast", "newest"]
@@ -155,7 +155,7 @@ def _candidates(catalog: CatalogIndex, task: str, asked: Asked) -> tuple[str, Se
 def _category(catalog: CatalogIndex, text: str) -> str | None:
     """Return the category that *text* names; blanks and capitals do not matter."""
     word = "-".join(text.replace("_", " ").replace("-", " ").split())
-    return word if word in catalog.categories else CATEGORY_WORDS.get(word)
+    return word if word in catalog.categories else ABBREVIATIONS.get(word)
 
 
 def _sought(catalog: CatalogIndex, task: str, asked: Asked) -> tuple[str, Sequence[str]]:

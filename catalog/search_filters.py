@@ -12,14 +12,23 @@ from catalog.search_tables import MEDIA, SearchTables
 from catalog.search_text import distance, plain
 
 _NEGATIVE = re.compile(r"(?<![\w.])[-\u2212]\s?\d")
-CATEGORY_WORDS: Mapping[str, str] = {
+# Words no nearer than this have nothing in common; lists no longer than that are told whole.
+_NEAR, _ALL_LISTED = 0.75, 30
+ABBREVIATIONS: Mapping[str, str] = {
     "t2i": "text-to-image", "i2i": "image-to-image", "t2v": "text-to-video",
     "i2v": "image-to-video", "v2v": "video-to-video", "tts": "text-to-speech",
     "stt": "speech-to-text", "asr": "speech-to-text",
     "a2v": "audio-to-video", "v2a": "video-to-audio", "text-to-music": "text-to-audio",
+    "text-to-sound": "text-to-audio", "text-to-text": "llm",
+}  # fmt: skip
+_CATEGORY_WORDS: Mapping[str, str] = {
+    **ABBREVIATIONS,
     "transcription": "speech-to-text", "image-editing": "image-to-image", "edit": "image-to-image",
-    "trainer": "training", "chat": "llm", "text-to-text": "llm", "captioning": "vision",
-    "ocr": "vision", "text-to-sound": "text-to-audio",
+    "trainer": "training", "chat": "llm", "captioning": "vision", "ocr": "vision",
+    "music": "text-to-audio", "song": "text-to-audio", "sound-effects": "text-to-audio",
+    "speech": "text-to-speech", "voice": "text-to-speech", "image-generation": "text-to-image",
+    "video-generation": "text-to-video", "video-editing": "video-to-video",
+    "upscaling": "image-to-image", "image-upscaling": "image-to-image", "3d-model": "image-to-3d",
 }  # fmt: skip
 _MEDIA_WORDS: Mapping[str, str] = {
     "images": "image", "picture": "image", "photo": "image", "pictures": "image", "photos": "image",
@@ -50,10 +59,10 @@ def category_named(text: str, tables: SearchTables) -> str:
         ActionableError: there is no such category; it names the nearest.
     """
     word = "-".join(plain(text).replace("_", " ").replace("-", " ").split())
-    word = CATEGORY_WORDS.get(word, word)
+    word = _CATEGORY_WORDS.get(word, word)
     if word in tables.categories:
         return word
-    raise _unknown("category", text, tables.categories)
+    raise _unknown("category", text, [one for one in tables.categories if one != "unknown"])
 
 
 def media_named(texts: Iterable[str], side: str) -> list[str]:
@@ -134,10 +143,12 @@ def checked_dollars(dollars: Decimal | None) -> float | None:
 def _unknown(what: str, text: str, known: Iterable[str]) -> ActionableError:
     word = "-".join(plain(text).split())[:40]
     ranked = sorted(known, key=lambda k: (_far(word, k), k))
-    return ActionableError(
-        f"no {what} {text[:60]!r}",
-        hint=f"nearest: {ranked[0]}; known: {', '.join(sorted(ranked[:12]))}",
-    )
+    near = f"nearest: {ranked[0]}; " if _far(word, ranked[0]) < _NEAR else ""
+    if len(ranked) <= _ALL_LISTED:
+        told = f"there are {', '.join(sorted(ranked))}"
+    else:
+        told = f"among {len(ranked)}: {', '.join(sorted(ranked[:12]))}; names of inputs serve too"
+    return ActionableError(f"no {what} {text[:60]!r}", hint=f"{near}{told}")
 
 
 def _far(word: str, known: str) -> float:

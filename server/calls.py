@@ -69,18 +69,20 @@ async def answer(tool: AnyTool, given: Mapping[str, object], call: Call) -> Call
 def taken(tool: AnyTool, given: Mapping[str, object]) -> Arguments:
     """Return *given*, of which *tool* knows all names, as it takes them.
 
-    A list or an object may come as its JSON text, as some hosts send it.
+    A list or an object may come as its JSON text, as some hosts send it, and a number as text.
 
     Raises:
         ValidationError: a value is wrong, or one is missing.
     """
     fields = tool.arguments.model_fields
-    plain = {
-        name: _unpacked(value)
-        if isinstance(value, str) and fields[name].annotation is not str
-        else value
-        for name, value in given.items()
-    }
+    plain: dict[str, object] = {}
+    for name, value in given.items():
+        wanted = fields[name].annotation
+        if isinstance(value, str) and wanted is not str:
+            value = _unpacked(value)
+        # pydantic would take true for 1; as a word it is none of the numbers.
+        is_switch = isinstance(value, bool) and (wanted is int or wanted is float)
+        plain[name] = json.dumps(value) if is_switch else value
     return tool.arguments.model_validate(plain)
 
 

@@ -119,6 +119,11 @@ CASES: list[Any] = [
     ),
     pytest.param("search_models", {"category": "text-to-imag"}, ("text-to-image",), id="category"),
     pytest.param("search_models", {"query": "x", "limit": 0}, ("limit",), id="limit"),
+    pytest.param("search_models", {"limit": True}, ("limit", "'true'"), id="switch-for-number"),
+    pytest.param("search_models", {"max_dollars": "false"}, ("max_dollars",), id="no-for-dollars"),
+    pytest.param("search_models", {"category": "zzzz"}, ("llm", "vision"), id="all-categories"),
+    pytest.param("list_jobs", {"since": "fortnight"}, ("since", "3d"), id="no-time"),
+    pytest.param("spending", {"period": "fortnight"}, ("period", "week, month"), id="no-period"),
     pytest.param("search_models", {"query": "x", "cursor": "💥"}, ("cursor",), id="cursor"),
     pytest.param("describe_model", {}, ("endpoint_id", "missing"), id="describe-nothing"),
     pytest.param(

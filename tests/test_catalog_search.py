@@ -233,6 +233,15 @@ def test_an_unknown_filter_names_the_nearest_right_word(
     assert f"nearest: {right}" in caught.value.hint
 
 
+def test_an_unknown_category_is_answered_with_all_of_them_and_no_far_one_is_called_near(
+    index: CatalogIndex,
+) -> None:
+    with pytest.raises(ActionableError) as caught:
+        search(index, SearchRequest("", category="zzzz"))
+    assert "nearest" not in caught.value.hint
+    assert all(one in caught.value.hint for one in index.categories if one != "unknown")
+
+
 def test_other_names_of_a_category_are_understood(index: CatalogIndex) -> None:
     for written in ("image to video", "I2V", "image_to_video"):
         answer = search(index, SearchRequest("", category=written))

@@ -120,7 +120,10 @@ async def test_a_period_that_is_none_is_refused_with_what_would_be(tmp_path: Pat
 
 def test_periods_begin_at_local_midnight() -> None:
     now = datetime.now().astimezone()
-    today, month = start_of("today"), start_of("month")
+    today, month, week = start_of("today"), start_of("month"), start_of("this week")
+    assert week is not None
+    assert week.weekday() == 0
+    assert week <= now
     assert start_of("all") is None
     assert today is not None
     assert month is not None

@@ -113,25 +113,39 @@ async def _named(call: Call, text: str) -> JobPage | None:
         return None
 
 
-def since(given: str) -> datetime | None:
-    """Return the instant that *given* names: ISO, or an age such as ``90m``, ``2h``, ``3d``.
+_AGE = re.compile(
+    r"(?:last |past )?(\d{1,6})\s*(m|h|d|w|mins?|minutes?|hours?|days?|weeks?)(?: ago)?"
+)
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DAYS_BACK = {"today": 0, "yesterday": 1}
+
+
+def since(given: str, *, named: str = "since", takes: str = "") -> datetime | None:
+    """Return the instant that *given* names: ISO, an age such as ``90m``, ``3 days``, or a day.
+
+    ``today``, ``yesterday`` and ``week`` (this one, from Monday) begin at local midnight. In an
+    error the argument is *named*, and *takes* tells what else it takes.
 
     Raises:
-        ActionableError: it is neither.
+        ActionableError: it is none of these.
     """
-    text = given.strip()
+    text = " ".join(given.lower().split())
     if not text:
         return None
-    units = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+    today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    back = _DAYS_BACK.get(text, today.weekday() if text in ("week", "this week") else None)
     try:
-        if text[:-1].isdigit() and text[-1] in units:
-            return datetime.now(UTC) - timedelta(**{units[text[-1]]: int(text[:-1])})
-        instant = datetime.fromisoformat(text)
+        if back is not None:
+            # Without its offset first: at the start of the day it may have been another.
+            return (today.replace(tzinfo=None) - timedelta(days=back)).astimezone()
+        if age := _AGE.fullmatch(text):
+            return datetime.now(UTC) - timedelta(**{_UNITS[age[2][0]]: int(age[1])})
+        instant = datetime.fromisoformat(given.strip())
         return instant if instant.tzinfo else instant.astimezone()
     except (ValueError, OverflowError):
         raise ActionableError(
-            f"since {text[:40]!r} is not a time",
-            hint="such as 2026-11-24, or an age such as 2h, 3d",
+            f"{named} {given.strip()[:40]!r} is not a time",
+            hint=f"it takes {takes}a day such as 2026-11-24, or an age such as 2h, 3d",
         ) from None
 
 

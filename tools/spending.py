@@ -13,6 +13,7 @@ from tools.ports import BackendName, Call, Spending, SpendingQuery, SpendingRow
 from tools.tool import Answer, Arguments, Result, Tool, Unlisted
 
 ROWS_SHOWN = 30
+PERIODS = ("today", "day", "week", "month", "year", "all")
 DRIFTS_SOUGHT = 10
 
 
@@ -60,7 +61,9 @@ async def spending(call: Call, arguments: SpendingArguments) -> Answer:
         rows=[_shown(row) for row in found.rows[:ROWS_SHOWN]],
         notes=[*_notes(call.rooms.backend, found), *drifts, *await _billed(call, start)],
     )
-    return Answer(view, "\n".join(_lines(found, view, arguments.period.strip() or "month")))
+    said = arguments.period.strip() or "month"
+    said = said if said.lower() in PERIODS else f"since {said}"
+    return Answer(view, "\n".join(_lines(found, view, said)))
 
 
 async def _billed(call: Call, start: datetime | None) -> Sequence[str]:
@@ -74,18 +77,19 @@ def start_of(period: str) -> datetime | None:
     Raises:
         ActionableError: it is no period.
     """
-    word = period.strip().lower()
+    word = period.strip().lower().removeprefix("this ")
     today = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     match word:
-        case "all":
+        case "all" | "total" | "ever":
             return None
-        case "today" | "day":
-            # Without its offset first: at the start of the day it may have been another.
-            return today.replace(tzinfo=None).astimezone()
         case "month" | "":
             return today.replace(day=1, tzinfo=None).astimezone()
+        case "year":
+            return today.replace(month=1, day=1, tzinfo=None).astimezone()
+        case "day":
+            return since("today")
         case _:
-            return since(word)
+            return since(word, named="period", takes="today, week, month, year, all, ")
 
 
 def _shown(row: SpendingRow) -> SpentRow:
