@@ -184,9 +184,9 @@ RUN_PIPELINE = Tool(
     title="Run a pipeline",
     description=(
         "Steps that feed each other, priced as a whole first. "
-        'Example: {"steps":[{"name":"pic","endpoint_id":"fal-ai/flux/dev","arguments":'
-        '{"prompt":"a fox"}},{"name":"cut","endpoint_id":"fal-ai/birefnet","arguments":'
-        '{"image_url":"$pic"}}]}'
+        'Example: {"steps":[{"name":"a","endpoint_id":"fal-ai/nano-banana","arguments":'
+        '{"prompt":"a fox"}},{"name":"b","endpoint_id":"fal-ai/bria/background/remove","arguments":'
+        '{"image_url":"$a"}}]}'
     ),
     toolset="make",
     arguments=PipelineArguments,
