@@ -31,7 +31,8 @@ class GenerateArguments(MakeArguments):
         "URL, data URI, or an earlier job: JOB, or JOB/2 for its second output",
     )
     task: str = Field(
-        default="", description="Instead of endpoint_id: category, such as text-to-video with sound"
+        default="",
+        description="Instead of endpoint_id, such as text-to-video with sound, 8 seconds",
     )
     prefer: str = Field(default="", description="With task: popular (default), cheap, fast, newest")
     from_job: str = Field(default="", description="Repeat this job, changed by what is given here")

@@ -21,7 +21,7 @@ class SpendingArguments(Arguments):
     """Which time, and how it is divided."""
 
     period: str = Field(
-        default="month", description="today, month (default), all, or a start: 7d, 2026-11-01"
+        default="month", description="today, week, month (default), all, or a start: 7d"
     )
     by: Literal["model", "day", "tag"] = Field(
         default="model", description="How to divide it, default model"
