@@ -8,7 +8,7 @@ from typing import Any
 from catalog.build_features import choices_of, features_of
 from catalog.card import ModelCard
 from catalog.describe import example_arguments
-from catalog.granting import sound_field
+from catalog.granting import USUAL_SECONDS, sound_field
 from catalog.media import MediaFacts, MediaKind
 from catalog.nearest import quantity_of
 from catalog.pricing import estimate
@@ -31,7 +31,6 @@ _PLACES = ((600, 0), (800, 1), (1200, 2), (1600, 3), (100_000, 4))
 _SIZE_FIELDS = ("resolution", "target_resolution", "output_resolution")
 _LENGTH_FIELDS = ("duration", "duration_seconds", "seconds_total", "music_duration", "max_duration")
 _RATE = 24.0  # frames a second where a card states none
-_SHORT = 5.0  # seconds a price is worked out for
 
 _HEIGHT_WORD = re.compile(r"(?<![\w.])(\d{3,4})p\b|(?<![\w.])([248])k\b", re.IGNORECASE)
 _SECONDS_WORD = re.compile(r"(?:up to |, \d+-)(\d+) s\b")
@@ -43,7 +42,8 @@ class Facts:
 
     *heights* and *sizes* are places in `HEIGHTS` and `SIZES`, empty where not known. *longest* is
     seconds, NaN where not known. *prices* are `COLUMNS` dollars, NaN where not known; *unit* is the
-    column group a card is mostly priced in.
+    column group a card is mostly priced in. *length* are the seconds of a run of which nobody says
+    how long, below zero where that is `USUAL_SECONDS` or near it for want of a default.
     """
 
     heights: tuple[int, ...]
@@ -53,6 +53,7 @@ class Facts:
     prices: tuple[float, ...]
     unit: int
     usual: int  # the column of the price at the defaults, in the unit
+    length: float
 
 
 def facts_of(card: ModelCard) -> Facts:
@@ -69,6 +70,7 @@ def facts_of(card: ModelCard) -> Facts:
         prices=prices,
         unit=unit,
         usual=usual,
+        length=_length(card, prices[usual]) if unit == SECOND else UNKNOWN,
     )
 
 
@@ -167,12 +169,32 @@ def _arguments(card: ModelCard) -> dict[str, Any]:
         choices = [c for c in choices_of(schema) if quantity_of(c)]
         if choices:
             arguments[name] = min(
-                choices, key=lambda c: abs((quantity_of(c) or (0, ""))[0] - _SHORT)
+                choices, key=lambda c: abs((quantity_of(c) or (0, ""))[0] - USUAL_SECONDS)
             )
         elif "default" not in schema:
-            arguments[name] = min(max(_SHORT, schema.get("minimum", 0)), schema.get("maximum", 60))
+            arguments[name] = min(
+                max(USUAL_SECONDS, schema.get("minimum", 0)), schema.get("maximum", 60)
+            )
         break
     return arguments
+
+
+def _length(card: ModelCard, a_second: float) -> float:
+    """Return the seconds of a run by default, such that at *a_second* they cost what it does.
+
+    Below zero where no length is known and one of about `USUAL_SECONDS` is supposed.
+    """
+    arguments = example_arguments(card)
+    arguments = {name: arguments[name] for name in arguments if name not in _LENGTH_FIELDS}
+    given = with_defaults(card, arguments)
+    named = next((name for name in _LENGTH_FIELDS if name in card.properties), None)
+    is_told = named is not None and quantity_of(given.get(named)) is not None
+    is_told = is_told or (named is None and "num_frames" in given)
+    steady = replace(card, price={k: v for k, v in (card.price or {}).items() if k != "promo"})
+    dollars, seconds = _cost(steady, arguments if is_told else _arguments(steady))
+    # Where a price is for a run of any length, this is the share of it that a second was given.
+    length = dollars / a_second if a_second and not math.isnan(dollars) else seconds
+    return length if is_told else -(USUAL_SECONDS if math.isnan(length) else length)
 
 
 def _cost(card: ModelCard, arguments: dict[str, Any]) -> tuple[float, float]:
@@ -191,15 +213,15 @@ def _cost(card: ModelCard, arguments: dict[str, Any]) -> tuple[float, float]:
     if quote.high is None:
         return UNKNOWN, UNKNOWN
     seconds = Work(card, arguments, with_defaults(card, arguments), facts).seconds()
-    return float(quote.high), float(seconds.high) if seconds else _SHORT
+    return float(quote.high), float(seconds.high) if seconds else USUAL_SECONDS
 
 
 def _given(kind: str) -> MediaFacts:
     known: MediaKind = "video" if kind == "video" else "audio" if kind == "audio" else "image"
     if known == "video":
-        return MediaFacts("video", "video/mp4", None, 1920, 1080, _SHORT, 24.0, 120, True)
+        return MediaFacts("video", "video/mp4", None, 1920, 1080, USUAL_SECONDS, 24.0, 120, True)
     if known == "audio":
-        return MediaFacts("audio", "audio/mpeg", seconds=_SHORT, has_audio=True)
+        return MediaFacts("audio", "audio/mpeg", seconds=USUAL_SECONDS, has_audio=True)
     return MediaFacts("image", "image/png", width=1024, height=1024)
 
 

@@ -258,6 +258,7 @@ class _Index:
             "media_in": ("B", [media_bits(self.media_in(card)) for card in self.cards]),
             "media_out": ("B", [media_bits(self.media_out(card)) for card in self.cards]),
             "longest": ("f", [fact.longest for fact in self.facts]),
+            "length": ("f", [fact.length for fact in self.facts]),
             "heights": ("B", [sum(1 << h for h in fact.heights) for fact in self.facts]),
             "prices": ("f", prices),
             "unit": ("B", [fact.unit for fact in self.facts]),

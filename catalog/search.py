@@ -97,9 +97,9 @@ def _it() -> re.Pattern[str]:
 class SearchRequest:
     """What is asked for. Filters given here are hard; those read from *query* are wishes.
 
-    *max_dollars* is compared with the price of *for_work* ("10 seconds at 1080p"), of one unit
-    (second, image, 1000 characters, request) where that is empty; cards whose price is not known
-    are left out. *features* are words such as sound, mask, 1080p, or names of input fields.
+    *max_dollars* is compared with the price of *for_work* ("10 seconds at 1080p"), of one image,
+    1000 characters, request, or clip of usual length where that is empty; cards whose price is not
+    known are left out. *features* are words such as sound, mask, 1080p, or names of input fields.
     *cursor* is an answer's `next_cursor`.
     """
 
@@ -260,7 +260,7 @@ def _may(engine: _Engine, filters: _Filters, card: int) -> bool:
         return False
     if filters.dollars is None:
         return True
-    dollars = filters.measure.dollars(card, engine.tables)
+    dollars = filters.measure.limited(card, engine.tables)
     return not math.isnan(dollars) and dollars <= filters.dollars * 1.0001
 
 
@@ -393,7 +393,8 @@ def _hit(
     title, summary, usual = tables.texts(card)
     endpoint_id = index.ids[card]
     understood = step.understood if step else None
-    why = why_words(card, understood, step.deeds if step else (), tables)
+    limit = (filters.dollars, filters.measure)
+    why = why_words(card, understood, step.deeds if step else (), tables, limit)
     if tables.status[card]:
         if card not in engine.retired:
             engine.retired[card] = _retired(index, endpoint_id)

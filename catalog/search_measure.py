@@ -30,7 +30,8 @@ _ONES: Mapping[str, float] = {
     "half": 0.5, "twelve": 12.0, "fifteen": 15.0, "twenty": 20.0, "thirty": 30.0, "sixty": 60.0
 }  # fmt: skip
 
-_AMOUNT = r"(\d+(?:[.,]\d+)?|" + "|".join(_ONES) + r"|a|an)"
+_AMOUNT = r"(\d+(?:[.,]\d+)?(?:e\d{1,2})?|" + "|".join(_ONES) + r"|a|an)"
+_TIMES: Mapping[str, float] = {"k": 1e3, "thousand": 1e3, "million": 1e6, "m": 1e6, "mio": 1e6}
 _CENTS = r"cents?|¢|(?<=\d)c|ct|cts|centavos?|centimos?|centimes?|美分|セント|센트|цент\w*"
 _DOLLARS = r"dollars?|usd|bucks?|\$|dolares|dolar|euros?|eur|€|美元|ドル|달러|доллар\w*"
 _SIZE_WORDS: Mapping[str, int] = {"full hd": 2, "fullhd": 2, "uhd": 4, "ultra hd": 4}
@@ -64,11 +65,19 @@ _TIME_SIGNS = ("s", "min", "秒", "分", "초", "분", "сек", "мин")
 
 @cache
 def _money() -> re.Pattern[str]:
+    times = "|".join(sorted(_TIMES, key=len, reverse=True))
     return re.compile(
-        rf"(?:(?P<sign>[$€])\s*(?P<amount>\d+(?:[.,]\d+)?)\s*(?P<c1>{_CENTS})?"
-        rf"|(?<!\w){_AMOUNT.replace('(', '(?P<number>', 1)}\s*"
+        rf"(?:(?P<sign>[$€])\s*(?P<amount>[-\u2212]?\d+(?:[.,]\d+)?(?:e\d{{1,2}})?)\s*"
+        rf"(?:(?P<c1>{_CENTS})|(?P<t1>{times}))?"
+        rf"|(?<!\w){_AMOUNT.replace('(', '(?P<number>', 1)}\s*(?P<t2>{times})?\s*"
         rf"(?:(?P<cents>{_CENTS})|(?P<dollars>{_DOLLARS})))(?!\w)"
     )
+
+
+@cache
+def _minus() -> re.Pattern[str]:
+    """Match what makes the amount right after it one below zero, unlike the dash of "sub-5"."""
+    return re.compile(r"(?:^|\s)[-\u2212]$")
 
 
 @cache
@@ -84,7 +93,7 @@ def _per() -> re.Pattern[str]:
 
 @cache
 def _height_word() -> re.Pattern[str]:
-    return re.compile(r"(?<![\w.])(\d{3,4})\s?p(?![a-z])|(?<![\w.])([248])\s?k(?!\w)")
+    return re.compile(r"(?<![\w.])(\d{3,4})\s?p(?![a-z])|(?<![\w.$€])([248])\s?k(?!\w)")
 
 
 @cache
@@ -119,7 +128,7 @@ def at_least() -> re.Pattern[str]:
 class Measure(NamedTuple):
     """An amount of work: *amount* of *kind* (a column group), a height or size, with sound or not.
 
-    *kind* is -1 for one of whatever a card is priced in.
+    *kind* is -1 for one of whatever a card is priced in; a limit for that is one for a whole run.
     """
 
     kind: int = -1
@@ -146,6 +155,20 @@ class Measure(NamedTuple):
         if kind == CHARACTERS:
             return prices[base + CHARACTERS] * self.amount
         return prices[base + REQUEST] * self.amount
+
+    def seconds(self, card: int, tables: SearchTables) -> float:
+        """Return how long a run on *card* is that a limit without a unit is for, NaN if of none.
+
+        Below zero where the card has no length by default and a usual one is supposed.
+        """
+        by_second = self.kind < 0 and tables.unit[card] == SECOND
+        return tables.length[card] if by_second else math.nan
+
+    def limited(self, card: int, tables: SearchTables) -> float:
+        """Return what a limit of money has to be held against: `dollars`, of a clip as a whole."""
+        seconds = self.seconds(card, tables)
+        dollars = self.dollars(card, tables)
+        return dollars if math.isnan(seconds) else dollars * abs(seconds)
 
 
 def number_of(text: str | None) -> float:
@@ -183,9 +206,12 @@ def limit_in(text: str) -> tuple[float | None, Measure]:
         return None, Measure()
     if not (found := _money().search(text)):
         return None, Measure()
-    dollars = number_of(found["amount"] or found["number"])
+    dollars = number_of((found["amount"] or found["number"]).replace("\u2212", "-"))
+    dollars *= _TIMES.get(found["t1"] or found["t2"] or "", 1)
     if found["cents"] or found["c1"]:
         dollars /= 100
+    if _minus().search(text[: found.start()]):
+        dollars = -dollars
     per = _per().match(text[found.end() :].lstrip()[:40])
     if not per:
         per = _per().search(text[: found.start()][-30:]) if "per" in text[: found.start()] else None

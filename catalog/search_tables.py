@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 # One more whenever the meaning of the tables changes.
-FORMAT = 4
+FORMAT = 5
 
 # Lists of more cards than this are met by their best cards first, and looked up by card after that.
 LONG_LIST, HEAD = 1500, 400
@@ -94,6 +94,7 @@ class SearchTables:
         self.media_in = numbers("media_in")
         self.media_out = numbers("media_out")
         self.longest = fractions("longest")
+        self.length = fractions("length")  # of a usual run in seconds, below zero if supposed
         self.heights = numbers("heights")
         self.prices = fractions("prices")
         self.unit = numbers("unit")

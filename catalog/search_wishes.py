@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 
+from catalog.errors import ActionableError
 from catalog.search_measure import (
     Measure,
     at_least,
@@ -119,7 +120,7 @@ class Wishes:
         return gain
 
     def _money(self, limit: float, card: int, tables: SearchTables) -> float:
-        dollars = self.measure.dollars(card, tables)
+        dollars = self.measure.limited(card, tables)
         if math.isnan(dollars):
             return _NO_PRICE
         return _KEPT if dollars <= limit * 1.0001 else _TOO_DEAR
@@ -165,12 +166,21 @@ _BEST_KINDS = frozenset({"pro", "max", "ultra", "master", "quality", "hd"})
 
 
 def wishes_in(reading: Reading, lexicon: Lexicon) -> Wishes:
-    """Return the wishes that *reading* speaks of."""
+    """Return the wishes that *reading* speaks of.
+
+    Raises:
+        ActionableError: it limits the price to nothing or less.
+    """
     wishes = Wishes()
     _tell(reading, lexicon, wishes)
     wishes.features.sort()
     text = spelled(reading.text)
     wishes.limit, wishes.measure = limit_in(text)
+    if wishes.limit is not None and wishes.limit <= 0:
+        raise ActionableError(
+            f"a limit of ${wishes.limit:g} leaves no model: each costs something",
+            hint="give an amount above 0, or none",
+        )
     if wishes.limit is not None and wishes.measure == _ONE and not _EACH.search(text):
         wishes.measure = counted_in(text)
     wishes.height, wishes.size = size_in(reading.text)

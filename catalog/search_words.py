@@ -1,6 +1,7 @@
 """Say in short words what was understood, what fits, and what it costs."""
 
 import math
+import re
 from collections.abc import Sequence
 
 from catalog.search_measure import Measure
@@ -19,6 +20,8 @@ from catalog.search_understand import Understood
 _ONE = Measure()
 _MOST_USED = 0.6
 _LONGEST_WHY = 110
+# Prices for a time: "$0.05/s", "$0.1-0.6/10 s at 1080p", "$3/min".
+_BY_TIME = re.compile(r"/(?:\d+ )?(?:s|min)(?: at |$)")
 
 
 # What is asked for in words, and the cards that do it as flags.
@@ -31,10 +34,19 @@ def deeds_of(understood: Understood, tables: SearchTables) -> Deeds:
     return [(name, tables.bits.flags(f"c{task}")) for task, name in named]
 
 
-def why_words(card: int, understood: Understood | None, deeds: Deeds, tables: SearchTables) -> str:
-    """Return what made *card* score, shortest and most telling first."""
+Limit = tuple[float | None, Measure]
+
+
+def why_words(
+    card: int,
+    understood: Understood | None,
+    deeds: Deeds,
+    tables: SearchTables,
+    limit: Limit = (None, _ONE),
+) -> str:
+    """Return what made *card* score, shortest and most telling first; *limit* is a filter's."""
     if understood is None:
-        return "by use on fal"
+        return "; ".join(["by use on fal", *_within(card, limit, tables)])
     said: list[str] = []
     at, bit = card >> 3, 1 << (card & 7)
     for name, flags in deeds:
@@ -48,6 +60,8 @@ def why_words(card: int, understood: Understood | None, deeds: Deeds, tables: Se
     if category in understood.direction.categories and not said:
         said.append(category.replace("-", " "))
     said += _kept_wishes(card, understood, tables)
+    own = understood.wishes
+    said += _within(card, (own.limit, own.measure) if limit[0] is None else limit, tables)
     if not said and (words := _matched(card, understood, tables)):
         said.append(f"words: {', '.join(words)}")
     if not said:
@@ -68,12 +82,22 @@ def _kept_wishes(card: int, understood: Understood, tables: SearchTables) -> lis
         said.append(f"{HEIGHTS[wishes.height]}p")
     if wishes.seconds and tables.longest[card] >= wishes.seconds:
         said.append(f"up to {tables.longest[card]:g} s")
-    if wishes.limit is not None:
-        dollars = wishes.measure.dollars(card, tables)
-        if not math.isnan(dollars):
-            verb = "within" if dollars <= wishes.limit * 1.0001 else "over"
-            said.append(f"{verb} ${wishes.limit:g}")
     return said
+
+
+def _within(card: int, limit: Limit, tables: SearchTables) -> list[str]:
+    """Return whether *card* costs no more than *limit*, and for how long a clip where none is said.
+
+    Nothing where there is no limit, or the price is not known.
+    """
+    most, measure = limit
+    if most is None or math.isnan(dollars := measure.limited(card, tables)):
+        return []
+    said = f"{'within' if dollars <= most * 1.0001 else 'over'} ${most:,.10g}"
+    seconds = measure.seconds(card, tables)
+    if not math.isnan(seconds) and _BY_TIME.search(tables.texts(card)[2]):
+        said += f" for {abs(seconds):.3g} s{' supposed' if seconds < 0 else ''}"
+    return [said]
 
 
 def _matched(card: int, understood: Understood, tables: SearchTables) -> list[str]:

@@ -4,6 +4,7 @@ import base64
 import difflib
 import json
 import logging
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any, cast
@@ -23,6 +24,8 @@ log = logging.getLogger("falkit.calls")
 # Promise 6: no ordinary result exceeds 10 KB of text.
 TEXT_BYTES = 10_000
 VALUE_SHOWN = 60
+# Dollars as people write them: $1, $1,000.50.
+_AMOUNT = re.compile(r"\$?\s?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\Z")
 LINKS_SINCE = "2025-06-18"
 # What other tools call an argument of ours; spelling alone would not lead there.
 OTHER_NAMES = {
@@ -79,11 +82,16 @@ def taken(tool: AnyTool, given: Mapping[str, object]) -> Arguments:
     for name, value in given.items():
         wanted = fields[name].annotation
         if isinstance(value, str) and wanted is not str:
-            value = _unpacked(value)
+            value = _unpacked(_AMOUNT.sub(_bare, value.strip()) if wanted is float else value)
         # pydantic would take true for 1; as a word it is none of the numbers.
         is_switch = isinstance(value, bool) and (wanted is int or wanted is float)
         plain[name] = json.dumps(value) if is_switch else value
     return tool.arguments.model_validate(plain)
+
+
+def _bare(amount: re.Match[str]) -> str:
+    """Return *amount*, money as people write it, in digits alone."""
+    return amount[1].replace(",", "")
 
 
 def _unpacked(text: str) -> object:

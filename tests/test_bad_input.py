@@ -120,6 +120,7 @@ CASES: list[Any] = [
     pytest.param("search_models", {"category": "text-to-imag"}, ("text-to-image",), id="category"),
     pytest.param("search_models", {"query": "x", "limit": 0}, ("limit",), id="limit"),
     pytest.param("search_models", {"limit": True}, ("limit", "'true'"), id="switch-for-number"),
+    pytest.param("search_models", {"query": "video under $0"}, ("$0", "above 0"), id="no-money"),
     pytest.param("search_models", {"max_dollars": "false"}, ("max_dollars",), id="no-for-dollars"),
     pytest.param("search_models", {"category": "zzzz"}, ("llm", "vision"), id="all-categories"),
     pytest.param("list_jobs", {"since": "fortnight"}, ("since", "3d"), id="no-time"),

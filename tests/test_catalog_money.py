@@ -1,0 +1,61 @@
+"""Limits of money in a search: how they are read, and what they are held against."""
+
+from decimal import Decimal
+
+import pytest
+
+from catalog.errors import ActionableError
+from catalog.granting import usual_length
+from catalog.index import CatalogIndex
+from catalog.pricing import estimate
+from catalog.search import SearchRequest, search
+from catalog.search_measure import limit_in
+from catalog.search_spelled import spelled
+
+
+@pytest.fixture(scope="module")
+def index() -> CatalogIndex:
+    return CatalogIndex.open()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        SearchRequest("text to video within $1", limit=20),
+        SearchRequest("text to video", max_dollars=Decimal(1), limit=20),
+    ],
+    ids=["in words", "as a filter"],
+)
+def test_a_limit_without_a_length_is_held_against_a_clip_of_usual_length(
+    index: CatalogIndex, request_: SearchRequest
+) -> None:
+    hits = {hit.endpoint_id: hit.why for hit in search(index, request_).hits}
+    assert "within $1 for 5 s" in hits["minimax/h3-max/text-to-video"]
+    assert "within $1 for 8 s" in hits["fal-ai/veo3.1/lite"]
+    assert "supposed" in hits["google/gemini-omni-flash/v1.1/text-to-video"]
+    within = [one for one, why in hits.items() if "within" in why]
+    for endpoint_id in within:
+        card = index.get(endpoint_id)
+        lengths = usual_length(card, {})
+        high = estimate(card, {"prompt": "a fox", **lengths}).high
+        assert high is None or high <= Decimal("1.01"), endpoint_id
+
+
+@pytest.mark.parametrize(
+    ("words", "limit"),
+    [
+        ("under $1,000", 1000),
+        ("less than $1,000.50", 1000.5),
+        ("below 1e9 dollars", 1e9),
+        ("under $2k", 2000),
+        ("under 1 million dollars", 1e6),
+    ],
+)
+def test_large_limits_are_read_as_they_are_written(words: str, limit: float) -> None:
+    assert limit_in(spelled(words))[0] == limit
+
+
+@pytest.mark.parametrize("words", ["under 0 dollars", "under -5 dollars", "for -$5", "below $-5"])
+def test_a_limit_of_nothing_or_less_is_refused(index: CatalogIndex, words: str) -> None:
+    with pytest.raises(ActionableError, match="leaves no model"):
+        search(index, SearchRequest(f"text to video {words}"))
