@@ -24,11 +24,12 @@ def typed(
     answer: str = "",
     columns: int = 80,
     interrupt_at: str = "",
+    presses: int = 1,
 ) -> tuple[str, int]:
     """Return what `falkit` *argv* shows on a terminal of *columns*, and its exit code.
 
     *answer* is typed at the first question that ends in a colon and a blank; where *interrupt_at*
-    is shown, Ctrl-C is pressed.
+    is shown, Ctrl-C is pressed as many times as *presses* says.
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FAL")}
     child, terminal = pty.fork()
@@ -56,7 +57,9 @@ def typed(
                 os.write(terminal, answer.encode() + b"\n")
                 answer = ""
             if interrupt_at and interrupt_at.encode() in shown:
-                os.write(terminal, b"\x03")
+                for _ in range(presses):
+                    os.write(terminal, b"\x03")
+                    time.sleep(0.02)  # as fast as a finger; the signals must not be one
                 interrupt_at = ""
     finally:
         os.close(terminal)

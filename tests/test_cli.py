@@ -92,6 +92,19 @@ def test_what_waits_for_a_person_has_an_exit_code_of_its_own(
     assert (code, json.loads(out)["cancelled"]) == (0, True)
 
 
+def test_a_held_job_is_approved_without_a_terminal_only_where_the_command_says_yes(
+    said: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FALKIT_ASK_ON_EMULATOR", "on")
+    monkeypatch.setenv("FALKIT_APPROVE_ABOVE", "0")
+    job_id = json.loads(said("run", FLUX, "a fox")[1])["job_id"]
+    code, _, err = said("approve", job_id)
+    assert (code, f"a person runs `falkit approve {job_id}` in one" in err) == (2, True)
+    code, out, _ = said("approve", job_id, "--yes")
+    assert (code, "a fox" in out, f"`falkit job {job_id}` follows it" in out) == (0, True, True)
+    assert json.loads(said("job", job_id)[1])["state"] == "done"
+
+
 def test_search_show_price_and_code_speak_json_where_nobody_reads(said: Any) -> None:
     assert json.loads(said("search", "remove the background", "--limit", "2")[1])["models"]
     assert json.loads(said("show", FLUX)[1])["endpoint_id"] == FLUX

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,30 @@ def test_ctrl_c_says_what_runs_on_and_shows_no_traceback(
     assert "falkit: interrupted" in told
     assert "Traceback" not in told
     assert "KeyboardInterrupt" not in told
+
+
+@pytest.mark.proof
+def test_a_second_ctrl_c_leaves_at_once_and_shows_no_traceback(tmp_path: Path) -> None:
+    env = environment(tmp_path, FALKIT_EMULATOR_SPEED="0.1")
+    told, code = typed(["run", FILM, "waves"], tmp_path, env, interrupt_at="queued", presses=3)
+    # One that comes while Python itself ends is the system's to answer, which is 130 to a shell.
+    assert code in (130, -signal.SIGINT)
+    assert "Traceback" not in told
+    assert "`falkit jobs` lists them" in told
+    listed, code = typed(["jobs"], tmp_path, env)
+    assert (code, FILM in listed) == (0, True)
+
+
+@pytest.mark.proof
+def test_ctrl_c_at_a_question_leaves_the_job_held(tmp_path: Path) -> None:
+    env = environment(tmp_path, FALKIT_ASK_ON_EMULATOR="on", FALKIT_APPROVE_ABOVE="0")
+    told, _ = typed(["run", FLUX, "a blue door"], tmp_path, env)
+    found = re.search(r"falkit approve (\w+)", told)
+    assert found is not None
+    told, code = typed(["approve", found[1]], tmp_path, env, interrupt_at="Type yes")
+    assert (code, "Traceback" in told) == (130, False)
+    told, code = typed(["job", found[1]], tmp_path, env)
+    assert (code, "held" in told) == (3, True)
 
 
 @pytest.mark.proof

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import anyio
 import typer
 
-from server.cli import fail
+from server.cli import fail, interrupting
 from server.cli.speaking import (
     ASKED_BY,
     CODES,
@@ -24,6 +24,7 @@ from server.cli.speaking import (
     speak,
 )
 from server.cli.verbs import AsJson
+from server.cli.yes import is_person_here, says_yes
 from server.rooms import OpenRooms, open_rooms
 from server.settings import Settings
 from tools.app_logs import APP_LOGS, AppLogsArguments, AppLogsView
@@ -88,11 +89,11 @@ def check(
     """Check an app."""
     from server.deploy.checking import fixed
 
-    checked = anyio.run(_checked, path, app, load)
+    checked = interrupting.run(_checked, path, app, load)
     if fix and checked.edits:
-        for name in anyio.run(fixed, Path(path), checked.edits):
+        for name in interrupting.run(fixed, Path(path), checked.edits):
             print(f"fixed {name}", file=sys.stderr)
-        checked = anyio.run(_checked, path, app, load)
+        checked = interrupting.run(_checked, path, app, load)
     print(_written(checked, form))
     if checked.has_errors:
         raise SystemExit(1)
@@ -258,7 +259,7 @@ def tools() -> None:
         made = await tool_environment(settings.home, tell, given=settings.deploy_tools)
         print(f"fal {made.fal_version} in {made.python}")
 
-    anyio.run(bring)
+    interrupting.run(bring)
 
 
 def _target(on: str) -> str:
@@ -280,7 +281,7 @@ def _change(
     """Plan a change, show it, ask, and carry it out."""
     target: Target = "cloud" if on is Where.CLOUD else "local"
     asked = PlanArguments(action=action, target=target, app=app, path=path, settings=settings or {})
-    state = anyio.run(_carried_out, asked, yes, dry_run)
+    state = interrupting.run(_carried_out, asked, yes, dry_run)
     raise SystemExit(CODES.get(state, RUNNING))
 
 
@@ -294,8 +295,10 @@ async def _carried_out(asked: PlanArguments, yes: bool, dry_run: bool) -> str:
         print(planned.text.rpartition("\nnext: ")[0], file=sys.stderr)
         if plan.blocked or dry_run:
             return "failed" if plan.blocked else "done"
-        agreed = await _agreed(yes=yes and not plan.asks)
-        if not agreed and not plan.asks:
+        can_answer = is_person_here()
+        agreed = (yes and not plan.asks) or (can_answer and await says_yes("Carry it out?"))
+        # Where nobody can answer, a plan that asks for a person's word becomes a job that waits.
+        if not agreed and (can_answer or not plan.asks):
             print(f"not carried out; `falkit app apply {plan.plan_id}` does it", file=sys.stderr)
             return "held"
         begun = await deploy_apply(call, ApplyArguments(plan_id=plan.plan_id, wait_seconds=0))
@@ -317,20 +320,10 @@ async def _followed(rooms: OpenRooms, job_id: str) -> str:
     return job.state
 
 
-async def _agreed(*, yes: bool) -> bool:
-    """Return whether the person at this terminal says yes; nobody else can."""
-    if yes:
-        return True
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return False
-    said = await anyio.to_thread.run_sync(input, "Carry it out? Type yes: ")
-    return said.strip().lower() == "yes"
-
-
 @apps.command(help="Carry out a plan that deploy_plan drew, and follow it.")
 def apply(plan_id: str) -> None:
     """Apply a plan."""
-    state = anyio.run(_applied, plan_id)
+    state = interrupting.run(_applied, plan_id)
     raise SystemExit(CODES.get(state, RUNNING))
 
 

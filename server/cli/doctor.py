@@ -9,9 +9,8 @@ from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import anyio
-
 from catalog.errors import ActionableError
+from server.cli import interrupting
 from server.cli.install import HOSTS, entry_of
 from server.cli.speaking import print_json
 from server.introduced import introduced_in
@@ -35,7 +34,7 @@ class Finding:
 
 def examine(*, as_json: bool = False) -> bool:
     """Print the screen, as JSON where nobody reads along, and return whether all is well."""
-    findings = anyio.run(_findings)
+    findings = interrupting.run(_findings)
     well = not any(finding.todo for finding in findings)
     if as_json or not sys.stdout.isatty():
         print_json({"ok": well, "findings": [asdict(finding) for finding in findings]})

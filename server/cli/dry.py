@@ -4,8 +4,7 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
-import anyio
-
+from server.cli import interrupting
 from server.cli.speaking import ASKED_BY, print_answer
 from server.rooms import open_rooms
 from server.settings import Settings
@@ -41,12 +40,12 @@ def priced_run(given: generate.GenerateArguments, kind: LiveKind | None, *, as_j
             check_live(order.card, kind, call.rooms.catalog)
         return order
 
-    print_answer(anyio.run(_priced, order_of, given), as_json=as_json)
+    print_answer(interrupting.run(_priced, order_of, given), as_json=as_json)
 
 
 def priced_edit(given: edit.EditArguments, *, as_json: bool) -> None:
     """Print what `falkit edit` would send and cost."""
-    print_answer(anyio.run(_priced, edit.order_of, given), as_json=as_json)
+    print_answer(interrupting.run(_priced, edit.order_of, given), as_json=as_json)
 
 
 async def _priced(order_of: Callable[[Call, A], Awaitable[Order]], given: A) -> Answer:

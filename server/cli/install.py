@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from catalog.errors import ActionableError
-from server.cli import jsonc
+from server.cli import interrupting, jsonc
 from server.cli.connect import serve_command
 from server.cli.tables import with_table
+from server.cli.yes import is_person_here, says_yes
 
 NAME = "falkit"
 BACKUP = ".before-falkit"
@@ -303,9 +304,9 @@ def install(  # one for each option
         return
     print(change.difference)
     if not yes:
-        if not sys.stdin.isatty():
+        if not is_person_here():
             raise ActionableError("nobody is there to say yes", hint="--yes says it")
-        if input(f"Write this to {path}? Type yes: ").strip().lower() not in ("y", "yes"):
+        if not interrupting.run(says_yes, f"Write this to {path}?"):
             print("nothing was written")
             return
     backup = carry_out(change)

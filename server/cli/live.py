@@ -14,8 +14,10 @@ from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from prompts.guides import GUIDES
 from server.asking import described, price_of
+from server.cli import interrupting
 from server.cli.letters import json_text
 from server.cli.speaking import ASKED_BY, CODES, LONGEST_WAIT, RUNNING, print_answer
+from server.cli.yes import is_person_here, says_yes
 from server.jobs.live import without_bytes
 from server.jobs.outputs import understood
 from server.lent import Opened
@@ -65,7 +67,7 @@ def run_live(given: GenerateArguments, kind: LiveKind, *, as_json: bool) -> None
     one line of JSON each. The exit code is that of the job.
     """
     lines = as_json or not sys.stdout.isatty()
-    answer, state = anyio.run(_lived, given, kind, lines)
+    answer, state = interrupting.run(_lived, given, kind, lines)
     if lines and answer.result is not None:
         told = answer.result.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
         print(json_text(told))
@@ -131,7 +133,7 @@ class LiveJobs:
             return await self._opened.jobs.find(job.job_id)
         await self._opened.jobs.deliver(job.job_id)  # else the same call would return it
         if not approved:
-            reason = job.note.partition(":")[0]
+            reason = job.note.partition(": a person")[0]
             raise ActionableError(
                 f"a person has to say yes ({reason}); nothing was sent",
                 hint="run it in a terminal and type yes, or without --" + self._kind,
@@ -141,12 +143,10 @@ class LiveJobs:
 
 async def said_yes(job: Job) -> bool:
     """Show what would run and cost, and return whether a person at this terminal says yes."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not is_person_here():
         return False
-    print(described(replace(job, note=job.note.partition(":")[0])))  # the yes is said here
-    asked = f"Run {job.endpoint_id} now for {price_of(job)}? Type yes to approve: "
-    answer = await anyio.to_thread.run_sync(input, asked)
-    return answer.strip().lower() == "yes"
+    print(described(replace(job, note=job.note.partition(": a person")[0])))  # it is said here
+    return await says_yes(f"Run {job.endpoint_id} now for {price_of(job)}?")
 
 
 def as_lines() -> Hear:

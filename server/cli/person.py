@@ -15,11 +15,13 @@ import typer
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from server.calls import explain
-from server.cli import fail, verbs
+from server.cli import fail, interrupting, verbs
+from server.cli.interrupting import INTERRUPTED, LEFT
 from server.cli.letters import let_all_letters_through, whole
 from server.cli.problems import mendable_in
 from server.cli.speaking import HELD, speak
 from server.cli.spoken import for_person
+from server.cli.yes import is_person_here
 from server.settings import Settings
 
 app = typer.Typer(
@@ -29,9 +31,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-INTERRUPTED = "interrupted; jobs run on, `falkit keep` brings their files home"
 
 
 def person(argv: list[str]) -> None:
@@ -45,10 +44,10 @@ def person(argv: list[str]) -> None:
             raise
         fail(for_person(str(mendable)), 1)
     except KeyboardInterrupt:
-        fail(INTERRUPTED, 130)
+        fail(INTERRUPTED, LEFT)
     except SystemExit as left:
-        if left.code == 130:  # typer's word for an interrupt
-            fail(INTERRUPTED, 130)
+        if left.code == LEFT:  # typer's word for an interrupt
+            fail(INTERRUPTED, LEFT)
         raise
 
 
@@ -86,7 +85,7 @@ def demo(
     from server.cli.demo import play
 
     folder.mkdir(parents=True, exist_ok=True)
-    anyio.run(play, folder.resolve())
+    interrupting.run(play, folder.resolve())
 
 
 FAULTS = (
@@ -209,13 +208,22 @@ def approve(
         bool,
         typer.Option("--endpoint-today", help="Ask no more about this model until midnight."),
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Say yes with the command, as in a script of your own.")
+    ] = False,
 ) -> None:
     """Let a person say yes to a held job."""
     from server.cli.approve import approve_job
 
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        fail("approval is a person's word: run it in a terminal", 2)
-    if not anyio.run(approve_job, Settings.read(os.environ), job_id, endpoint_today):
+    if not (yes or is_person_here()):
+        fail(
+            "an approval is a person's word, and this is no terminal where one could say it: a "
+            f"person runs `falkit approve {job_id[:40]}` in one (its --help names the way of "
+            "scripts)"
+        )
+    settings = Settings.read(os.environ)
+    asked = partial(approve_job, today=endpoint_today, unasked=yes)
+    if not interrupting.run(asked, settings, job_id):
         raise SystemExit(HELD)
 
 
@@ -237,7 +245,7 @@ def catalog_refresh() -> None:
     """Bring the catalog up to date."""
     from server.cli.catalog import refresh_catalog
 
-    anyio.run(refresh_catalog, Settings.read(os.environ))
+    interrupting.run(refresh_catalog, Settings.read(os.environ))
 
 
 @catalog.command("check", help="Hold every card to the rules; exit code 1 where one breaks them.")
@@ -322,7 +330,7 @@ def prune(
     """Keep the journal small."""
     from server.cli.prune import prune_jobs
 
-    anyio.run(prune_jobs, Settings.read(os.environ), days, dry_run)
+    interrupting.run(prune_jobs, Settings.read(os.environ), days, dry_run)
 
 
 @app.command(help="Follow unfinished jobs and bring their files home, without an assistant.")
@@ -332,7 +340,7 @@ def keep(
     """Follow what is unfinished until it is home."""
     from server.cli.keep import keep_jobs
 
-    anyio.run(keep_jobs, Settings.read(os.environ), once)
+    interrupting.run(keep_jobs, Settings.read(os.environ), once)
 
 
 @app.command(help="Show what was spent and is left; --csv and --jsonl write one line per job.")
@@ -356,4 +364,5 @@ def spending(
         fail("--csv, --jsonl, --json and --reconcile exclude each other")
     form: Form = "csv" if as_csv else "jsonl" if as_jsonl else "bill" if reconcile else "sums"
     arguments = SpendingArguments(period=period, by=by.value)
-    anyio.run(show_spending, Settings.read(os.environ), arguments, "json" if as_json else form)
+    settings = Settings.read(os.environ)
+    interrupting.run(show_spending, settings, arguments, "json" if as_json else form)

@@ -14,6 +14,7 @@ from rich.status import Status
 
 from catalog.errors import ActionableError
 from server.asking import price_of
+from server.cli import interrupting
 from server.cli.letters import json_text
 from server.cli.spoken import for_person
 from server.rooms import OpenRooms, open_rooms
@@ -37,7 +38,7 @@ def speak(
 
     *exact* words, such as code, are printed as they are.
     """
-    answer = anyio.run(_answer, tool, arguments)
+    answer = interrupting.run(_answer, tool, arguments)
     print_answer(answer, as_json=as_json, exact=exact)
     if answer.is_error:
         raise SystemExit(FAILED)
@@ -73,7 +74,7 @@ def follow(
     The exit code says how it stands: 0 done, 1 failed, 3 waits for a person, 4 not known whether it
     was sent, 5 still running. Ctrl-C leaves it running, and says how to find it.
     """
-    answer, state = anyio.run(_followed, tool, arguments, seconds)
+    answer, state = interrupting.run(_followed, tool, arguments, seconds)
     print_answer(answer, as_json=as_json)
     raise SystemExit(CODES.get(state, RUNNING))
 

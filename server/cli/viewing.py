@@ -3,9 +3,8 @@
 import os
 from pathlib import Path
 
-import anyio
-
 from catalog.errors import ActionableError
+from server.cli import interrupting
 from server.cli.speaking import ASKED_BY, print_answer
 from server.rooms import open_rooms
 from server.settings import Settings
@@ -27,7 +26,7 @@ def write_view(media: str, to: str, frames: int, *, as_json: bool) -> None:
     Raises:
         ActionableError: the media cannot be seen, or the file cannot be written.
     """
-    answer = anyio.run(_view, ViewArguments(media=media, frames=frames))
+    answer = interrupting.run(_view, ViewArguments(media=media, frames=frames))
     files = [
         _written(picture, _numbered(Path(to).expanduser(), number))
         for number, picture in enumerate(answer.pictures, 1)
