@@ -89,13 +89,13 @@ def usual_length(card: ModelCard, given: Mapping[str, object]) -> Mapping[str, o
         return {}
     if any(given.get(held) for held, kind in card.media_in.items() if kind in ("video", "audio")):
         return {}
-    choices = [one for one in _choices(card, name) if quantity_of(one)]
+    choices = [one for one in choices_of(card, name) if quantity_of(one)]
     value = min(
         choices, key=lambda one: abs((quantity_of(one) or (0,))[0] - USUAL_SECONDS), default=None
     )
     if value is None:
-        value = _length_value(card, name, USUAL_SECONDS)
-    return {name: value} if _takes(card, name, value) else {}
+        value = length_value(card, name, USUAL_SECONDS)
+    return {name: value} if takes(card, name, value) else {}
 
 
 class _Wishes:
@@ -129,12 +129,12 @@ class _Wishes:
             self.unmet.append(f"{seconds:g} seconds: it is not known to make more than {most:g}")
             return
         for name in names:
-            if (value := _length_value(self.card, name, seconds)) is not None:
+            if (value := length_value(self.card, name, seconds)) is not None:
                 self.fields[name] = value
                 return
         for name in frames:
             rate = next((q for q in map(self._default, _RATES) if q), None)
-            if rate and _takes(self.card, name, count := int(seconds * rate) + 1):
+            if rate and takes(self.card, name, count := int(seconds * rate) + 1):
                 self.fields[name] = count
                 return
         told = _lengths_told(self.card, names[0]) if names else "its length cannot be set"
@@ -149,7 +149,7 @@ class _Wishes:
         if not height or self.given & {*SIZE_FIELDS, "image_size", "video_size", "width"}:
             return
         for name in (*SIZE_FIELDS, "image_size", "size"):
-            for choice in _choices(self.card, name):
+            for choice in choices_of(self.card, name):
                 word = str(choice).lower().removeprefix("auto_").removeprefix("true_")
                 if (
                     word == kilo
@@ -164,8 +164,8 @@ class _Wishes:
         said = kilo or f"{height}p"
         if re.search(rf"\b{said}\b", f"{self.card.summary} {self.card.endpoint_id}".lower()):
             return  # the model makes nothing else
-        names = [name for name in SIZE_FIELDS if _choices(self.card, name)]
-        choices = ", ".join(str(one) for one in _choices(self.card, names[0])) if names else ""
+        names = [name for name in SIZE_FIELDS if choices_of(self.card, name)]
+        choices = ", ".join(str(one) for one in choices_of(self.card, names[0])) if names else ""
         told = f"{names[0]} is one of {choices}" if names else "its resolution cannot be set"
         self.unmet.append(f"{said}: {told}")
 
@@ -190,7 +190,7 @@ class _Wishes:
                 return
         if "orientation" in self.card.properties:
             word = "portrait" if _worth(ratio) < 1 else "landscape"
-            if _takes(self.card, "orientation", word):
+            if takes(self.card, "orientation", word):
                 self.fields["orientation"] = word
                 return
         follows = any(kind in ("image", "video") for kind in self.card.media_in.values())
@@ -201,11 +201,11 @@ class _Wishes:
         """Return the choice of the field *name* that has the shape *ratio*, or None."""
         found = [
             (abs(worth / _worth(ratio) - 1), -_area(choice), choice)
-            for choice in _choices(self.card, name)
+            for choice in choices_of(self.card, name)
             if (worth := _choice_worth(choice)) is not None
         ]
-        if name == "aspect_ratio" and not _choices(self.card, name):
-            return ratio if _takes(self.card, name, ratio) else None
+        if name == "aspect_ratio" and not choices_of(self.card, name):
+            return ratio if takes(self.card, name, ratio) else None
         off, _, best = min(found, key=lambda one: one[:2], default=(1.0, 0.0, None))
         if off < 0.02:
             return best
@@ -221,7 +221,7 @@ class _Wishes:
         if count < 2 or self.given & set(COUNTS):
             return
         names = [name for name in COUNTS if name in self.card.properties]
-        if names and _takes(self.card, names[0], count):
+        if names and takes(self.card, names[0], count):
             self.fields[names[0]] = count
             return
         most = self.card.properties[names[0]].get("maximum") if names else 1
@@ -231,7 +231,7 @@ class _Wishes:
         if not self.asked.transparent or self.given & {"background", "background_color"}:
             return
         for name in ("background", "background_color"):
-            for choice in _choices(self.card, name):
+            for choice in choices_of(self.card, name):
                 if str(choice).lower() == "transparent":
                     self.fields[name] = choice
                     self._clear_format()
@@ -250,7 +250,9 @@ class _Wishes:
         for name in _FORMATS:
             default = str(self.card.properties.get(name, {}).get("default", "")).lower()
             if default in ("jpeg", "jpg") and name not in self.given:
-                png = next((c for c in _choices(self.card, name) if str(c).lower() == "png"), None)
+                png = next(
+                    (c for c in choices_of(self.card, name) if str(c).lower() == "png"), None
+                )
                 if png is not None:
                     self.fields[name] = png
 
@@ -258,13 +260,13 @@ class _Wishes:
         seed = self.asked.seed
         if seed is None or "seed" in self.given:
             return
-        if _takes(self.card, "seed", seed):
+        if takes(self.card, "seed", seed):
             self.fields["seed"] = seed
         else:
             self.unmet.append(f"seed {seed}: it takes no such seed")
 
 
-def _choices(card: ModelCard, name: str) -> list[Any]:
+def choices_of(card: ModelCard, name: str) -> list[Any]:
     """Return the values that the field *name* of *card* names, those of its branches too."""
     schema = resolved(card.input_schema, card.properties.get(name, {}))
     found: list[Any] = list(schema.get("enum") or ())
@@ -273,7 +275,7 @@ def _choices(card: ModelCard, name: str) -> list[Any]:
     return found
 
 
-def _takes(card: ModelCard, name: str, value: object) -> bool:
+def takes(card: ModelCard, name: str, value: object) -> bool:
     """Tell whether *card* takes *value* under *name* as it is."""
     if name not in card.properties or value is None:
         return False
@@ -282,20 +284,20 @@ def _takes(card: ModelCard, name: str, value: object) -> bool:
     return not reader.problems and not reader.repairs
 
 
-def _length_value(card: ModelCard, name: str, seconds: float) -> object:
+def length_value(card: ModelCard, name: str, seconds: float) -> object:
     """Return how the field *name* of *card* says so many *seconds*, None where it takes none."""
-    for choice in _choices(card, name):
+    for choice in choices_of(card, name):
         quantity = quantity_of(choice)
         if quantity and abs(float(quantity[0]) - seconds) < 0.01:
             return choice
-    if _choices(card, name):
+    if choices_of(card, name):
         return None
     number = seconds * 1000 if name.endswith("_ms") else seconds
     whole = int(number) if number == int(number) else number
     tried: Iterator[object] = iter((whole, float(number), f"{whole}", f"{whole}s"))
     if "number" not in types_of(card.properties[name]):
         tried = iter((whole, f"{whole}", f"{whole}s"))
-    return next((value for value in tried if _takes(card, name, value)), None)
+    return next((value for value in tried if takes(card, name, value)), None)
 
 
 def _longest_known(card: ModelCard, names: Sequence[str]) -> float:
@@ -305,7 +307,7 @@ def _longest_known(card: ModelCard, names: Sequence[str]) -> float:
     """
     for name in names:
         schema = card.properties[name]
-        if _choices(card, name) or "maximum" in schema or "x-range-seconds" in schema:
+        if choices_of(card, name) or "maximum" in schema or "x-range-seconds" in schema:
             return 0.0
     told = [float(number) for number in _SECONDS_TOLD.findall(card.summary)]
     return max(told, default=_LONGEST_CLIP) if names else 0.0
@@ -313,7 +315,7 @@ def _longest_known(card: ModelCard, names: Sequence[str]) -> float:
 
 def _lengths_told(card: ModelCard, name: str) -> str:
     schema = card.properties[name]
-    if choices := _choices(card, name):
+    if choices := choices_of(card, name):
         return f"{name} is one of {', '.join(str(one) for one in choices)}"
     low, high = schema.get("minimum"), schema.get("maximum")
     if span := schema.get("x-range-seconds"):

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from catalog.card import ModelCard
+from catalog.edit_words import said
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from catalog.operation_fit import fit
@@ -57,24 +58,40 @@ async def order_of(call: Call, arguments: EditArguments) -> Order:
         await _check_mask(call, given, arguments.mask)
     if arguments.endpoint_id:
         card = await usable(call.rooms, arguments.endpoint_id)
-        own, notes = _own(card, operation, arguments), ()
+        own, notes = _own(card, operation, arguments, given)
     else:
         models = operation.models(_kind(given), mask=bool(arguments.mask))
-        card, own = _fitting(call.rooms.catalog, models, operation, arguments)
-        notes = (f"chose {card.endpoint_id} for {operation.name}",)
+        card, own, notes = _fitting(call.rooms.catalog, models, (operation, arguments, given))
+        notes = (f"chose {card.endpoint_id} for {operation.name}{notes[0]}", *notes[1:])
     return Order(card, merged(own, arguments.arguments), notes=notes)
 
 
-def _own(card: ModelCard, operation: Operation, arguments: EditArguments) -> dict[str, Any]:
-    return fit(card, operation).arguments(
-        arguments.media, arguments.instruction, arguments.mask, arguments.references
-    )
+def _own(
+    card: ModelCard, operation: Operation, arguments: EditArguments, given: GivenMedia
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what *card* is sent, and what of it was read from the words of the instruction."""
+    words = said(card, operation, arguments.instruction, given.facts)
+    fitting = fit(card, operation)
+    own = fitting.arguments(arguments.media, words.rest, arguments.mask, arguments.references)
+    shaped = {fitting.shape: own[fitting.shape]} if fitting.shape in own else {}
+    fields = {
+        name: value
+        for name, value in {**shaped, **words.fields}.items()
+        if name not in arguments.arguments
+    }
+    told = ", ".join(f"{name}={value}" for name, value in fields.items())
+    notes = (f"read from the instruction: {told}",) if told else ()
+    return {**own, **fields}, (*notes, *(f"not kept: {one}" for one in words.unkept))
 
 
 def _fitting(
-    catalog: CatalogIndex, models: Sequence[str], operation: Operation, arguments: EditArguments
-) -> tuple[ModelCard, dict[str, Any]]:
-    """Return the first of *models* that takes all that is given, with its arguments.
+    catalog: CatalogIndex,
+    models: Sequence[str],
+    wanted: tuple[Operation, EditArguments, GivenMedia],
+) -> tuple[ModelCard, dict[str, Any], tuple[str, ...]]:
+    """Return the first of *models* that takes all that is *wanted*, its arguments, and notes.
+
+    The first note says why none before it does, and is empty where there is none.
 
     Raises:
         ActionableError: none does; it says what the first of them misses.
@@ -83,10 +100,12 @@ def _fitting(
     for endpoint_id in models:
         card = in_use(catalog, catalog.get(endpoint_id))
         try:
-            return card, _own(card, operation, arguments)
+            own, notes = _own(card, *wanted)
         except ActionableError as problem:
             missed = missed or problem
-    raise missed or ActionableError(f"no model is known for {operation.name}")
+        else:
+            return card, own, (f", since {missed.message}" if missed else "", *notes)
+    raise missed or ActionableError(f"no model is known for {wanted[0].name}")
 
 
 async def _check_mask(call: Call, given: GivenMedia, mask: str) -> None:
