@@ -1,6 +1,6 @@
 """A job as a caller sees it: flat, short, with the next step only where there is one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tools.ports import Cost, Job, Media, Output, Picture
@@ -183,7 +183,11 @@ def next_step(job: Job) -> str:
     match job.state:
         case "held":
             then = f"a falkit of {_owner(job)} sends it" if job.elsewhere else f"{status}}}"
-            return f"a person runs `falkit approve {job.job_id}` in a terminal; then {then}"
+            kept = "; meanwhile its price counts in the budgets, cancel_job frees it"
+            return (
+                f"a person runs `falkit approve {job.job_id}` in a terminal; then {then}"
+                f"{kept if job.estimate_high else ''}"
+            )
         case _ if job.elsewhere:
             return f"{_owner(job)} has it: follow it from a falkit set up so; do not resubmit"
         case "planned" | "approved" | "queued" | "running":
@@ -196,6 +200,12 @@ def next_step(job: Job) -> str:
             return "the same call may succeed later"
         case _:
             return ""
+
+
+def change_words(arguments: Mapping[str, object]) -> str:
+    """Return what the change to an app is that a job with these *arguments* carries out."""
+    action = str(arguments.get("action") or "change").replace("_", " ")
+    return " ".join(f"{action} {arguments.get('app') or ''} on {arguments.get('target')}".split())
 
 
 def _owner(job: Job) -> str:

@@ -12,6 +12,7 @@ from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool, Unlisted
 
 MOST_INLINE_BYTES = 1_000_000
+ELSEWHERE = "passed on as it is: neither fetched nor copied, and whether it opens was not tried"
 
 
 class UploadArguments(Arguments):
@@ -32,6 +33,7 @@ class Uploaded(Result):
     media_type: str = ""
     expires: str = ""
     reused: Unlisted[bool] = False
+    note: Unlisted[str] = ""
 
 
 async def upload_file(call: Call, arguments: UploadArguments) -> Answer:
@@ -51,11 +53,13 @@ async def upload_file(call: Call, arguments: UploadArguments) -> Answer:
         media_type=placed.media_type,
         expires=placed.expires.isoformat() if placed.expires else "",
         reused=placed.reused,
+        note="" if placed.bytes else ELSEWHERE,
     )
     known = f" ({placed.bytes:,} bytes, {placed.media_type})" if placed.bytes else ""
     reused = "; the copy already there is used" if placed.reused else ""
     until = f"; until {uploaded.expires}" if uploaded.expires else ""
-    return Answer(uploaded, f"{placed.url}{known}{reused}{until}")
+    elsewhere = f"; {ELSEWHERE}" if uploaded.note else ""
+    return Answer(uploaded, f"{placed.url}{known}{reused}{until}{elsewhere}")
 
 
 def _data_uri(data: str, name: str) -> str:

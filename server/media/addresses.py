@@ -52,7 +52,9 @@ def public_url(url: str, hosts: Hosts) -> str:
             f"{shown_url(url)} is not https, and can be read or changed on its way",
             hint="use its https address, or download it and give the path",
         )
-    if not host or is_private(host):
+    if not host:
+        raise MediaError(f"{shown_url(url)} names no host", hint="give an https URL or a path")
+    if is_private(host):
         raise MediaError(
             f"{shown_url(url)} leads to a private address, which models cannot reach",
             hint="download it and give the path",
