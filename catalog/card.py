@@ -11,6 +11,7 @@ Completeness = Literal["full", "partial", "names", "free-form", "none"]
 
 # What a schema or a price is said to come from that fal itself was asked for.
 SOURCE = "fal's platform API"
+OWN_SOURCE = "the app itself"  # of an app that runs on this machine
 
 # Names under which cards ask for their main text, best first.
 TEXT_FIELDS = (

@@ -81,7 +81,10 @@ def _row(card: ModelCard, name: str, required: bool) -> InputRow:
     if not default and "x-long-default" in schema:
         default = f"a text of {schema['x-long-default']} characters"
     kind, choices = _words(card.input_schema, schema)
-    return InputRow(name, kind, required, default, choices, _meanings().get(name, (0, ""))[1])
+    meaning = card.properties[name].get("x-meaning")  # an app's own word, where it is one
+    if meaning is None:
+        meaning = _meanings().get(name, (0, ""))[1]
+    return InputRow(name, kind, required, default, choices, meaning)
 
 
 def _words(root: Mapping[str, Any], schema: Mapping[str, Any]) -> tuple[str, str]:

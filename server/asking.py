@@ -20,6 +20,7 @@ from mcp.types import (
 )
 from pydantic import BaseModel, Field
 
+from tools.job_view import change_words
 from tools.ports import Job
 
 MODERN = "2026-07-28"
@@ -27,6 +28,10 @@ KEY = "approve"
 # With what the call itself did before, the answer comes before the host's clock (promise 10).
 ANSWERED_WITHIN = 35.0
 MOST_SHOWN = 2500
+
+# What a plan says of itself to whoever carries it out, and in which words a person reads the rest.
+_ONLY_FOR_US = ("seal", "sha256", "unasked")
+_CHANGE_NAMES: Mapping[str, str] = {"callers": "callable", "plan_id": "plan"}
 
 ONCE, TODAY, NO = "run it once", "run this model unasked until midnight", "no"
 Verdict = Literal["once", "today", "no", "nobody"]
@@ -141,16 +146,37 @@ def described(job: Job) -> str:
     What steers a terminal or turns letters round stands there as an escape, so that no argument can
     look like another one.
     """
-    arguments = json.dumps(dict(job.arguments), indent=2, ensure_ascii=False)
     asked_by = " ".join(job.asked_by.split()) or "not said"
+    if job.kind == "deploy":
+        return _spelled_out(_change(job, asked_by))
+    arguments = json.dumps(dict(job.arguments), indent=2, ensure_ascii=False)
     return _spelled_out(
         f"job       {job.job_id}\nmodel     {job.endpoint_id}\nbackend   {job.backend}\n"
         f"price     {price_of(job)}\nasked by  {asked_by}\narguments {arguments}\n{job.note}"
     )
 
 
+def _change(job: Job, asked_by: str) -> str:
+    """Return the change to an app that *job* carries out: everything that its plan says of it."""
+    said = dict(job.arguments)
+    rows = [("job", job.job_id), ("change", change_words(said)), ("asked by", asked_by)]
+    rows += [("", line) for line in _listed(said.pop("changes", ()))]
+    rows += [("risk", line) for line in _listed(said.pop("risks", ()))]
+    for name in ("action", "app", "target", *_ONLY_FOR_US):
+        said.pop(name, None)
+    rows += [(_CHANGE_NAMES.get(name, name), str(value)) for name, value in said.items()]
+    lines = [f"{name:<9} {' '.join(value.split())}".rstrip() for name, value in rows]
+    return "\n".join([*lines, job.note])
+
+
+def _listed(value: object) -> list[str]:
+    return [str(one) for one in cast("list[object]", value)] if isinstance(value, list) else []
+
+
 def price_of(job: Job) -> str:
     """Return what *job* would cost, as a person reads it: never less than what it may cost."""
+    if job.kind == "deploy" and job.arguments.get("target") == "local":
+        return "nothing; it runs on this machine"
     if job.kind == "deploy":
         return "nothing by itself; what runs then is billed"
     if job.estimate_high is None:

@@ -27,6 +27,25 @@ def test_no_argument_steers_the_terminal_or_forges_a_line() -> None:
     ]
 
 
+def test_a_change_to_an_app_is_read_as_such_and_not_as_a_model_that_runs() -> None:
+    said = {
+        "action": "roll_back",
+        "target": "local",
+        "app": "hello",
+        "changes": ["revision: 2 → 1", "x\ncallable  nobody"],
+        "callers": "whoever\nreaches it",
+        "plan_id": "plan-0a1b2c3d4e",
+        "seal": "93831970",
+    }
+    held = replace(HELD, kind="deploy", arguments=said, note="its code runs")
+    assert described(held) == (
+        "job       01k9x2m4q7a\nchange    roll back hello on local\nasked by  not said\n"
+        "          revision: 2 → 1\n          x callable nobody\n"
+        "callable  whoever reaches it\nplan      plan-0a1b2c3d4e\nits code runs"
+    )
+    assert price_of(held) == "nothing; it runs on this machine"
+
+
 def test_the_price_is_said_in_plain_words() -> None:
     assert price_of(HELD) == "$2.00 to $5.50"
     assert price_of(replace(HELD, estimate_high=None)) == "an unknown price"

@@ -9,6 +9,7 @@ import anyio
 import pytest
 from pydantic import SecretStr
 
+from catalog.describe import inputs_table
 from catalog.index import CatalogIndex
 from catalog.pricing import estimate
 from server.deploy.local.cards import find_card
@@ -332,6 +333,9 @@ async def test_an_app_is_described_and_priced_by_its_id(tmp_path: Path) -> None:
         assert card.streaming
         assert card.realtime
         assert card.summary.endswith("Say it again.")
+        assert card.category == "json"
+        # What fal's models mean by a prompt is not what this app means by it.
+        assert [row.meaning for row in inputs_table(card)] == ["What to say", ""]
         price = estimate(card, {"prompt": "x"})
         assert (price.kind, price.low, price.high) == ("exact", 0, 0)
         assert "this machine" in price.source

@@ -71,7 +71,12 @@ async def test_an_app_is_begun_checked_deployed_called_scaled_and_deleted(
         assert '"words": 3' in made["outputs"][0]["text"]
         plan = await call(client, "deploy_plan", path="hello-app")
         assert "asks" not in plan  # a person let this very source run before
-        assert plan["changes"][0].startswith("new revision of hello-app")
+        assert plan["changes"] == [
+            f"nothing: hello-app answers with this source already ({plan['replaces']})"
+        ]
+        assert plan["unchanged"]
+        reached = await call(client, "deploy_plan", path="hello-app", settings={"network": True})
+        assert reached["changes"][0].startswith("new revision of hello-app")
         plan = await call(
             client, "deploy_plan", action="scale", app="hello-app", settings={"keep_alive": 5}
         )

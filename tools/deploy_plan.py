@@ -43,6 +43,7 @@ class PlanView(Result):
     app: Unlisted[str] = ""
     callers: Unlisted[str] = ""
     blocked: Unlisted[list[str]] = []
+    unchanged: Unlisted[bool] = False
     replaces: Unlisted[str] = ""
     source: Unlisted[str] = ""
     next: Unlisted[str] = ""
@@ -70,6 +71,7 @@ async def deploy_plan(call: Call, arguments: PlanArguments) -> Answer:
         app=plan.app,
         callers=plan.callers,
         blocked=_cut(plan.blocked),
+        unchanged=plan.unchanged,
         replaces=plan.replaces,
         source=plan.source_hash[:16],
         next="mend what blocks it, then plan again"

@@ -181,7 +181,8 @@ class Plan:
     """A change, described and hashed; it can be applied once, as long as nothing moves under it.
 
     *changes* are lines such as ``keep_alive: 60 → 300``; *asks* says why a person is asked, empty
-    where nobody is. *blocked* says why it cannot be applied at all.
+    where nobody is. *blocked* says why it cannot be applied at all; *unchanged* is a deploy of what
+    runs already.
     """
 
     plan_id: str
@@ -196,6 +197,7 @@ class Plan:
     risks: tuple[str, ...]
     asks: tuple[str, ...]
     blocked: tuple[str, ...] = ()
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +234,8 @@ class Revision:
     created: datetime
     state: Literal["live", "old", "failed", "rolling"]
     message: str = ""
-    source_hash: str = ""
+    source_hash: str = ""  # as far as its target keeps it: half of it on fal
+    network: bool = False  # what reaches others from this machine
 
 
 @dataclass(frozen=True, slots=True)

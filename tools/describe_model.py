@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from catalog.card import SOURCE, ModelCard
+from catalog.card import OWN_SOURCE, SOURCE, ModelCard
 from catalog.describe import InputRow, example_arguments, inputs_table, outputs_words
 from catalog.index import CatalogIndex
 from catalog.pricing import price_tiers, price_words
@@ -131,6 +131,8 @@ def _note(card: ModelCard, as_of: str) -> str:
     seen = f"catalog of {as_of}"
     if card.schema_source == SOURCE and card.schema_date > as_of:  # asked for by itself
         seen = f"fal's own schema of {card.schema_date}"
+    elif card.schema_source == OWN_SOURCE:  # an app here is in no catalog
+        seen = f"as the app itself says, deployed {card.schema_date}"
     return "; ".join(part for part in (retired, known, _changed(card), seen) if part)
 
 
@@ -149,7 +151,8 @@ def _size(shown: ModelDescription) -> int:
 
 def _words(shown: ModelDescription) -> str:
     lines = [
-        f"{shown.endpoint_id}: {shown.summary} ({shown.category})",
+        f"{shown.endpoint_id}: {shown.summary}"
+        + (f" ({shown.category})" if shown.category != "unknown" else ""),
         f"price: {shown.price.removeprefix('price ')}",
         f"returns: {shown.outputs}",
         "inputs (* required):",

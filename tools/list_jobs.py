@@ -8,7 +8,7 @@ from pydantic import Field
 
 from catalog.errors import ActionableError
 from tools.errors import UnknownJobError
-from tools.job_view import cost_view
+from tools.job_view import change_words, cost_view
 from tools.naming import may_name_a_job, meant
 from tools.ports import Call, Job, JobPage, JobQuery
 from tools.tool import Answer, Arguments, Result, Tool, Unlisted
@@ -150,10 +150,7 @@ def since(given: str, *, named: str = "since", takes: str = "") -> datetime | No
 
 
 def _row(job: Job) -> JobRow:
-    text = next(
-        (value for value in job.arguments.values() if isinstance(value, str) and " " in value), ""
-    )
-    prompt = job.arguments.get("prompt") or text
+    prompt = change_words(job.arguments) if job.kind == "deploy" else _prompt(job)
     cost = cost_view(job)
     files = [output.path for output in job.outputs if output.path]
     return JobRow(
@@ -170,6 +167,13 @@ def _row(job: Job) -> JobRow:
         parents=list(job.parents)[:PARENTS_SHOWN],
         note=job.outlook,
     )
+
+
+def _prompt(job: Job) -> object:
+    text = next(
+        (value for value in job.arguments.values() if isinstance(value, str) and " " in value), ""
+    )
+    return job.arguments.get("prompt") or text
 
 
 def _words(row: JobRow) -> str:

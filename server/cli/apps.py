@@ -146,6 +146,9 @@ def deploy(
     message: Annotated[str, typer.Option(help="Kept with the revision.")] = "",
     yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Deploy it also where nothing is different.")
+    ] = False,
 ) -> None:
     """Deploy an app."""
     settings: dict[str, Any] = {}
@@ -155,7 +158,8 @@ def deploy(
         settings["reset_scale"] = True
     if message:
         settings["message"] = message
-    _change("deploy", on, app=name, path=path, settings=settings, yes=yes, dry_run=dry_run)
+    asked = _asked("deploy", on, app=name, path=path, settings=settings)
+    _carry_out(asked, yes=yes, dry_run=dry_run, force=force)
 
 
 @apps.command(help="Change how a running app scales: falkit app scale NAME keep_alive=300 …")
@@ -268,24 +272,33 @@ def _target(on: str) -> str:
     return on
 
 
+def _asked(
+    action: Action, on: Where, *, app: str = "", path: str = "", settings: dict[str, Any]
+) -> PlanArguments:
+    target: Target = "cloud" if on is Where.CLOUD else "local"
+    return PlanArguments(action=action, target=target, app=app, path=path, settings=settings)
+
+
 def _change(
     action: Action,
     on: Where,
     *,
     app: str = "",
-    path: str = "",
     settings: dict[str, Any] | None = None,
     yes: bool = False,
-    dry_run: bool = False,
+) -> None:
+    _carry_out(_asked(action, on, app=app, settings=settings or {}), yes=yes)
+
+
+def _carry_out(
+    asked: PlanArguments, *, yes: bool, dry_run: bool = False, force: bool = False
 ) -> None:
     """Plan a change, show it, ask, and carry it out."""
-    target: Target = "cloud" if on is Where.CLOUD else "local"
-    asked = PlanArguments(action=action, target=target, app=app, path=path, settings=settings or {})
-    state = interrupting.run(_carried_out, asked, yes, dry_run)
+    state = interrupting.run(_carried_out, asked, yes, dry_run, force)
     raise SystemExit(CODES.get(state, RUNNING))
 
 
-async def _carried_out(asked: PlanArguments, yes: bool, dry_run: bool) -> str:
+async def _carried_out(asked: PlanArguments, yes: bool, dry_run: bool, force: bool) -> str:
     """Return the state of the job, ``held`` where a person has still to say yes."""
     async with open_rooms(Settings.read(os.environ)) as rooms:
         call = Call(rooms, asked_by=ASKED_BY)
@@ -295,6 +308,9 @@ async def _carried_out(asked: PlanArguments, yes: bool, dry_run: bool) -> str:
         print(planned.text.rpartition("\nnext: ")[0], file=sys.stderr)
         if plan.blocked or dry_run:
             return "failed" if plan.blocked else "done"
+        if plan.unchanged and not force:
+            print("nothing was done; --force deploys it all the same", file=sys.stderr)
+            return "done"
         can_answer = is_person_here()
         agreed = (yes and not plan.asks) or (can_answer and await says_yes("Carry it out?"))
         # Where nobody can answer, a plan that asks for a person's word becomes a job that waits.

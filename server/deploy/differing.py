@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from typing import Any, cast
 
 from server.deploy.applied import Recalled
-from tools.deploy_records import AppSettings
+from tools.deploy_records import AppSettings, DeployedApp
 
 # Scale settings of the code that a redeploy leaves as they are unless it resets them
 # (fal 1.83: `deploy --reset-scale`); machine, multiplexing and startup always come from the code.
@@ -20,6 +20,8 @@ INHERITED = (
     "request_start_timeout",
     "regions",
 )
+
+_WELL = ("healthy", "idle", "deployed", "starting")
 
 
 def inherited(
@@ -50,6 +52,25 @@ def left_unknown(running: Recalled | None, *, reset: bool) -> tuple[str, ...]:
     if running is None or reset:
         return ()
     return tuple(name for name in INHERITED if name in running.unknown)
+
+
+def answers_already(running: DeployedApp | None, source: str, *, network: bool) -> bool:
+    """Return whether *running* is well and was deployed from the *source* of that hash."""
+    if running is None or running.health not in _WELL:
+        return False
+    its = next((one for one in running.revisions if one.revision == running.revision), None)
+    if its is None or not its.source_hash or its.network != (network and running.target == "local"):
+        return False
+    return source.startswith(its.source_hash)
+
+
+def opening(running: DeployedApp | None, *, unchanged: bool) -> str:
+    """Return the first line of what a deploy changes."""
+    if running is None:
+        return "new app"
+    if unchanged:
+        return f"nothing: {running.name} answers with this source already ({running.revision})"
+    return f"new revision of {running.name}, now {running.revision}"
 
 
 def differences(

@@ -14,7 +14,14 @@ from server.deploy.advice import cost_as_set
 from server.deploy.applied import Recalled
 from server.deploy.asking import reasons
 from server.deploy.checking import CheckedSource
-from server.deploy.differing import INHERITED, differences, inherited, left_unknown
+from server.deploy.differing import (
+    INHERITED,
+    answers_already,
+    differences,
+    inherited,
+    left_unknown,
+    opening,
+)
 from server.deploy.plans import Kept, Plans
 from server.deploy.policy import check_allowed, is_own, scaled
 from server.deploy.prices import Prices, read_prices
@@ -165,6 +172,7 @@ async def draw(change: Change, ground: Ground, settings: Settings, plans: Plans)
         risks=sketch.risks,
         asks=why,
         blocked=sketch.blocked,
+        unchanged=sketch.unchanged,
     )
 
 
@@ -192,6 +200,7 @@ class _Sketch:
     code: AppSettings | None = None
     unknown: tuple[str, ...] = ()
     chosen: Mapping[str, str] = field(default_factory=dict[str, str])  # what was left open
+    unchanged: bool = False
 
 
 def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
@@ -202,10 +211,12 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     reset = change.settings.get("reset_scale") is True
     after, kept = inherited(code, ground.recalled, reset=reset)
     unknown = left_unknown(ground.recalled, reset=reset)
-    changes = [f"new revision of {running.name}, now {running.revision}" if running else "new app"]
-    changes += differences(ground.recalled, after, leave=unknown)
-    changes += kept
-    if change.target == "local" and change.settings.get("network") is True:
+    lines = differences(ground.recalled, after, leave=unknown)
+    network = change.settings.get("network") is True
+    source = ground.checked.source
+    unchanged = not lines and answers_already(running, source.sha256, network=network)
+    changes = [opening(running, unchanged=unchanged), *lines, *kept]
+    if change.target == "local" and network:
         changes.append("network: its code may reach others from this machine")
     errors = [finding for finding in checked.findings if finding.severity == "error"]
     blocked = tuple(
@@ -213,18 +224,19 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     )
     blocked += _unlisted(change, checked, ground.secrets, settings)
     if change.target == "cloud":
-        blocked += tuple(not_sent(ground.checked.source.root, checked.settings))
+        blocked += tuple(not_sent(source.root, checked.settings))
     return _Sketch(
         app=change.app or checked.app,
         after=after,
         changes=tuple(changes),
         callers=_callers(change, after),
         machine=cost_as_set(after, prices=ground.prices),
-        needs=(*_needs(checked, ground.secrets, settings), _files(ground.checked.source.paths)),
+        needs=(*_needs(checked, ground.secrets, settings), _files(source.paths)),
         risks=(*ground.open_to, *_risks(change, checked, after)),
         blocked=blocked,
         code=code,
         unknown=unknown,
+        unchanged=unchanged,
     )
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from catalog.card import ModelCard
+from catalog.card import OWN_SOURCE, ModelCard
 from catalog.index import LOCAL
 from catalog.live_schema import live_schema, media_of
 from server.deploy.local.database import database_of
@@ -17,8 +17,7 @@ from server.deploy.local.database import database_of
 PRICE_SOURCE = "it runs on this machine, which charges nothing (simulated zero)"
 # What comes out decides the category, with what goes in before it.
 _MADE = ("video", "image", "audio", "3d")
-
-
+_LONGEST_MEANING = 160  # characters
 MOST_KNOWN = 256
 _found: dict[tuple[Path, str], tuple[tuple[int, ...], Mapping[str, Any] | None]] = {}
 
@@ -98,7 +97,7 @@ def card_of(app: str, path: str, openapi: Mapping[str, Any], created: datetime) 
     told = cast("dict[str, Any]", operation)
     read = live_schema(_alone(path, told, openapi))
     empty: dict[str, Any] = {"type": "object", "properties": {}}
-    given = empty if read is None else read.input
+    given = empty if read is None else _with_meanings(read.input, told, openapi)
     returned: dict[str, Any] = {} if read is None else read.output
     media = media_of(returned)
     day = created.date().isoformat()
@@ -119,7 +118,7 @@ def card_of(app: str, path: str, openapi: Mapping[str, Any], created: datetime) 
             "input": given,
             "output": returned,
             "output_media": media,
-            "schema": {"completeness": "full", "source": "the app itself", "date": day},
+            "schema": {"completeness": "full", "source": OWN_SOURCE, "date": day},
             "price": {
                 "amount": 0,
                 "currency": "USD",
@@ -142,14 +141,42 @@ def _alone(path: str, operation: Mapping[str, Any], openapi: Mapping[str, Any]) 
     }
 
 
+def _with_meanings(
+    given: dict[str, Any], operation: Mapping[str, Any], openapi: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the inputs *given* with what the app itself says of each, which may be nothing.
+
+    What a name means on fal's models it need not mean here.
+    """
+    said: Any = operation
+    for key in ("requestBody", "content", "application/json", "schema"):
+        said = _table(said, key)
+    name = str(said.get("$ref") or "").rpartition("/")[2]
+    whole = _table(_table(_table(openapi, "components"), "schemas"), name) or said
+    fields = _table(whole, "properties")
+    meant = {
+        field: {**rule, "x-meaning": _meaning(fields.get(field))}
+        for field, rule in cast("dict[str, dict[str, Any]]", given.get("properties") or {}).items()
+    }
+    return {**given, "properties": meant}
+
+
+def _table(given: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found: Any = given.get(key)
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+
+
+def _meaning(rule: Any) -> str:  # noqa: ANN401  # JSON
+    said = cast("dict[str, Any]", rule).get("description") if isinstance(rule, dict) else ""
+    return " ".join(str(said or "").split())[:_LONGEST_MEANING]
+
+
 def _category(given: Mapping[str, Any], media: Mapping[str, str]) -> str:
     made = next((kind for kind in _MADE if kind in media.values()), "")
-    if not made:
-        return "unknown"
     fields = cast("Mapping[str, Mapping[str, Any]]", given.get("properties") or {})
     taken = {str(rule["x-media"]) for rule in fields.values() if rule.get("x-media")}
     source = next((kind for kind in ("video", "image", "audio") if kind in taken), "text")
-    return f"{source}-to-{made}"
+    return f"{source}-to-{made}" if made else "json"  # as fal calls what answers with values
 
 
 def _summary(app: str, path: str, operation: Mapping[str, Any]) -> str:

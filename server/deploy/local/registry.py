@@ -48,7 +48,7 @@ class KnownRevision:
         """The record that callers see."""
         created = datetime.fromtimestamp(self.created, UTC)
         message = self.message or self.error
-        return Revision(self.revision, created, self.state, message, self.source_hash)
+        return Revision(self.revision, created, self.state, message, self.source_hash, self.network)
 
 
 @dataclass(frozen=True, slots=True)
