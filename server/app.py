@@ -210,6 +210,19 @@ class StrictServer(MCPServer[None]):
             result = decided
         return as_spoken(result, asked.protocol_version)
 
+    async def look_up(self, name: str, given: Mapping[str, Any]) -> CallToolResult | None:
+        """Return the answer of the tool called *name*, None where that is none that only reads.
+
+        Nobody is asked anything, told of progress, or named as the caller.
+        """
+        tool = self.values.get(name)
+        if tool is None or not tool.reads_only:
+            return None
+        arguments = sound(dict(given))
+        if problem := unknown_names(tool, arguments):
+            return refusal(problem)
+        return await answer(tool, arguments, Call(self._rooms))
+
     async def _asking(
         self, result: CallToolResult, ctx: Context[Any, Any], begun: float
     ) -> CallToolResult | InputRequiredResult:

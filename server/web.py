@@ -31,6 +31,7 @@ from server.fal.webhooks import Webhooks
 from server.listening import Server, Streams, heed_signals, listener, serve_until_ended
 from server.notices import Subscriptions
 from server.quick import Quick
+from server.short import ShortWay
 from tools.errors import NotConfiguredError
 from tools.inventory import chosen_tools
 from tools.ports import JobQuery, Rooms
@@ -388,7 +389,8 @@ class Endpoint:
         )
         manager = server.session_manager
         async with manager.run():
-            task_status.started(Quick(manager))
+            short = ShortWay(server) if isinstance(server, StrictServer) else None
+            task_status.started(Quick(manager, short))
             await anyio.sleep_forever()
 
 

@@ -13,6 +13,7 @@ from server.cli import fail
 from server.notices import Subscriptions
 from server.rooms import open_rooms
 from server.settings import Settings
+from server.short import ShortWay
 from server.stdio import run, serve_stdio
 from tools.errors import NotConfiguredError
 from tools.inventory import TOOLSETS, chosen_tools
@@ -106,4 +107,4 @@ async def serve(settings: Settings, tools: Sequence[AnyTool]) -> None:
     async with open_rooms(settings) as rooms:
         server = build_server(rooms, tools, rooms.approve, settings.home)
         Subscriptions(server, rooms)
-        await serve_stdio(server, by_hand=BY_HAND)
+        await serve_stdio(server, by_hand=BY_HAND, short=ShortWay(server))
