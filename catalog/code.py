@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from catalog.card import ModelCard
+from catalog.code_uploads import MARK_IN_JSON, marked, uploads_in, with_uploads
 from catalog.endpoint import EndpointId
 from catalog.errors import ActionableError
 
@@ -37,12 +38,10 @@ class Code:
     notes: tuple[str, ...]
 
 
-def code_for(
-    card: ModelCard, arguments: Mapping[str, Any], language: str, style: str, local: bool = False
-) -> Code:
+def code_for(card: ModelCard, arguments: Mapping[str, Any], language: str, style: str) -> Code:
     """Return a program that calls *card* with *arguments*.
 
-    With *local*, media among the arguments are local paths, which the program uploads first.
+    An `Upload` among them is a local file, which the program uploads before the call.
 
     Raises:
         ActionableError: no such language or style, or the two do not go together.
@@ -69,9 +68,11 @@ def code_for(
         notes.append(f"{card.endpoint_id} is not listed as realtime: it may refuse")
     if style == "webhook":
         notes.append(WEBHOOK_NOTE)
-    if local:
-        notes.append("local files among the arguments must be uploaded; replace them by their URLs")
-    return Code(writer(card.endpoint_id, arguments), _install(language, style), tuple(notes))
+    code = writer(card.endpoint_id, arguments)
+    if uploads := uploads_in(arguments):
+        code = with_uploads(code, uploads, language, browser=style == "proxy")
+        notes.append(PICKED_NOTE if style == "proxy" else UPLOAD_NOTE)
+    return Code(code, _install(language, style), tuple(notes))
 
 
 KEY_NOTE = "set FAL_KEY in the environment; never put the key into code or a browser"
@@ -79,6 +80,8 @@ PROXY_NOTE = (
     "the browser calls your own server, which alone holds FAL_KEY; let only your own signed-in "
     "users reach that route, or anybody spends your money"
 )
+UPLOAD_NOTE = "the program uploads the local files first; run it where their paths lead to them"
+PICKED_NOTE = "a browser uploads what the person picks in an <input type=file multiple>"
 WEBHOOK_NOTE = (
     "fal posts {request_id, status, payload} there; verify X-Fal-Webhook-Signature, expect repeats"
 )
@@ -95,7 +98,7 @@ def _python(arguments: Mapping[str, Any]) -> str:
 
 
 def _json(arguments: Mapping[str, Any], indent: int | None = 2) -> str:
-    return json.dumps(arguments, indent=indent, ensure_ascii=False)
+    return json.dumps(arguments, indent=indent, ensure_ascii=False, default=marked)
 
 
 def _python_run(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
@@ -250,7 +253,7 @@ console.log(result.data);
 def _curl(url: str, arguments: Mapping[str, Any], flags: str = "") -> str:
     body = _json(arguments, None)
     data = f"-d {shlex.quote(body)}"
-    if len(body) > LONGEST_WORD:
+    if len(body) > LONGEST_WORD and MARK_IN_JSON not in body:
         data = f"--data-binary @- <<'JSON'\n{body}\nJSON\n"
     return f"""\
 curl -sS --fail-with-body {flags}-X POST {shlex.quote(url)} \\

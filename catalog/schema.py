@@ -53,7 +53,7 @@ def check(
     return Checked(checked, tuple(reader.repairs), tuple(reader.media))
 
 
-def with_media(arguments: Mapping[str, Any], urls: Mapping[Path, str]) -> dict[str, Any]:
+def with_media(arguments: Mapping[str, Any], urls: Mapping[Path, object]) -> dict[str, Any]:
     """Return a copy of *arguments* with each URL of *urls* at its path; the rest is shared."""
     result: dict[str, Any] = dict(arguments)
     for path, url in urls.items():

@@ -20,6 +20,7 @@ from tests.house import connected, record, words
 
 CATALOG = CatalogIndex.open()
 SMALL = {"prompt": 'it\'s a "fox"\nin snow', "image_size": {"width": 64, "height": 64}}
+SIZE = {"image_size": {"width": 64, "height": 64}}
 POINTED = """
 import fal_client.client as fal
 base = "http://127.0.0.1:{port}"
@@ -128,3 +129,34 @@ async def test_the_tool_checks_the_arguments_and_runs_nothing(tmp_path: Path) ->
         call = {"endpoint_id": "fal-ai/flux-lora", "arguments": many}
         assert "leave out what is long" in words(await client.call_tool("write_code", call))
         assert record(await client.call_tool("list_jobs", {}))["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "style", "uploads"),
+    [
+        ("python", "queue", "fal_client.upload_file('a fox.png')"),
+        ("typescript", "queue", '"image_url": await upload("a fox.png", "image/png")'),
+        ("typescript", "proxy", '"image_url": await fal.storage.upload(picked[0])'),
+        ("curl", "run", "FILE_1=$(upload 'a fox.png' image/png)"),
+    ],
+)
+async def test_a_local_file_among_the_arguments_is_uploaded_by_the_program(
+    tmp_path: Path, language: str, style: str, uploads: str
+) -> None:
+    asked = {"endpoint_id": "fal-ai/birefnet", "arguments": {"image_url": "a fox.png"}}
+    async with connected(tmp_path) as client:
+        answer = await client.call_tool(
+            "write_code", {**asked, "language": language, "style": style}
+        )
+    assert uploads in record(answer)["code"]
+    assert "u0000" not in record(answer)["code"]
+    assert any("uploads" in note for note in record(answer)["notes"])
+
+
+async def test_an_earlier_job_among_the_arguments_is_the_file_that_it_made(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        make = {"endpoint_id": "fal-ai/flux/schnell", "prompt": "a fox"}
+        job = record(await client.call_tool("generate", {**make, "arguments": SIZE}))
+        asked = {"endpoint_id": "fal-ai/birefnet", "arguments": {"image_url": job["job_id"]}}
+        code = record(await client.call_tool("write_code", asked))["code"]
+    assert f"fal_client.upload_file({job['outputs'][0]['path']!r})" in code

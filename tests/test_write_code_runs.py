@@ -14,6 +14,7 @@ import anyio.from_thread
 import pytest
 
 from catalog.code import code_for
+from catalog.code_uploads import Upload
 from catalog.describe import example_arguments
 from catalog.index import CatalogIndex
 from catalog.schema import check, with_media
@@ -212,6 +213,68 @@ def test_curl_runs_for_every_category_in_every_style(
             if ended.returncode or not ended.stdout.strip():
                 wrong.append(f"{endpoint_id} {style}: {ended.stdout[-200:]} {ended.stderr[-200:]}")
     assert wrong == []
+
+
+UPSCALE = CATALOG.get("fal-ai/seedvr/upscale/image")
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> dict[str, Any]:
+    """Return arguments of which one is a local file, of an awkward name in a folder beside."""
+    (tmp_path / "my files").mkdir()
+    picture(tmp_path / "my files" / "it's a fox.png", (64, 48))
+    return {"image_url": Upload("my files/it's a fox.png", "image/png"), "upscale_factor": 3}
+
+
+@pytest.mark.parametrize("style", ["run", "queue"])
+def test_python_uploads_a_local_file_and_runs(
+    port: int, local: dict[str, Any], style: str, tmp_path: Path
+) -> None:
+    code = code_for(UPSCALE, local, "python", style).code
+    ended = subprocess.run(
+        [sys.executable, "-c", POINTED.format(port=port) + code],
+        cwd=tmp_path,
+        env=environment(port),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "'width': 192" in ended.stdout
+
+
+@pytest.mark.parametrize("style", ["run", "queue"])
+def test_typescript_uploads_a_local_file_and_runs(
+    port: int, local: dict[str, Any], style: str, tmp_path: Path
+) -> None:
+    program = node()
+    npm_install(HERE)
+    (tmp_path / "node_modules").symlink_to(HERE / "node_modules")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    code = code_for(UPSCALE, local, "typescript", style).code
+    assert ran(program, tmp_path, code, environment(port), style, says="width: 192") == []
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on this machine")
+@pytest.mark.parametrize("style", ["run", "queue"])
+def test_curl_uploads_a_local_file_and_runs(
+    port: int, local: dict[str, Any], style: str, tmp_path: Path
+) -> None:
+    code = code_for(UPSCALE, local, "curl", style).code
+    for host, place in (("queue.fal.run", "queue"), ("rest.fal.ai", "rest"), ("fal.run", "run")):
+        code = code.replace(f"https://{host}", f"http://127.0.0.1:{port}/{place}")
+    ended = subprocess.run(
+        ["sh", "-c", code],
+        cwd=tmp_path,
+        env=environment(port),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert '"width":192' in ended.stdout.replace(" ", "")
 
 
 def test_python_compiles_for_every_card_in_every_style() -> None:

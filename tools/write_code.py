@@ -1,15 +1,21 @@
 """Write client code for an endpoint and its arguments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from mimetypes import guess_type
+from pathlib import PurePath
 from typing import Any, cast
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
 from catalog.code import LANGUAGES, STYLES, code_for
+from catalog.code_uploads import Upload
 from catalog.describe import example_arguments
 from catalog.errors import ActionableError
-from catalog.schema import check
+from catalog.media import MediaKind
+from catalog.schema import MediaUse, Path, check, dotted, with_media
 from tools.finding import usable
+from tools.naming import may_name_a_job
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool
 
@@ -45,10 +51,10 @@ async def write_code(call: Call, arguments: CodeArguments) -> Answer:
     card = await usable(call.rooms, arguments.endpoint_id)
     given = arguments.arguments or example_arguments(card)
     checked = check(card, given)
-    local = any(not use.value.startswith(("https://", "http://", "data:")) for use in checked.media)
     cut: list[str] = []
-    held = {name: _shortened(name, value, cut) for name, value in checked.arguments.items()}
-    made = code_for(card, held, arguments.language, arguments.style, local)
+    given = with_media(checked.arguments, await _placed(call, checked.media, cut))
+    held = {name: _shortened(name, value, cut) for name, value in given.items()}
+    made = code_for(card, held, arguments.language, arguments.style)
     if len(made.code.encode("utf-8", "replace")) > MOST_BYTES:
         raise ActionableError(
             f"the code would be {len(made.code):,} characters long",
@@ -60,6 +66,36 @@ async def write_code(call: Call, arguments: CodeArguments) -> Answer:
         told.append(f"install: {made.install}")
     written = WrittenCode(code=made.code, install=made.install, notes=notes)
     return Answer(written, "\n".join([*told, *notes]))
+
+
+async def _placed(
+    call: Call, media: Sequence[MediaUse], notes: list[str]
+) -> dict[Path, Upload | str]:
+    """Return what the program has in the place of media that have no address: uploads of files.
+
+    An earlier job becomes its file, or its address where that is all there is. What no single file
+    is stays as it was, and is noted.
+
+    Raises:
+        ActionableError: there is no such job, or none of its outputs fits.
+    """
+    placed: dict[Path, Upload | str] = {}
+    for use in media:
+        value = use.value.strip()
+        if value.startswith(("https://", "http://", "data:")):
+            continue
+        if may_name_a_job(value):
+            found = await call.rooms.media.look(value, cast("MediaKind", use.kind))
+            value = str(found.path or found.url)
+        if value.startswith("[") or (use.kind == "archive" and not PurePath(value).suffix):
+            notes.append(f"{dotted(use.path)}: pack the files into one archive and give its URL")
+        elif value.startswith("https://"):
+            placed[use.path] = value
+        else:
+            value = unquote(urlsplit(value).path) if value.startswith("file:") else value
+            kind = guess_type(value)[0] or "application/octet-stream"
+            placed[use.path] = Upload(value, kind)
+    return placed
 
 
 def _shortened(name: str, value: object, cut: list[str]) -> object:
