@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from catalog.search_measure import length_in, number_of, seconds_of
+from catalog.search_measure import length_in, limit_in, number_of, seconds_of
 from catalog.search_spelled import spelled
 
 _KILO: Mapping[str, int] = {"1": 1024, "2": 1440, "4": 2160, "8": 4320}
@@ -60,7 +60,8 @@ class Asked:
 
     *height* counts lines (2160 for 4k) and *kilo* is the word as it was said (``4k``). *ratio* is
     width to height; a *loose* one was said by a word such as vertical, so that any of its kind
-    serves. *rest* is the text without what was read here.
+    serves. *dollars* are the most that the run may cost, None where no limit is named. *rest* is
+    the text without what was read here.
     """
 
     sound: bool | None = None
@@ -72,6 +73,7 @@ class Asked:
     count: int = 0
     transparent: bool = False
     seed: int | None = None
+    dollars: float | None = None
     rest: str = ""
 
     def __bool__(self) -> bool:
@@ -117,12 +119,14 @@ def _completed(own: Asked, english: Asked) -> Asked:
         count=own.count or english.count,
         transparent=own.transparent or english.transparent,
         seed=own.seed if own.seed is not None else english.seed,
+        dollars=own.dollars if own.dollars is not None else english.dollars,
         rest=english.rest,
     )
 
 
 def _read(text: str, where: str) -> Asked:
     left = spelled(text)
+    dollars, left = _limit(left) if where == _TASK else (None, left)
     seed, left = _taken(left, _seed())
     ratio, left = _taken(left, _ratio(), lambda found: f"{found[1]}:{found[2]}" in _RATIOS)
     size, left = _taken(left, _size(where))
@@ -143,6 +147,7 @@ def _read(text: str, where: str) -> Asked:
         count=count,
         transparent=bool(clear),
         seed=int(seed[1]) if seed else None,
+        dollars=dollars,
         rest=_tidied(left),
     )
 
@@ -154,6 +159,15 @@ def _taken(
     for found in pattern.finditer(text):
         if is_right is None or is_right(found):
             return found, f"{text[: found.start()]} {text[found.end() :]}"
+    return None, text
+
+
+def _limit(text: str) -> tuple[float | None, str]:
+    """Return the dollars that a whole run may cost, and *text* without them."""
+    for found in _below().finditer(text):
+        dollars, measure = limit_in(found[0])
+        if dollars is not None and measure.kind < 0:
+            return dollars, f"{text[: found.start()]} {text[found.end() :]}"
     return None, text
 
 
@@ -205,10 +219,24 @@ def _tidied(text: str) -> str:
     before = ""
     while text != before:
         before = text
-        text = re.sub(r"[\s,]+(?:in|at|as|of|for|with|and|a|an|the|on|long|by)$", "", text)
+        text = re.sub(
+            r"[\s,]+(?:in|at|as|of|for|with|and|a|an|the|on|long|by|up to|max|at most|costing)$",
+            "",
+            text,
+        )
         text = re.sub(r"^(?:in|at|as|of|for|with|and|a|an|the|on)[\s,]+(?=\S)", "", text)
         text = text.strip(" ,;.")
     return text
+
+
+@cache
+def _below() -> re.Pattern[str]:
+    return re.compile(
+        r"(?:\bfor )?\b(?:under|below|less than|at most|up to|max(?:imum)?(?: of)?|no more than"
+        r"|within|cheaper than|unter|hochstens|maximal)\s+[$€]?\s*[\w.,]*\w"
+        r"(?:\s*(?:[$€¢]|dollars?\b|cents?\b|bucks?\b|euros?\b|usd\b))?"
+        r"(?:\s*(?:per|/|an?|each)\s*\w+)?"
+    )
 
 
 @cache

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from typing import Literal, get_args
@@ -12,7 +12,7 @@ from catalog.card import ModelCard
 from catalog.errors import ActionableError, ArgumentsError
 from catalog.granting import granted, usual_length
 from catalog.index import CatalogIndex
-from catalog.nearest import nearest_name
+from catalog.nearest import media_meant, nearest_name
 from catalog.operations import operation_meant
 from catalog.pricing import estimate
 from catalog.saying import shown
@@ -24,6 +24,14 @@ from catalog.search_text import plain
 Preference = Literal["", "popular", "cheap", "fast", "newest"]
 PREFERENCES: tuple[str, ...] = tuple(word for word in get_args(Preference) if word)
 
+# Names of media that say no more than their kind.
+_NAMES_LISTED = "image image_url input_image picture photo img video video_url input_video clip"
+_MEDIA_NAMES = frozenset([*_NAMES_LISTED.split(), "audio", "audio_url", "input_audio", "sound"])
+_THINGS = re.compile(r"[\s,]+(?:images?|pictures?|photos?|videos?|clips?|songs?)$")
+_OTHERWISE = {
+    "cheapest": "cheap", "cheaper": "cheap", "fastest": "fast", "quick": "fast", "new": "newest",
+    "latest": "newest", "most popular": "popular", "most used": "popular",
+}  # fmt: skip
 # Only the best ranked of a task are weighed against each other.
 CANDIDATES = 24
 # fal publishes no speeds; a maker's own word for its fast variant is the best sign there is.
@@ -43,13 +51,15 @@ class Wanted:
 class Choice:
     """A chosen card, and the reason in a few words.
 
-    *fields* are arguments that words of task and prompt stand for; *notes* tell of them.
+    *fields* are arguments that words of task and prompt stand for; *notes* tell of them, and of
+    media that were given under another name. *arguments* are all that is to be sent.
     """
 
     card: ModelCard
     why: str
-    fields: Mapping[str, object] = field(default_factory=dict[str, object])
-    notes: tuple[str, ...] = ()
+    fields: Mapping[str, object]
+    notes: tuple[str, ...]
+    arguments: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ class _Fit:
     fields: Mapping[str, object]
     lacks: tuple[str, ...]
     notes: tuple[str, ...]
+    arguments: Mapping[str, object]
 
 
 def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Choice:
@@ -81,11 +92,13 @@ def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Cho
             none that keeps the settings.
         ArgumentsError: no candidate takes the arguments; the problems are those of the first.
     """
+    prefer = _OTHERWISE.get(prefer.strip().lower(), prefer.strip().lower())
     if prefer and prefer not in PREFERENCES:
         raise ActionableError(
             f"prefer is {prefer[:40]!r}", hint=f"it takes {', '.join(PREFERENCES)}"
         )
     asked = asked_in(plain(task).strip(), partial(in_english, catalog))
+    wanted = _limited(wanted, asked)
     name, ids = _candidates(catalog, task, asked)
     operation = operation_meant(asked.rest)
     most = CANDIDATES if name or operation else MOST_HITS
@@ -106,6 +119,12 @@ def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Cho
             f"task {task[:60]!r} changes media and does not make any of these arguments",
             hint=f'call edit with {{"operation":"{operation}","media":…}}; nothing was sent',
         ) from None
+    if asked.dollars is not None and not any(_within(fit, wanted) for fit in fits):
+        raise ActionableError(
+            f"no model found for this task is known to cost at most ${asked.dollars:g}",
+            hint=f"the nearest, {_cheapest(fits)[0].card.endpoint_id}, costs "
+            f"{_price(_cheapest(fits)[0])}; nothing was sent",
+        )
     match prefer:
         case "cheap":
             fit, why = _cheapest(fits)
@@ -115,7 +134,36 @@ def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Cho
             fit, why = _newest(name, fits) or _popular(name, cards, fits, wanted)
         case _:
             fit, why = _popular(name, cards, fits, wanted)
-    return Choice(fit.card, why, fit.fields, fit.notes)
+    notes = (*fit.notes, *_names_told(wanted.arguments, fit.arguments))
+    return Choice(fit.card, why, fit.fields, notes, fit.arguments)
+
+
+def _names_told(given: Mapping[str, object], sent: Mapping[str, object]) -> Iterator[str]:
+    """Yield under which names of the model media are sent that were given under others."""
+    for name, value in given.items():
+        if name not in sent:
+            yield f"{name}: given as {next(own for own, held in sent.items() if held is value)}"
+
+
+def _limited(wanted: Wanted, asked: Asked) -> Wanted:
+    """Return *wanted* with the lower of its limit and the one that the task names.
+
+    Raises:
+        ActionableError: the task allows nothing.
+    """
+    if asked.dollars is None:
+        return wanted
+    if asked.dollars <= 0:
+        raise ActionableError(
+            f"a limit of ${asked.dollars:g} leaves no model: each costs something",
+            hint="give an amount above 0, or none",
+        )
+    most = Decimal(str(asked.dollars))
+    return replace(wanted, most=most if wanted.most is None else min(most, wanted.most))
+
+
+def _price(fit: _Fit) -> str:
+    return "what is not known" if fit.high is None else f"${fit.high:f}"
 
 
 def _fits(
@@ -127,10 +175,19 @@ def _fits(
         ArgumentsError: none takes the arguments.
         ActionableError: none keeps what the task asks.
     """
-    fitting = _fitting(cards, wanted, *asked)
+    given = [wanted.arguments for _ in cards]
+    try:
+        fitting = _fitting(cards, given, wanted.prompt, asked)
+        first = next(fitting)
+    except ArgumentsError:
+        given = [_renamed(card, wanted.arguments) for card in cards]
+        if all(one == wanted.arguments for one in given):
+            raise
+        fitting = _fitting(cards, given, wanted.prompt, asked)
+        first = next(fitting)
     if not prefer and wanted.most is None and not asked[1]:
-        return [next(fitting)]  # the first that fits; the rest need no look
-    fits = list(fitting)
+        return [first]  # the rest need no look
+    fits = [first, *fitting]
     least = min(len(fit.lacks) for fit in fits)
     fits = [fit for fit in fits if len(fit.lacks) == least]
     return [fit for fit in fits if _within(fit, wanted)] or fits
@@ -140,7 +197,7 @@ def _candidates(catalog: CatalogIndex, task: str, asked: Asked) -> tuple[str, Se
     """Return what is sought in short words, empty where *task* is no category, and its cards."""
     name, _, wishes = asked.rest.partition(" with ")
     named = [part.strip() for part in re.split(r",|\band\b|\bwith\b", wishes) if part.strip()]
-    category = _category(catalog, name)
+    category = _category(catalog, name) or _category(catalog, _THINGS.sub("", name))
     if category is None:
         return _sought(catalog, task, asked)
     if asked.sound and not any("sound" in one or "audio" in one for one in named):
@@ -199,25 +256,50 @@ def _with_features(catalog: CatalogIndex, category: str, named: Sequence[str]) -
     return found
 
 
+def _renamed(card: ModelCard, arguments: Mapping[str, object]) -> Mapping[str, object]:
+    """Return *arguments* with media under the card's name for them, where there is one such input.
+
+    Whoever names a task cannot know what the model that is chosen calls its picture.
+    """
+    named: dict[str, object] = {}
+    for name, value in arguments.items():
+        plain_name = name in _MEDIA_NAMES and name not in card.properties
+        kind = media_meant(name) if plain_name and isinstance(value, str) else ""
+        of_kind = [
+            held
+            for held, taken in card.media_in.items()
+            if taken == kind and card.properties[held].get("type") != "array"
+        ]
+        usual = [held for held in of_kind if held == f"{kind}_url"]
+        needed = usual or [held for held in of_kind if held in card.required] or of_kind
+        named[needed[0] if kind and len(needed) == 1 else name] = value
+    return named if len(named) == len(arguments) else arguments
+
+
 def _fitting(
-    cards: Sequence[ModelCard], wanted: Wanted, asked: Asked, beside: Asked
+    cards: Sequence[ModelCard],
+    given: Sequence[Mapping[str, object]],
+    prompt: str,
+    wishes: tuple[Asked, Asked],
 ) -> Iterator[_Fit]:
-    """Yield those of *cards* that take what is wanted and keep what is *asked*, at least one.
+    """Yield those of *cards* that take what is *given* to each and keep what the task asks.
+
+    *wishes* are those of the task and of the prompt. At least one is yielded.
 
     Raises:
-        ArgumentsError: none takes what is wanted.
+        ArgumentsError: none takes what is given.
         ActionableError: none of those that do keeps all that is asked.
     """
     first: ArgumentsError | None = None
     short: tuple[ModelCard, Sequence[str]] | None = None
     found = False
-    for card in cards:
-        must = granted(card, asked, wanted.arguments)
-        may = granted(card, beside, {**wanted.arguments, **must.fields})
-        usual = usual_length(card, {**wanted.arguments, **may.fields, **must.fields})
+    for card, arguments in zip(cards, given, strict=True):
+        must = granted(card, wishes[0], arguments)
+        may = granted(card, wishes[1], {**arguments, **must.fields})
+        usual = usual_length(card, {**arguments, **may.fields, **must.fields})
         fields = {**usual, **may.fields, **must.fields}
         try:
-            checked = check(card, {**fields, **wanted.arguments}, prompt=wanted.prompt)
+            checked = check(card, {**fields, **arguments}, prompt=prompt)
         except ArgumentsError as problem:
             first = first or problem
             continue
@@ -230,7 +312,8 @@ def _fitting(
             continue
         found = True
         high = estimate(card, checked.arguments).high
-        yield _Fit(card, high, fields, tuple(may.unmet), tuple(_notes(fields, usual, may.unmet)))
+        notes = tuple(_notes(fields, usual, may.unmet))
+        yield _Fit(card, high, fields, may.unmet, notes, {**fields, **arguments})
     if found:
         return
     if short is not None:
@@ -273,7 +356,7 @@ def _popular(
     if name:
         why = f"the most used for {name} in fal's own list"
     if card is not cards[0]:
-        limit = "" if wanted.most is None else f" within ${wanted.most:f}"
+        limit = "" if wanted.most is None else f" within ${float(wanted.most):g}"
         why += f" {'that' if name else 'and that'} takes these arguments{limit}"
     return fits[0], why
 

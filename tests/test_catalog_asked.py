@@ -118,3 +118,29 @@ def test_a_task_in_any_words_is_done_and_what_changes_media_is_sent_to_edit() ->
         chosen("upscale")
     with pytest.raises(ActionableError, match="no models for task 'qqzz'"):
         chosen("qqzz")
+
+
+def test_a_limit_in_a_task_bounds_the_price_or_is_refused_with_the_nearest() -> None:
+    for task in ("text-to-video under $0.30", "text-to-video for at most 30 cents"):
+        choice = chosen(task)
+        high = estimate(choice.card, {"prompt": "a fox", **choice.fields}).high
+        assert high is not None
+        assert float(high) <= 0.3
+        assert "within $0.3" in choice.why
+    with pytest.raises(ActionableError, match=r"at most \$0.0001 .the nearest, .* costs \$0"):
+        chosen("text-to-image under 0.01 cents")
+    with pytest.raises(ActionableError, match="leaves no model"):
+        chosen("text-to-image under $0")
+
+
+def test_media_given_by_their_kind_reach_the_input_that_the_model_has_for_them() -> None:
+    choice = choose(CATALOG, "image-to-video", "", Wanted({"photo": "a.png"}, "it runs"))
+    assert choice.arguments["image_url"] == "a.png"
+    assert "photo: given as image_url" in choice.notes
+    kling = choose(CATALOG, "image-to-video, 13 seconds", "newest", Wanted({"image": "a.png"}, "x"))
+    assert "a.png" in kling.arguments.values()
+
+
+def test_a_preference_may_be_said_in_other_words() -> None:
+    cheapest = choose(CATALOG, "text-to-image", "cheapest", Wanted(prompt="a fox"))
+    assert cheapest == choose(CATALOG, "text-to-image", "cheap", Wanted(prompt="a fox"))
