@@ -39,7 +39,7 @@ _WORD = re.compile(r"[a-z]{2,20}")
 # What a meaning counts beside the words themselves.
 _MEANING = 3.0
 # What a need that no task answers counts against one that some task does; there are few.
-_OUTSIDE = 2.5
+_OUTSIDE = 3.2
 # What keeps the first steps small.
 _FIRST = 1.0
 # What an example counts that is only a cue of the operations: one that tells alone, one of two.

@@ -16,7 +16,7 @@ _SIZE = re.compile(r"\d{3,4}p|[248]k|\d+(?:\.\d+)?s")
 # What a card is worth for bearing a name: all of it, each version, each kind; and for lacking them.
 _NAME, _VERSION_HIT, _KIND_HIT = 4.2, 2.2, 1.0
 _OTHER_NAME, _OTHER_VERSION, _NO_KIND, _OTHER_KIND = -2.4, -1.8, -0.6, -0.3
-_EXTRA_PART = 0.06
+_EXTRA_PART = 0.12
 # Further words of the query that are parts of the card's name as well.
 _OTHER_HIT, _RARE_HIT = 0.8, 2.2
 _FEW = 0.2
@@ -45,7 +45,7 @@ class Mark(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Named:
-    """The name in a query: its parts, versions, kinds, and words that may belong to it.
+    """The name in a query: its parts, versions, kinds, words that may belong to it, *plain* ones.
 
     *bearers* are the cards that bear some of it, at most `_MOST_BEARERS` of them; *maybe* those
     whose name has an everyday word of the query. *covered* is the share of the query's *own* words
@@ -56,6 +56,7 @@ class Named:
     versions: list[Mark] = field(default_factory=list[Mark])
     kinds: list[Mark] = field(default_factory=list[Mark])
     others: list[Mark] = field(default_factory=list[Mark])
+    plain: list[Mark] = field(default_factory=list[Mark])
     kind_bits: int = 0
     bearers: frozenset[int] = frozenset()
     maybe: frozenset[int] = frozenset()
@@ -99,6 +100,7 @@ class Named:
             if mark.on(card):
                 matched += 1
                 gain += mark.worth
+        matched += sum(mark.on(card) for mark in self.plain)
         if unasked := tables.variants[card] & ~self.kind_bits:
             gain += _OTHER_KIND * unasked.bit_count()
         if matched >= self.own:
@@ -161,7 +163,7 @@ def _mark_words(
         elif size < tables.count // 6 and not lexicon.is_plain(part):
             place, worth = named.others, _OTHER_HIT
         else:
-            continue
+            place, worth = named.plain, 0.0
         place.append(Mark(part, worth, tables.bits.flags(key)))
 
 

@@ -19,6 +19,12 @@ _MEDIUM = 0.8
 _INSIDE = 0.55
 _WRONG_TARGET, _WRONG_SOURCE, _LACKS_MEDIUM = -1.6, -0.8, -0.9
 _SORT = 0.9
+# What mostly is meant by a name alone: what makes something of words or of a picture.
+_MAIN = frozenset(
+    {"text-to-image", "text-to-video", "image-to-video", "text-to-speech", "text-to-audio"}
+    | {"text-to-3d", "image-to-3d", "speech-to-text", "text-to-music"}
+)
+_MAIN_GAIN = 0.3
 _OTHER_TONGUE, _OWN_TONGUE = -1.8, 1.0
 _VARIANT = -0.35
 # What the cheapest of the good candidates gains, and how far behind the best one is still good.
@@ -230,6 +236,11 @@ class _Look:
         media = understood.direction.media - {"text"}
         self.media = media_bits(media) if not understood.named.is_sure else 0
         self.sorts = _sorts(understood, tables) if understood.named.is_sure else frozenset[int]()
+        self.mains = frozenset[int]()
+        if understood.named.is_sure and understood.named.covered >= 1.0:
+            self.mains = frozenset(
+                at for at, category in enumerate(tables.categories) if category in _MAIN
+            )
         target = understood.direction.target
         self.target = media_bits({target}) if target and understood.direction.sure > 0.6 else 0
         self.strangers = _strangers(understood, tables) if self.target else frozenset[int]()
@@ -247,6 +258,7 @@ class _Look:
         if self.named is not None and len(self.named.bearers) >= HEAD:
             return math.inf  # so many that some are only weighed now
         gain = self.wishes.most if self.wishes is not None else 0.0
+        gain += _MAIN_GAIN if self.mains else 0.0
         return gain + (_SORT if self.sorts else 0.0) + (_OWN_TONGUE if self.tongues else 0.0)
 
     def wished(self, worths: Sequence[float], cards: Iterable[int]) -> list[tuple[float, int]]:
@@ -301,6 +313,8 @@ class _Look:
                 gain += _WRONG_SOURCE
         if category in self.sorts:
             gain += _SORT
+        if category in self.mains:
+            gain += _MAIN_GAIN
         return gain
 
 

@@ -57,6 +57,8 @@ _GLUED_MEANS: Mapping[str, str] = {
 _NEAREST_KIN: Mapping[str, str] = {
     "uk": "ru", "ru": "uk", "da": "no", "no": "da", "cs": "sk", "sk": "cs",
 }  # fmt: skip
+# Shorter words may be of any language.
+_SHORTEST_OWN = 5
 # Languages that are meant only where they know more of a question than any larger one.
 _SELDOM = frozenset({"bg", "ca", "cs", "da", "fi", "hr", "hu", "no", "ro", "sk", "sw", "tl"})
 
@@ -231,9 +233,21 @@ class Tongues:
         for table in tables:
             if (gloss := table.word(word)) is not None:
                 return 1, gloss
-        if _has_digit(word) or self._lexicon.knows(word):
-            return 1, word
-        return 1, tables[0].mended(word) or f"{word}{_FOREIGN}"
+        if len(word) == 1 or _has_digit(word) or self._lexicon.knows(word):
+            return 1, word  # a single letter is of a name: "z-image"
+        return 1, tables[0].mended(word) or self._elsewhere(word) or f"{word}{_FOREIGN}"
+
+    def _elsewhere(self, word: str) -> str:
+        """Return what *word* is in English in the first other language that knows it, if one does.
+
+        Which language a few words are of is but a guess.
+        """
+        if len(word) < _SHORTEST_OWN:
+            return ""
+        bits = self._knowing(word) >> 1
+        names = [name for at, name in enumerate(self._names) if bits >> at & 1]
+        names.sort(key=lambda name: name in _SELDOM)
+        return next((gloss for name in names if (gloss := self._table(name).word(word))), "")
 
 
 class _Tongue:

@@ -22,6 +22,7 @@ _SURE_PHRASE, _TELLING, _BESIDE_SURE = 0.9, 0.86, 0.92
 _BY_RULE, _RULE_TOP, _LIKELY_TOP = 0.8, 0.8, 0.9
 # The surer what was learned is of its best task, the less rules count beside it.
 _SURE_ALONE = 0.3
+_OF_GENERAL = 0.75
 # What is left of a task that has to do with none of the media that are named; text is named often.
 _UNSPOKEN, UNTOLD = 0.6, frozenset({"text"})
 DAMPED = 0.4
@@ -115,6 +116,10 @@ def with_likely(
         task: by_rule * (known[task].strength if task in known else 0.0) + shares.get(task, 0.0)
         for task in {**known, **shares}
     }
+    for one in fired:
+        if one.strength >= _SURE_PHRASE:  # who says "edit" of a smile means the smile
+            for general, _ in lexicon.kin.get(one.task, ()):
+                worths[one.task] += _OF_GENERAL * shares.get(general, 0.0)
     if kinds := heard.frame.spoken - UNTOLD:
         for task in worths:
             name = tables.tasks[task][0]
