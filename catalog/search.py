@@ -36,12 +36,12 @@ from catalog.search_words import (
     deeds_of,
     guides_for,
     price_words,
+    shown_for,
     understood_words,
     why_words,
 )
 
 MOST_HITS = 50
-_ONE = Measure()
 _MOST_STEPS = 4
 # Of so many retired cards in front it is looked up what is used in their place.
 _MOST_HEIRS = 5
@@ -251,6 +251,8 @@ def _filters(engine: _Engine, request: SearchRequest) -> _Filters:
         bits = tables.bits.of(key)
         allowed = bits if allowed is None else allowed & bits
     measure = work_named(request.for_work)
+    if "fsound" in keys and measure.sound is None:
+        measure = measure._replace(sound=True)
     return _Filters(allowed, checked_dollars(request.max_dollars), measure)
 
 
@@ -399,10 +401,7 @@ def _hit(
         if card not in engine.retired:
             engine.retired[card] = _retired(index, endpoint_id)
         why = "; ".join(word for word in (engine.retired[card], why) if word)
-    measure = filters.measure
-    if understood is not None and understood.wishes.height >= 0 and measure == _ONE:
-        measure = Measure(height=understood.wishes.height)
-    price = price_words(card, measure, usual, tables)
+    price = price_words(card, shown_for(filters.measure, understood), usual, tables)
     category = tables.categories[tables.category[card]]
     return Hit(endpoint_id, title, category, summary, price, why, step.label if step else "")
 

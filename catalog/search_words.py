@@ -105,6 +105,14 @@ def _matched(card: int, understood: Understood, tables: SearchTables) -> list[st
     return words[:4]
 
 
+def shown_for(measure: Measure, understood: Understood | None) -> Measure:
+    """Return the work whose price is shown: *measure*, or where it is none what is wished for."""
+    if measure != _ONE or understood is None:
+        return measure
+    heard = True if "sound" in understood.wishes.features else None
+    return Measure(height=understood.wishes.height, sound=heard)
+
+
 def price_words(card: int, measure: Measure, usual: str, tables: SearchTables) -> str:
     """Return the price of *measure* on *card*, else the usual one."""
     if measure == _ONE:
@@ -113,9 +121,14 @@ def price_words(card: int, measure: Measure, usual: str, tables: SearchTables) -
     if math.isnan(dollars):
         return usual
     kind = tables.unit[card] if measure.kind < 0 else measure.kind
+    silent = measure._replace(sound=False).dollars(card, tables)
+    heard = bool(measure.sound) and kind == SECOND and dollars != silent
+    is_usual = kind != SECOND or dollars == _ONE.dollars(card, tables)
+    if is_usual and measure == _ONE._replace(sound=measure.sound):
+        return usual  # sound makes no difference to it
     at = f" at {HEIGHTS[measure.height]}p" if measure.height >= 0 and tables.heights[card] else ""
     if kind == SECOND:
-        what = f"{measure.amount:g} s{at}"
+        what = f"{measure.amount:g} s{at}{' with sound' if heard else ''}"
     elif kind == PICTURE:
         what = f"{measure.amount:g} image{'s' if measure.amount != 1 else ''}"
         what += f" at {SIZES[measure.size]}" if measure.size > 0 else ""

@@ -59,3 +59,19 @@ def test_large_limits_are_read_as_they_are_written(words: str, limit: float) -> 
 def test_a_limit_of_nothing_or_less_is_refused(index: CatalogIndex, words: str) -> None:
     with pytest.raises(ActionableError, match="leaves no model"):
         search(index, SearchRequest(f"text to video {words}"))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        SearchRequest("text to video with sound", limit=20),
+        SearchRequest("text to video", features=("sound",), limit=20),
+    ],
+    ids=["in words", "as a filter"],
+)
+def test_who_wishes_for_sound_sees_the_price_with_it(
+    index: CatalogIndex, request_: SearchRequest
+) -> None:
+    prices = {hit.endpoint_id: hit.price for hit in search(index, request_).hits}
+    assert prices["fal-ai/pixverse/v6/text-to-video"] == "$0.06 for 1 s with sound"
+    assert prices["fal-ai/kling-video/v3/pro/text-to-video"] == "$0.168/s"
