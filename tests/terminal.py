@@ -22,7 +22,7 @@ def typed(
     env: Mapping[str, str],
     *,
     answer: str = "",
-    columns: int = 80,
+    columns: int = 200,
     interrupt_at: str = "",
     presses: int = 1,
 ) -> tuple[str, int]:

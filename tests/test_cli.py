@@ -105,13 +105,22 @@ def test_a_held_job_is_approved_without_a_terminal_only_where_the_command_says_y
     assert json.loads(said("job", job_id)[1])["state"] == "done"
 
 
+def test_code_is_code_where_it_is_written_into_a_file(said: Any) -> None:
+    code, out, err = said("code", FLUX, "prompt=a fox ☾")
+    compile(out, "program.py", "exec")
+    assert (code, "a fox ☾" in out, "pip install" in out) == (0, True, False)
+    assert "install: pip install fal-client" in err
+    code, out, err = said("code", FLUX, "prompt=a", "--language", "curl")
+    assert (code, "curl " in out, out.startswith("{")) == (0, True, False)
+
+
 def test_search_show_price_and_code_speak_json_where_nobody_reads(said: Any) -> None:
     assert json.loads(said("search", "remove the background", "--limit", "2")[1])["models"]
     assert json.loads(said("show", FLUX)[1])["endpoint_id"] == FLUX
     assert json.loads(said("price", FLUX, "num_images=2", "--runs", "5")[1])["high"] > 0
     beside = json.loads(said("price", FLUX, "--with", "fal-ai/flux/dev", "prompt=a")[1])
     assert len(beside["estimates"]) == 2
-    assert "fal_client" in json.loads(said("code", FLUX, "prompt=a")[1])["code"]
+    assert "fal_client" in json.loads(said("code", FLUX, "prompt=a", "--json")[1])["code"]
     assert "num_images: integer" in said("run", FLUX, "--help")[1]
 
 
@@ -141,6 +150,34 @@ def test_doctor_says_what_does_not_work_and_what_to_do(
     assert (code, wrong["name"], "falkit install cursor" in wrong["todo"]) == (1, "cursor", True)
     told = json.loads(said("catalog")[1])
     assert (told["models"] > 1000, told["source"]) == (True, "shipped with falkit")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "name", "words", "todo"),
+    [
+        pytest.param("FALKIT_HOME", "a-file", "home", "is a file", "set FALKIT_HOME", id="home"),
+        pytest.param("FALKIT_MEDIA", "a-file/x", "media", "is a file", "FALKIT_MEDIA", id="media"),
+        pytest.param("FALKIT_BUDGET_DAY", "0", "budget", "day $0", "raise the limit", id="budget"),
+        pytest.param("FALKIT_BUDGET_DAY", "abc", "settings", "'abc'", "such as 2.50", id="setting"),
+        pytest.param("FALKIT_DEPLOY_CAPS", "none", "settings", "cannot be read", "CAPS", id="caps"),
+        pytest.param("FALKIT_HOME", "damaged", "journal", "is damaged", "move it", id="journal"),
+    ],
+)
+def test_doctor_names_each_problem_with_what_to_do(
+    said: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    setting: str, value: str, name: str, words: str, todo: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    (tmp_path / "a-file").touch()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "journal.db").write_text("no database\n" * 500, "utf-8")
+    is_path = setting in ("FALKIT_HOME", "FALKIT_MEDIA", "FALKIT_DEPLOY_CAPS")
+    monkeypatch.setenv(setting, str(tmp_path / value) if is_path else value)
+    code, out, _ = said("doctor")
+    wrong = next(one for one in json.loads(out)["findings"] if one["todo"])
+    assert (code, wrong["name"]) == (1, name)
+    assert words in wrong["words"]
+    assert todo in wrong["todo"]
 
 
 @pytest.mark.proof

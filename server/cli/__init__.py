@@ -21,5 +21,7 @@ def command(argv: Sequence[str]) -> Callable[[], None]:
 
 def fail(words: str, code: int = 2) -> None:
     """Print *words* on stderr and leave with *code*."""
-    print(f"falkit: {words}", file=sys.stderr)
+    from server.cli.folding import folded
+
+    print(folded(f"falkit: {words}", stream=sys.stderr), file=sys.stderr)
     raise SystemExit(code)

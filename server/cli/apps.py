@@ -13,10 +13,13 @@ import anyio
 import typer
 
 from server.cli import fail, interrupting
+from server.cli.letters import json_text
+from server.cli.shown import log_lines
 from server.cli.speaking import (
     ASKED_BY,
     CODES,
     RUNNING,
+    answer_of,
     job_told,
     print_answer,
     settled,
@@ -33,6 +36,7 @@ from tools.deploy_apply import ApplyArguments, deploy_apply
 from tools.deploy_plan import PlanArguments, PlanView, deploy_plan
 from tools.deploy_records import Action, Checked, Target
 from tools.ports import Call
+from tools.tool import Answer, Result
 
 apps = typer.Typer(
     help="Serverless apps: begin, check, deploy here or on fal, watch.",
@@ -243,11 +247,24 @@ def logs(
     while True:
         seconds = 45.0 if follow_on else 0.0
         given = AppLogsArguments.model_validate({**asked, "follow_seconds": seconds})
-        told = speak(APP_LOGS, given, as_json=as_json).result
         if not follow_on:
+            speak(APP_LOGS, given, as_json=as_json, words=lambda told: log_lines(told) or told.text)
             return
+        told = interrupting.run(answer_of, APP_LOGS, given).result
+        _print_new(told, as_json=as_json)
         if isinstance(told, AppLogsView) and told.next_cursor:
             asked["since"] = told.next_cursor
+
+
+def _print_new(told: Result | None, *, as_json: bool) -> None:
+    """Print the lines that came, on a terminal as words, anywhere else one line of JSON each."""
+    if not isinstance(told, AppLogsView):
+        return
+    if as_json or not sys.stdout.isatty():
+        for line in told.lines:
+            print(json_text(line.model_dump(exclude_defaults=True)), flush=True)
+    elif words := log_lines(Answer(told, "")):
+        print(words, flush=True)
 
 
 @apps.command(help="Bring fal's own package into an environment of its own, once.")

@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from catalog.errors import ActionableError
 from server.cli import interrupting
+from server.cli.folding import folded
 from server.cli.install import HOSTS, entry_of
 from server.cli.speaking import print_json
 from server.introduced import introduced_in
@@ -30,6 +32,7 @@ class Finding:
     name: str
     words: str
     todo: str = ""
+    places: tuple[str, ...] = ()  # paths in the words
 
 
 def examine(*, as_json: bool = False) -> bool:
@@ -37,14 +40,22 @@ def examine(*, as_json: bool = False) -> bool:
     findings = interrupting.run(_findings)
     well = not any(finding.todo for finding in findings)
     if as_json or not sys.stdout.isatty():
-        print_json({"ok": well, "findings": [asdict(finding) for finding in findings]})
+        print_json({"ok": well, "findings": [_told(finding) for finding in findings]})
         return well
+    wide = max(len(finding.name) for finding in findings)
     for finding in findings:
         mark = "!!" if finding.todo else "ok"
-        print(f"{mark}  {finding.name:<9} {finding.words}")
+        lines = [f"{mark}  {finding.name:<{wide}} {finding.words}"]
         if finding.todo:
-            print(f"    {'':<9} {finding.todo}")
+            lines.append(f"    {'':<{wide}} {finding.todo}")
+        for line in lines:
+            hang = wide + 5 - (len(line) - len(line.lstrip()))
+            print(folded(line, whole=finding.places, hang=hang))
     return well
+
+
+def _told(finding: Finding) -> dict[str, str]:
+    return {name: value for name, value in asdict(finding).items() if name != "places"}
 
 
 async def _findings() -> list[Finding]:
@@ -53,9 +64,13 @@ async def _findings() -> list[Finding]:
     try:
         settings = Settings.read(os.environ)
     except ActionableError as problem:
-        return [*found, Finding("settings", problem.message, problem.hint or "correct it")]
-    found += [_key(settings), _folder("home", settings.home), *place_of(settings.home)]
-    found.append(_folder("media", settings.media_folder))
+        wrong = Finding("settings", problem.message, problem.hint or "correct it")
+        return [*found, wrong, *_hosts(Path.home())]
+    home = _folder("home", settings.home, "FALKIT_HOME")
+    found += [_key(settings), home, *place_of(settings.home)]
+    if not (home.todo and settings.media_folder.is_relative_to(settings.home)):
+        found.append(_folder("media", settings.media_folder, "FALKIT_MEDIA"))
+    found += _files(settings)
     async with open_rooms(settings) as rooms:
         found.append(_catalog(rooms))
         found.append(await _journal(rooms))
@@ -74,13 +89,39 @@ def _key(settings: Settings) -> Finding:
     return Finding("key", f"{key_id[:4]}…{key_id[-2:]}; runs go to {settings.backend}")
 
 
-def _folder(name: str, folder: Path) -> Finding:
-    standing = next(path for path in (folder, *folder.parents) if path.exists())
-    if not os.access(standing, os.W_OK):
-        return Finding(name, f"{folder} cannot be written", "name another folder, or change it")
-    free = shutil.disk_usage(standing).free
+def _folder(name: str, folder: Path, setting: str) -> Finding:
+    """Return whether files can be written into *folder*, by writing one where it would be made."""
+    todo = f"set {setting} to a folder of your own, or let your account write into this one"
+    places = (str(folder),)
+    try:
+        standing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not standing.is_dir():
+            return Finding(name, f"{folder} cannot be: {standing} is a file", todo, places)
+        with TemporaryFile(dir=standing):
+            free = shutil.disk_usage(standing).free
+    except StopIteration:  # of a drive that is not there
+        return Finding(name, f"{folder} is on no disk of this machine", todo, places)
+    except OSError as problem:
+        reason = (problem.strerror or type(problem).__name__).lower()
+        return Finding(name, f"{folder} cannot be written: {reason}", todo, places)
     words = f"{folder}, {free / 2**30:.1f} GB free"
-    return Finding(name, words, "make room: results may not fit" if free < LEAST_FREE else "")
+    full = "make room: results may not fit" if free < LEAST_FREE else ""
+    return Finding(name, words, full, places)
+
+
+def _files(settings: Settings) -> Iterator[Finding]:
+    """Yield which file that a setting names says nothing that can be used."""
+    from server.deploy.caps import read_caps
+    from server.deploy.prices import read_prices
+
+    for setting, read, path in (
+        ("FALKIT_DEPLOY_CAPS", read_caps, settings.deploy_caps),
+        ("FALKIT_DEPLOY_PRICES", read_prices, settings.deploy_prices),
+    ):
+        try:
+            read(path)
+        except ActionableError as problem:
+            yield Finding("settings", problem.message, problem.hint or f"correct {setting}")
 
 
 def _catalog(rooms: OpenRooms) -> Finding:
@@ -107,7 +148,9 @@ async def _journal(rooms: OpenRooms) -> Finding:
         for page, state in zip(pages, open_states, strict=True)
         if page.jobs
     ]
-    todo = "`falkit jobs` shows them; `falkit approve` says yes" if pages[2].jobs else ""
+    todo = ""
+    if held := pages[2].jobs:
+        todo = f"`falkit approve {held[0].job_id}` shows it and asks you; `falkit jobs` has all"
     if pages[3].jobs:
         todo = "`falkit jobs --state unconfirmed`: they may have been charged"
     return Finding("journal", ", ".join(counts) or "nothing unfinished", todo)
@@ -116,11 +159,18 @@ async def _journal(rooms: OpenRooms) -> Finding:
 async def _budget(rooms: OpenRooms) -> Finding:
     try:
         told = await rooms.jobs.spending(SpendingQuery())
-    except ActionableError as problem:
-        return Finding("budget", problem.message, problem.hint or "see the message")
+    except ActionableError:
+        return Finding("budget", "not known without the journal", "as for the journal")
     limits = "; ".join(f"{name} ${amount:f}" for name, amount in told.limits.items())
     left = "; ".join(f"{name} ${amount:f}" for name, amount in told.left.items())
-    return Finding("budget", f"left: {left or 'no limit'} (limits: {limits or 'none'})")
+    spent = [name for name, amount in told.left.items() if amount <= 0]
+    todo = ""
+    if spent:
+        todo = (
+            f"nothing more runs for this {' and '.join(spent)}: wait for the next, or raise the "
+            "limit in its setting; `falkit jobs --state held` shows what sets money aside"
+        )
+    return Finding("budget", f"left: {left or 'no limit'} (limits: {limits or 'none'})", todo)
 
 
 async def _reach(settings: Settings) -> Finding:
@@ -135,7 +185,8 @@ async def _reach(settings: Settings) -> Finding:
             status = (await http.get(url, headers=headers)).status_code
     except httpx.HTTPError as problem:
         name = type(problem).__name__
-        return Finding("reach", f"{settings.hosts.api} does not answer ({name})", "check network")
+        todo = "check the network, or FALKIT_API_URL if you set it"
+        return Finding("reach", f"{settings.hosts.api} does not answer ({name})", todo)
     if status in (401, 403):
         return Finding("reach", f"fal refuses the key ({status})", "make a new key on fal's site")
     todo = "" if status < 400 else "try again later; status.fal.ai may say more"
@@ -160,7 +211,7 @@ def _hosts(person: Path) -> Iterator[Finding]:
         try:
             entry = entry_of(host, path)
         except ActionableError as problem:
-            yield Finding(host.name, problem.message, "correct the file")
+            yield Finding(host.name, problem.message, problem.hint or "correct the file")
             continue
         command = str(entry.get("command", ""))
         if not entry:
@@ -169,4 +220,4 @@ def _hosts(person: Path) -> Iterator[Finding]:
             todo = f"`falkit install {host.name}` writes the right one"
             yield Finding(host.name, f"starts {command!r}, which is not there", todo)
         else:
-            yield Finding(host.name, f"starts falkit ({path})")
+            yield Finding(host.name, f"starts falkit ({path})", places=(str(path),))

@@ -6,6 +6,7 @@ import typer
 
 from catalog.describe import inputs_table
 from catalog.pricing import price_words
+from server.cli.folding import folded
 from server.cli.live import can_live
 from server.live import LiveKind
 from server.rooms import open_catalog
@@ -25,7 +26,7 @@ def run_help(context: typer.Context, endpoint_id: str) -> str:
     if not endpoint_id:
         return usage
     card = open_catalog(Settings.read(os.environ))[0].get(endpoint_id)
-    rows = "\n".join(f"  {row_words(row)}" for row in inputs_table(card))
+    rows = folded("\n".join(f"  {row_words(row)}" for row in inputs_table(card)))
     ways = [way for way in LIVE if can_live(card, way)]
     live = "".join(f"It can be called with --{way}.\n" for way in ways)
     return (

@@ -14,6 +14,13 @@ def let_all_letters_through() -> None:
             cast("io.TextIOWrapper", stream).reconfigure(errors="replace")  # of whatever bytes
 
 
+def write_utf_8() -> None:
+    """Have standard output take every letter, as a file of code does on every machine."""
+    stream: object = sys.stdout
+    if isinstance(stream, io.TextIOWrapper):
+        cast("io.TextIOWrapper", stream).reconfigure(encoding="utf-8", errors="replace")
+
+
 def is_unicode(stream: TextIO) -> bool:
     """Return whether every letter can be written to *stream*."""
     return (stream.encoding or "").lower().replace("-", "").startswith("utf")

@@ -299,6 +299,7 @@ def list_jobs(
         return
     from pydantic import ValidationError
 
+    from server.cli.shown import jobs_listed
     from tools.list_jobs import LIST_JOBS, ListArguments
 
     try:
@@ -317,7 +318,7 @@ def list_jobs(
     except ValidationError as problem:
         fail(explain(problem))
     else:
-        speak(LIST_JOBS, given, as_json=as_json)
+        speak(LIST_JOBS, given, as_json=as_json, words=jobs_listed)
 
 
 @jobs.command(help="Forget finished jobs of earlier months; their files stay.")

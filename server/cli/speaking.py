@@ -3,8 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.status import Status
 from catalog.errors import ActionableError
 from server.asking import price_of
 from server.cli import interrupting
+from server.cli.folding import folded, paths_in
 from server.cli.letters import json_text
 from server.cli.spoken import for_person
 from server.rooms import OpenRooms, open_rooms
@@ -32,33 +34,48 @@ LONGEST_WAIT = 3600.0  # one wait of many
 
 
 def speak(
-    tool: AnyTool, arguments: Arguments, *, as_json: bool = False, exact: bool = False
+    tool: AnyTool,
+    arguments: Arguments,
+    *,
+    as_json: bool = False,
+    words: Callable[[Answer], str] = attrgetter("text"),
 ) -> Answer:
     """Run *tool*, print what it answers and return it; exit code 1 when that is a failure.
 
-    *exact* words, such as code, are printed as they are.
+    *words* says it for a person.
     """
-    answer = interrupting.run(_answer, tool, arguments)
-    print_answer(answer, as_json=as_json, exact=exact)
+    answer = interrupting.run(answer_of, tool, arguments)
+    print_answer(answer, as_json=as_json, words=words)
     if answer.is_error:
         raise SystemExit(FAILED)
     return answer
 
 
-async def _answer(tool: AnyTool, arguments: Arguments) -> Answer:
+async def answer_of(tool: AnyTool, arguments: Arguments) -> Answer:
+    """Return what *tool* answers in rooms that are opened for it."""
     async with open_rooms(Settings.read(os.environ)) as rooms:
         return await tool.run(Call(rooms, asked_by=ASKED_BY), arguments)
 
 
-def print_answer(answer: Answer, *, as_json: bool, exact: bool = False) -> None:
-    """Print *answer*: JSON when asked for or when nobody reads along, else its words.
+def print_answer(
+    answer: Answer,
+    *,
+    as_json: bool,
+    words: Callable[[Answer], str] = attrgetter("text"),
+    exact: bool = False,
+) -> None:
+    """Print *answer*: JSON when asked for or when nobody reads along, else its *words*.
 
-    Unless they are *exact*, what a model would call is said as a person types it.
+    What a model would call is said as a person types it, in lines that fit the terminal, unless
+    the words are *exact*: somebody else's.
     """
+    told: dict[str, Any] = {}
+    if answer.result is not None:
+        told = answer.result.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
     if answer.result is not None and (as_json or not sys.stdout.isatty()):
-        print_json(answer.result.model_dump(mode="json", exclude_defaults=True, exclude_none=True))
+        print_json(told)
     else:
-        print(answer.text if exact else for_person(answer.text))
+        print(answer.text if exact else folded(for_person(words(answer)), whole=paths_in(told)))
 
 
 def print_json(value: object) -> None:

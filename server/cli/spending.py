@@ -8,6 +8,7 @@ from typing import Literal
 
 from catalog.errors import ActionableError
 from server.cli.letters import json_text
+from server.cli.shown import sums
 from server.cli.speaking import print_answer
 from server.fal.problems import UnauthorisedError
 from server.jobs.reconciling import BILL_DAYS, beside_the_bill, words
@@ -39,7 +40,7 @@ async def show_spending(settings: Settings, arguments: SpendingArguments, form: 
         if form in ("sums", "json"):
             lent = Rooms(catalog, rooms.jobs, rooms.media, settings.backend)
             told = await spending(Call(lent, _unheard), arguments)
-            print_answer(told, as_json=form == "json")
+            print_answer(told, as_json=form == "json", words=sums)
         elif form == "bill":
             print("\n".join(await _beside_the_bill(rooms, start)))
         elif form == "csv":

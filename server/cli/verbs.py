@@ -58,6 +58,7 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Rank models for a need."""
+    from server.cli.shown import models_found
     from tools.search_models import SEARCH_MODELS, SearchArguments
 
     given = SearchArguments(
@@ -71,7 +72,7 @@ def search(
         limit=limit,
         cursor=cursor,
     )
-    speak(SEARCH_MODELS, given, as_json=as_json)
+    speak(SEARCH_MODELS, given, as_json=as_json, words=models_found)
 
 
 def show(
@@ -80,10 +81,11 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Describe one model."""
+    from server.cli.shown import model_described
     from tools.describe_model import DESCRIBE_MODEL, DescribeArguments
 
     given = DescribeArguments(endpoint_id=endpoint_id, detail="full" if full else "concise")
-    speak(DESCRIBE_MODEL, given, as_json=as_json)
+    speak(DESCRIBE_MODEL, given, as_json=as_json, words=model_described)
 
 
 def price(
@@ -117,7 +119,8 @@ def code(
     as_json: AsJson = False,
 ) -> None:
     """Write code that calls a model."""
-    from tools.write_code import WRITE_CODE, CodeArguments
+    from server.cli.coding import print_code
+    from tools.write_code import CodeArguments
 
     given = CodeArguments(
         endpoint_id=endpoint_id,
@@ -125,7 +128,7 @@ def code(
         language=language,
         style=style,
     )
-    speak(WRITE_CODE, given, as_json=as_json, exact=True)
+    print_code(given, as_json=as_json)
 
 
 def run(
