@@ -17,6 +17,13 @@ Style = Literal["run", "queue", "stream", "realtime", "webhook", "proxy"]
 LANGUAGES: tuple[str, ...] = get_args(Language)
 STYLES: tuple[str, ...] = get_args(Style)
 
+_OTHER_NAMES: Mapping[str, str] = {
+    "py": "python", "python3": "python", "ts": "typescript", "js": "typescript",
+    "javascript": "typescript", "node": "typescript", "nodejs": "typescript", "bash": "curl",
+    "shell": "curl", "sh": "curl", "http": "curl", "rest": "curl", "submit": "queue",
+    "subscribe": "queue", "async": "queue", "sync": "run", "websocket": "realtime",
+    "browser": "proxy", "sse": "stream", "streaming": "stream",
+} | {name: name for name in (*LANGUAGES, *STYLES)}  # fmt: skip
 # Linux takes 131,072 bytes in one argument of a program; a letter may be four.
 LONGEST_WORD = 30_000
 WEBHOOK = "https://example.com/fal"
@@ -46,6 +53,8 @@ def code_for(card: ModelCard, arguments: Mapping[str, Any], language: str, style
     Raises:
         ActionableError: no such language or style, or the two do not go together.
     """
+    language = _OTHER_NAMES.get(language.strip().lower(), language)
+    style = _OTHER_NAMES.get(style.strip().lower(), style)
     writer = _WRITERS.get((language, style))
     if language not in LANGUAGES or style not in STYLES:
         what, given, known = (

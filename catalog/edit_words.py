@@ -68,7 +68,7 @@ def said(
         case _:
             fields, left = {}, words
     asked = asked_beside(words)
-    more = granted(card, asked, fields) if asked and not fields else None
+    more = granted(card, asked, fields) if asked and operation.name != "outpaint" else None
     little = {*_ALWAYS.split(), *_LITTLE.get(operation.name, "").split()}
     is_told = bool(fields) or operation.name == "upscale"
     rest = "" if is_told and set(re.findall(r"[^\W\d_]+|\d+", left)) <= little else instruction
@@ -112,8 +112,7 @@ def _lengthened(card: ModelCard, words: str) -> tuple[dict[str, object], str]:
     names = [name for name in (*LENGTH_FIELDS, "append_duration") if name in card.properties]
     for name in names:
         if (value := length_value(card, name, asked.seconds)) is not None:
-            heard = granted(card, asked_beside(words), {name: value}).fields
-            return {name: value, **heard}, asked.rest
+            return {name: value}, asked.rest
     raise _refused(card, f"{asked.seconds:g} seconds", names[0] if names else None)
 
 

@@ -253,7 +253,7 @@ def operation_named(name: str) -> Operation:
     if (known := operation_meant(name)) is not None:
         return OPERATIONS[known]
     near = nearest_name(name.strip().lower().replace(" ", "_"), OPERATIONS.keys())
-    nearest = f"nearest: {near}; " if near else ""
+    nearest = f"nearest: {near}; " if near else "words of a change are for instruct; "
     raise ActionableError(
         f"no operation {name[:40]!r}", hint=f"{nearest}there are {', '.join(OPERATIONS)}"
     )

@@ -7,7 +7,7 @@ import logging
 import re
 import secrets
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, cast, get_origin
 
 from mcp.types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 from pydantic import ValidationError
@@ -72,7 +72,8 @@ async def answer(tool: AnyTool, given: Mapping[str, object], call: Call) -> Call
 def taken(tool: AnyTool, given: Mapping[str, object]) -> Arguments:
     """Return *given*, of which *tool* knows all names, as it takes them.
 
-    A list or an object may come as its JSON text, as some hosts send it, and a number as text.
+    A list or an object may come as its JSON text, as some hosts send it, a number as text, and the
+    one entry of a list without it.
 
     Raises:
         ValidationError: a value is wrong, or one is missing.
@@ -83,6 +84,9 @@ def taken(tool: AnyTool, given: Mapping[str, object]) -> Arguments:
         wanted = fields[name].annotation
         if isinstance(value, str) and wanted is not str:
             value = _unpacked(_AMOUNT.sub(_bare, value.strip()) if wanted is float else value)
+        if get_origin(wanted) is list and isinstance(value, str | dict):
+            entry = cast("object", value)
+            value = [entry] if entry else []  # one where several may stand, or none
         # pydantic would take true for 1; as a word it is none of the numbers.
         is_switch = isinstance(value, bool) and (wanted is int or wanted is float)
         plain[name] = json.dumps(value) if is_switch else value

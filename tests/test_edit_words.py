@@ -11,6 +11,7 @@ from catalog.index import CatalogIndex
 from catalog.media import MediaFacts
 from catalog.operations import OPERATIONS
 from tests.house import connected, record, words
+from tests.made_media import video
 
 CATALOG = CatalogIndex.open()
 PICTURE = MediaFacts("image", "image/png", width=320, height=240)
@@ -54,6 +55,20 @@ def test_a_setting_that_the_model_has_no_room_for_is_refused(
 ) -> None:
     with pytest.raises(ActionableError, match=rule):
         said(CATALOG.get(endpoint_id), OPERATIONS["upscale"], instruction)
+
+
+async def test_a_model_that_keeps_all_that_is_asked_comes_before_one_that_does_not(
+    tmp_path: Path,
+) -> None:
+    video(tmp_path / "clip.mp4")
+    extend = {"operation": "extend", "media": "clip.mp4", "wait_seconds": 0}
+    async with connected(tmp_path) as client:
+        usual = record(await client.call_tool("edit", extend))
+        sounding = {**extend, "instruction": "by 5 seconds, with sound"}
+        answer = await client.call_tool("edit", sounding)
+    assert record(answer)["endpoint_id"] != usual["endpoint_id"]
+    assert f"since {usual['endpoint_id']} cannot: sound: it makes none" in words(answer)
+    assert "generate_audio_switch=True" in words(answer)
 
 
 async def test_twice_as_large_is_the_same_model_and_price_as_a_plain_upscale(

@@ -36,3 +36,40 @@ async def test_numbers_may_come_as_people_write_them(tmp_path: Path) -> None:
         found = record(await client.call_tool("search_models", search))
     assert len(found["models"]) == 3
     assert "within $1,000.5" in found["models"][0]["why"]
+
+
+async def test_one_value_serves_where_a_list_of_them_may_stand(tmp_path: Path) -> None:
+    batch = {"endpoint_ids": FLUX, "inputs": "a fox", "wait_seconds": 0}
+    search = {"query": "text to video", "features": "sound", "media_in": "", "limit": 1}
+    async with connected(tmp_path) as client:
+        made = record(await client.call_tool("run_batch", batch))
+        found = record(await client.call_tool("search_models", search))
+    assert [item["endpoint_id"] for item in made["items"]] == [FLUX]
+    assert len(found["models"]) == 1
+
+
+async def test_a_step_named_without_its_sign_is_told_how_it_is_referred_to(tmp_path: Path) -> None:
+    steps = [
+        {"name": "pic", "endpoint_id": FLUX, "arguments": {"prompt": "a fox"}},
+        {"name": "cut", "endpoint_id": "fal-ai/birefnet", "arguments": {"image_url": "pic"}},
+    ]
+    async with connected(tmp_path) as client:
+        answer = await client.call_tool("run_pipeline", {"steps": steps})
+    assert answer.is_error
+    assert 'write "$pic" for what it makes' in words(answer)
+
+
+async def test_what_a_prompt_says_and_the_arguments_do_not_is_told_for_a_named_model(
+    tmp_path: Path,
+) -> None:
+    prompt = "three versions of a fox in 9:16"
+    make = {"endpoint_id": FLUX, "prompt": prompt, "wait_seconds": 0}
+    async with connected(tmp_path) as client:
+        loose = record(await client.call_tool("generate", make))
+        told = {"num_images": 3, "image_size": "portrait_16_9"}
+        set_up = record(await client.call_tool("generate", {**make, "arguments": told}))
+        batch = {"endpoint_ids": [FLUX], "inputs": [prompt], "wait_seconds": 0}
+        several = record(await client.call_tool("run_batch", batch))
+    assert any('"num_images":3' in note for note in loose["notes"])
+    assert not set_up.get("notes")
+    assert any('"num_images":3' in note for note in several["notes"])

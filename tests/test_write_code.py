@@ -95,6 +95,15 @@ def test_every_language_says_the_arguments_as_they_are() -> None:
     assert json.loads(held) == SMALL
 
 
+def test_languages_and_styles_go_by_their_usual_other_names() -> None:
+    card = CATALOG.get("fal-ai/flux/dev")
+    for language, style in (("js", "subscribe"), ("node", "async"), ("TypeScript", "submit")):
+        assert code_for(card, SMALL, language, style) == code_for(
+            card, SMALL, "typescript", "queue"
+        )
+    assert code_for(card, SMALL, "bash", "sync") == code_for(card, SMALL, "curl", "run")
+
+
 def test_a_language_or_style_that_is_not_there_names_those_that_are() -> None:
     card = CATALOG.get("fal-ai/flux/dev")
     with pytest.raises(ActionableError, match="python, typescript, curl"):

@@ -1,6 +1,7 @@
 """Change media that exist."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import Field
@@ -58,17 +59,27 @@ async def order_of(call: Call, arguments: EditArguments) -> Order:
         await _check_mask(call, given, arguments.mask)
     if arguments.endpoint_id:
         card = await usable(call.rooms, arguments.endpoint_id)
-        own, notes = _own(card, operation, arguments, given)
+        own, chosen = _own(card, operation, arguments, given), ()
     else:
         models = operation.models(_kind(given), mask=bool(arguments.mask))
-        card, own, notes = _fitting(call.rooms.catalog, models, (operation, arguments, given))
-        notes = (f"chose {card.endpoint_id} for {operation.name}{notes[0]}", *notes[1:])
-    return Order(card, merged(own, arguments.arguments), notes=notes)
+        card, own, why = _fitting(call.rooms.catalog, models, (operation, arguments, given))
+        chosen = (f"chose {card.endpoint_id} for {operation.name}{why}",)
+    sent = merged(own.arguments, arguments.arguments)
+    return Order(card, sent, notes=(*chosen, *own.notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """What a model is sent, *notes* on what of it words stand for, and what it does not keep."""
+
+    arguments: dict[str, Any]
+    notes: tuple[str, ...]
+    unkept: tuple[str, ...]
 
 
 def _own(
     card: ModelCard, operation: Operation, arguments: EditArguments, given: GivenMedia
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+) -> _Fit:
     """Return what *card* is sent, and what of it was read from the words of the instruction."""
     words = said(card, operation, arguments.instruction, given.facts)
     fitting = fit(card, operation)
@@ -81,30 +92,40 @@ def _own(
     }
     told = ", ".join(f"{name}={value}" for name, value in fields.items())
     notes = (f"read from the instruction: {told}",) if told else ()
-    return {**own, **fields}, (*notes, *(f"not kept: {one}" for one in words.unkept))
+    notes = (*notes, *(f"not kept: {one}" for one in words.unkept))
+    return _Fit({**own, **fields}, notes, words.unkept)
 
 
 def _fitting(
     catalog: CatalogIndex,
     models: Sequence[str],
     wanted: tuple[Operation, EditArguments, GivenMedia],
-) -> tuple[ModelCard, dict[str, Any], tuple[str, ...]]:
-    """Return the first of *models* that takes all that is *wanted*, its arguments, and notes.
+) -> tuple[ModelCard, _Fit, str]:
+    """Return the first of *models* that takes all that is *wanted*, and why none before it does.
 
-    The first note says why none before it does, and is empty where there is none.
+    One that keeps all that the instruction asks of the run comes before one that does not.
 
     Raises:
         ActionableError: none does; it says what the first of them misses.
     """
     missed: ActionableError | None = None
+    found: list[tuple[ModelCard, _Fit, str]] = []
     for endpoint_id in models:
         card = in_use(catalog, catalog.get(endpoint_id))
         try:
-            own, notes = _own(card, *wanted)
+            own = _own(card, *wanted)
         except ActionableError as problem:
             missed = missed or problem
-        else:
-            return card, own, (f", since {missed.message}" if missed else "", *notes)
+            continue
+        why = f", since {missed.message}" if missed else ""
+        if found and not own.unkept:
+            first = found[0]
+            why = f", since {first[0].endpoint_id} cannot: {'; '.join(first[1].unkept)}"
+        found.append((card, own, why))
+        if not own.unkept:
+            return found[-1]
+    if found:
+        return found[0]
     raise missed or ActionableError(f"no model is known for {wanted[0].name}")
 
 

@@ -11,7 +11,7 @@ from catalog.choose import Wanted, choose
 from catalog.errors import ActionableError
 from tools.finding import usable
 from tools.job_view import JobView
-from tools.making import MakeArguments, Order, make, merged
+from tools.making import MakeArguments, Order, make, merged, unset
 from tools.naming import meant
 from tools.ports import Call, Job
 from tools.tool import Answer, Tool
@@ -82,7 +82,8 @@ async def order_of(call: Call, given: GenerateArguments) -> Order:
             (f"from job {job.job_id}", *_aged(job, given.arguments)),
             parents=(job.job_id,),
         )
-    return Order(await usable(call.rooms, given.endpoint_id), given.arguments, given.prompt)
+    card = await usable(call.rooms, given.endpoint_id)
+    return Order(card, given.arguments, given.prompt, unset(card, given.arguments, given.prompt))
 
 
 def _check_repeatable(job: Job) -> None:

@@ -1,5 +1,6 @@
 """The way from a caller's words to a job: model, arguments, media, price, start, wait."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,13 +10,16 @@ from typing import Any, cast
 
 from pydantic import Field, FiniteFloat
 
+from catalog.asked import asked_beside
 from catalog.card import ModelCard
 from catalog.errors import ActionableError
+from catalog.granting import granted
 from catalog.history import with_history
 from catalog.limits import check_media
 from catalog.media import MediaFacts, MediaKind
 from catalog.pricing import Estimate, estimate, tidy
 from catalog.schema import Checked, MediaUse, check, with_media
+from catalog.search_text import plain
 from tools.errors import OverBudgetError
 from tools.job_view import job_answer
 from tools.ports import Call, GivenMedia, Intent, Rooms
@@ -223,3 +227,21 @@ def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any
     """Return *first* with the values of *second* on top; a None removes one."""
     both = {**first, **second}
     return {name: value for name, value in both.items() if value is not None}
+
+
+def unset(card: ModelCard, arguments: Mapping[str, Any], prompt: str = "") -> tuple[str, ...]:
+    """Return what the main text says of a run on *card* and *arguments* leave at another default.
+
+    Whoever names a model sets its inputs: none is set for the words, but that it is not is said.
+    """
+    held = prompt or arguments.get(card.text_field or "prompt")
+    asked = asked_beside(plain(held)) if isinstance(held, str) else None
+    if not asked:
+        return ()
+    told = [
+        f'"{name}":{json.dumps(value)}'
+        for name, value in granted(card, asked, arguments).fields.items()
+        if card.properties[name].get("default") != value
+    ]
+    words = f"the prompt speaks of what arguments decide; not set here: {', '.join(told)}"
+    return (words,) if told else ()

@@ -19,6 +19,7 @@ from tools.making import (
     intent_of,
     merged,
     prepare,
+    unset,
 )
 from tools.ports import Call, Job, WholeIntent
 from tools.resuming import Resumed, refuse_lost, resumed
@@ -133,7 +134,11 @@ async def _started(call: Call, arguments: BatchArguments, but: Missing, begun: f
         seen=frozenset() if family is None else family.seen,
     )
     started = await call.rooms.jobs.start_whole(intent)
-    repairs = dict.fromkeys(repair for one in prepared.values() for repair in one.checked.repairs)
+    repairs = dict.fromkeys(
+        note
+        for one in prepared.values()
+        for note in (*one.checked.repairs, *unset(one.order.card, one.checked.arguments))
+    )
     notes = (*but.notes, *tuple(repairs)[:6])
     return await followed(call, started, arguments.wait_seconds, begun, notes)
 

@@ -16,7 +16,7 @@ from catalog.media import MediaFacts, MediaKind
 from catalog.pricing import Estimate, estimate
 from catalog.schema import Checked, check, dotted, with_media
 from tools.finding import usable
-from tools.making import MediaPath, Order, Prepared, facts_of
+from tools.making import MediaPath, Order, Prepared, facts_of, unset
 from tools.ports import Call, Job, Use
 from tools.tool import Arguments
 
@@ -126,9 +126,12 @@ async def plan(
             problems.append(f"step {step.name!r}: {str(problem)[:PROBLEM_SHOWN]}")
     _raise(problems, "nothing was sent")
     repairs = [
-        f"{one.name}: {repair}"
+        f"{one.name}: {note}"
         for one in planned.values()
-        for repair in one.prepared.checked.repairs
+        for note in (
+            *one.prepared.checked.repairs,
+            *unset(one.prepared.order.card, one.prepared.checked.arguments),
+        )
     ]
     return list(planned.values()), repairs
 
@@ -161,6 +164,12 @@ async def _planned(
             raise ActionableError(
                 f"{dotted(use.path)} takes {use.kind}, but step {use.step!r} "
                 f"({source.endpoint_id}) makes {made}"
+            )
+    for one in checked.media:
+        if one.value.strip() in {*before, *kept}:
+            raise ActionableError(
+                f"{dotted(one.path)}: {one.value.strip()!r} is the name of a step",
+                hint=f'write "${one.value.strip()}" for what it makes',
             )
     open_paths = {use.path for use in uses}
     here = replace(checked, media=tuple(one for one in checked.media if one.path not in open_paths))
