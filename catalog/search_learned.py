@@ -25,6 +25,16 @@ ALWAYS = ""
 _MOST_LIKELY, _LEAST_LIKELY = 6, 0.03
 
 
+# Words of a limit, which hold for any task.
+_MONEY = frozenset(
+    {"cent", "cents", "dollar", "dollars", "buck", "bucks", "usd", "euro", "euros", "eur"}
+)
+
+
+def _tells_money(word: str) -> bool:
+    return word in _MONEY or word.isdigit()
+
+
 class Likely(NamedTuple):
     """The likeliest tasks by number with their shares (0 to 1), and how likely none is meant."""
 
@@ -37,7 +47,7 @@ def features(reading: Reading, frame: Frame) -> Mapping[str, float]:
 
     The weights shrink with the number of words, so that long queries are no surer than short ones.
     """
-    trunks = [stem(word.text) for word in reading.words]
+    trunks = [stem(word.text) for word in reading.words if not _tells_money(word.text)]
     found = dict.fromkeys(trunks, 1.0)
     share = 1 / math.sqrt(max(1, len(found)))
     for one, other in pairwise(trunks):

@@ -56,6 +56,9 @@ _MONEY_SIGNS = (
 # Digits of a number of seconds that is written with a mere s.
 _LONGEST_IN_S = 3
 _DIGIT, _SHORT_CENTS = re.compile(r"\d"), re.compile(r"\dc\b")
+_SIDES = re.compile(r"(?<!\d)(\d{3,4})\s?[x\u00d7*]\s?(\d{3,4})(?!\d)")
+# From this long side on a picture is one of 4K or 2K.
+_SIDE_4K, _SIDE_2K = 3500, 1900
 _PICTURES = ("im", "pic", "photo", "bild", "thumb", "illus")
 _TIME_SIGNS = ("s", "min", "秒", "分", "초", "분", "сек", "мин")
 
@@ -84,7 +87,7 @@ def _minus() -> re.Pattern[str]:
 def _per() -> re.Pattern[str]:
     return re.compile(
         r"(?:per|/|an?|each|every|pro|por|par|je|al|for|the|每|за|мин)?\s*"
-        r"(?P<number>\d+|thousand|1k|one)?\s*"
+        r"(?P<number>\d+(?=\D)(?!\s?(?:k|m|mio|million)\b)|thousand|(?:1\s?)?(?:k|million|mio|m)\b|one)?\s*"
         r"(?P<unit>sec\w*|s\b|seg\w*|sek\w*|秒|初|сек\w*|min\w*|image\w*|img|pict\w*|pics?\b|photo\w*"
         r"|bild\w*|imag\w*|foto\w*|张|枚|char\w*|caract\w*|zeichen|字符|文字|video\w*|clip\w*|run\w*"
         r"|generation\w*|request\w*|song\w*|track\w*|model\w*|call\w*|mega\w*|mp\b)"
@@ -227,8 +230,9 @@ def _per_unit(per: re.Match[str]) -> Measure:
     if unit.startswith(("im", "pic", "photo", "bild", "foto", "张", "枚", "mega", "mp")):
         return Measure(PICTURE)
     if unit.startswith(("char", "caract", "zeichen", "字符", "文字")):
-        count = per["number"]
-        return Measure(CHARACTERS, float(count) / 1000 if count and count.isdigit() else 1)
+        count = per["number"] or ""
+        many = 1000.0 if count.endswith(("m", "million", "mio")) else 1.0
+        return Measure(CHARACTERS, float(count) / 1000 if count.isdigit() else many)
     return Measure(REQUEST)
 
 
@@ -237,7 +241,13 @@ def size_in(text: str) -> tuple[int, int]:
     for words, place in _SIZE_WORDS.items():
         if words in text:
             return place, min(2, max(1, place - 2))
-    if not _DIGIT.search(text) or not (found := _height_word().search(text)):
+    if not _DIGIT.search(text):
+        return -1, -1
+    if sides := _SIDES.search(text):
+        long, short = sorted((int(sides[1]), int(sides[2])), reverse=True)
+        nearest = min(range(len(HEIGHTS)), key=lambda at: abs(HEIGHTS[at] - short))
+        return nearest, 2 if long >= _SIDE_4K else 1 if long >= _SIDE_2K else -1
+    if not (found := _height_word().search(text)):
         return -1, -1
     height = {"2": 1440, "4": 2160, "8": 2160}[found[2]] if found[2] else int(found[1])
     nearest = min(range(len(HEIGHTS)), key=lambda at: abs(HEIGHTS[at] - height))

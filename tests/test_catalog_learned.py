@@ -11,10 +11,10 @@ from catalog.search_english import English
 from catalog.search_english import packed as packed_words
 from catalog.search_frame import frame_of
 from catalog.search_learned import FILE, HEAD, MAGIC, Learned, Likely
-from catalog.search_measure import Measure, counted_in, length_in, limit_in
+from catalog.search_measure import Measure, counted_in, length_in, limit_in, size_in
 from catalog.search_reading import Lexicon
 from catalog.search_spelled import spelled, written_out
-from catalog.search_tables import PICTURE, SECOND, SearchTables
+from catalog.search_tables import CHARACTERS, HEIGHTS, PICTURE, SECOND, SearchTables
 
 TABLES = SearchTables(SNAPSHOT)
 ENGLISH = English(SNAPSHOT)
@@ -98,6 +98,9 @@ def test_english_words_are_known_and_slips_are_not() -> None:
         ("a picture under $0.003", 0.003, Measure(PICTURE)),
         ("10k pictures under $5", 5.0, Measure(PICTURE, 10000)),
         ("4k pictures under $5", 5.0, Measure()),
+        ("speech under $10 per million characters", 10.0, Measure(CHARACTERS, 1000)),
+        ("speech under 2 cents per 1k chars", 0.02, Measure(CHARACTERS)),
+        ("speech, 5 cents per 500 characters at most", 0.05, Measure(CHARACTERS, 0.5)),
         ("10,000 product thumbnails for 60 bucks", 60.0, Measure(PICTURE, 10000)),
     ],
 )
@@ -108,6 +111,21 @@ def test_money_and_time_may_be_spelled_in_words(
     limit, measure = limit_in(plainly)
     assert limit == dollars
     assert (counted_in(plainly) if measure == Measure() else measure) == work
+
+
+@pytest.mark.parametrize(
+    ("text", "height", "size"),
+    [
+        ("pictures up to 4096x4096", 2160, 2),
+        ("a 1920x1080 clip", 1080, 1),
+        ("film of 1280 x 720", 720, -1),
+        ("2048\u00d72048 tiles", 2160, 1),
+        ("a 3x3 grid", 0, -1),
+    ],
+)
+def test_a_size_may_be_told_by_its_sides(text: str, height: int, size: int) -> None:
+    place, picture = size_in(text)
+    assert (HEIGHTS[place] if place >= 0 else 0, picture) == (height, size)
 
 
 def test_what_is_short_for_a_word_and_spelled_versions_are_written_out() -> None:
