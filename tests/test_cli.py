@@ -13,6 +13,7 @@ import anyio
 import pytest
 
 from catalog.errors import ActionableError
+from server.cli.completing import host_names, model_ids
 from server.cli.person import person
 from server.cli.speaking import fields_of
 from server.cli.spoken import for_person
@@ -77,8 +78,21 @@ def test_wrong_words_name_the_right_ones_with_an_exit_code(said: Any) -> None:
     assert f"`falkit show` lists what {FLUX} takes; nothing was sent" in err
     code, _, err = said("run", "fal-ai/flux/schnel", "a fox")
     assert (code, FLUX in err) == (1, True)
-    code, _, err = said("jobs", "--state", "gone")
-    assert (code, "'held'" in err) == (2, True)
+    for wrong in (["jobs", "--state", "gone"], ["run", FLUX, "a", "--max-dollars", "inf"]):
+        code, _, err = said(*wrong)
+        assert (code, "held" in err or "max-dollars" in err) == (2, True)
+    code, _, err = said("demo", str(Path(__file__) / "x"))
+    assert (code, "cannot be used: not a directory" in err) == (1, True)
+
+
+def test_a_job_that_is_not_waited_for_has_an_exit_code_of_its_own(said: Any) -> None:
+    code, out, _ = said("run", FLUX, "a fox", "--wait", "0")
+    assert (code, json.loads(out)["state"] in ("planned", "approved", "queued")) == (5, True)
+
+
+def test_a_shell_is_offered_models_and_hosts() -> None:
+    assert FLUX in model_ids("fal-ai/flux/s")
+    assert host_names("c") == ["claude-code", "claude-desktop", "cursor", "codex"]
 
 
 def test_what_waits_for_a_person_has_an_exit_code_of_its_own(
@@ -206,6 +220,8 @@ def test_words_for_a_model_are_said_as_a_person_types_them() -> None:
             'next: job_status {"job_id":"01k","wait_seconds":45}; wait',
             "next: `falkit job 01k`; wait",
         ),
+        ("no plan 'x' (deploy_plan makes one)", "no plan 'x' (`falkit app deploy` makes one)"),
+        ("deploy_plan set_secret sets it", "`falkit app secret NAME` sets it"),
         ('search_models {"query":"guide a b"}', "`falkit search 'guide a b'`"),
         ("`estimate_cost` is free (list_jobs)", "`falkit price` is free (`falkit jobs`)"),
         (

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import anyio
 import typer
 
-from server.cli import fail, interrupting
+from server.cli import examples, fail, interrupting
 from server.cli.letters import json_text
 from server.cli.shown import log_lines
 from server.cli.speaking import (
@@ -366,3 +366,6 @@ async def _applied(plan_id: str) -> str:
         begun = await deploy_apply(Call(rooms, asked_by=ASKED_BY), asked)
         told = begun.result.model_dump() if begun.result is not None else {}
         return await _followed(rooms, str(told.get("job_id", "")))
+
+
+examples.add(apps, examples.APPS)

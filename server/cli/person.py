@@ -11,11 +11,13 @@ from typing import Annotated
 
 import anyio
 import typer
+from pydantic import ValidationError
 
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from server.calls import explain
-from server.cli import fail, interrupting, verbs
+from server.cli import examples, fail, interrupting, verbs
+from server.cli.completing import host_names
 from server.cli.interrupting import INTERRUPTED, LEFT
 from server.cli.letters import let_all_letters_through, whole
 from server.cli.problems import mendable_in
@@ -28,7 +30,6 @@ app = typer.Typer(
     name="falkit",
     help="fal.ai for an AI assistant. `falkit serve` is what an assistant starts.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 
@@ -37,12 +38,17 @@ def person(argv: list[str]) -> None:
     """Run the command that *argv* names; a failure a person can mend is one line."""
     let_all_letters_through()
     try:
-        app([whole(word) for word in argv], standalone_mode=True)
+        app([whole(word) for word in argv], prog_name="falkit", standalone_mode=True)
     except (ActionableError, BaseExceptionGroup) as problem:
         mendable = mendable_in(problem)
         if mendable is None:
             raise
         fail(for_person(str(mendable)), 1)
+    except ValidationError as problem:
+        fail(for_person(explain(problem)))
+    except OSError as problem:
+        place = f"{str(problem.filename)!r} cannot be used" if problem.filename else "no success"
+        fail(f"{place}: {(problem.strerror or type(problem).__name__).lower()}", 1)
     except KeyboardInterrupt:
         fail(INTERRUPTED, LEFT)
     except SystemExit as left:
@@ -89,7 +95,8 @@ def demo(
 
 
 FAULTS = (
-    "Failures on purpose: send `x-emulator-fault: 429`, POST to /_emulator/faults, or set "
+    "Example: falkit emulate --port 8900 --tls. Failures on purpose: send "
+    "`x-emulator-fault: 429`, POST to /_emulator/faults, or set "
     'FALKIT_EMULATOR_FAULTS="latency=0.2, 429@0.1" (kind=seconds@share/place). Kinds: 429, 500, '
     "502, 503, 504, locked, drop, drop_before, latency, jitter, bad_json, truncated_body, "
     "clock_skew, slow, stuck, moderation, black, result_504, expired_file, truncated_file, "
@@ -101,21 +108,27 @@ FAULTS = (
 @app.command(help="Serve the embedded fal-compatible platform on a loopback port.", epilog=FAULTS)
 def emulate(
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes any free one.")
+        int,
+        typer.Option(min=0, max=65535, metavar="PORT", help="On 127.0.0.1; 0 takes a free one."),
     ] = 8900,
-    speed: Annotated[float, typer.Option(min=0, max=1000, help="1 as usual, 0 no waiting.")] = 1.0,
+    speed: Annotated[
+        float, typer.Option(min=0, max=1000, metavar="FACTOR", help="1 as usual, 0 no waiting.")
+    ] = 1.0,
     tls: Annotated[
         bool, typer.Option("--tls", help="Serve TLS, with a self-made certificate.")
     ] = False,
     loopback_webhooks: Annotated[
         bool,
         typer.Option(
-            "--allow-loopback-webhooks", help="Deliver webhooks to this machine; fal drops those."
+            "--allow-loopback-webhooks",
+            help="Deliver webhooks to this machine; fal drops those.",
         ),
     ] = False,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(help="Origin of pages that may call, besides this machine's; repeatable."),
+        typer.Option(
+            metavar="ORIGIN", help="Pages that may call, besides this machine's; repeatable."
+        ),
     ] = None,
 ) -> None:
     """Serve the emulator until it is interrupted."""
@@ -173,7 +186,11 @@ async def _emulate(settings: Settings, options: EmulateOptions) -> None:
 @app.command(help="Put falkit into a host's settings: claude-code, cursor, vscode, codex, …")
 def install(
     host: Annotated[
-        str, typer.Argument(help="claude-code, claude-desktop, cursor, vscode, codex or gemini.")
+        str,
+        typer.Argument(
+            help="claude-code, claude-desktop, cursor, vscode, codex or gemini.",
+            autocompletion=host_names,
+        ),
     ],
     file: Annotated[str, typer.Option(help="Its settings, where they lie elsewhere.")] = "",
     key_file: Annotated[
@@ -297,28 +314,22 @@ def list_jobs(
     """List jobs."""
     if context.invoked_subcommand:
         return
-    from pydantic import ValidationError
-
     from server.cli.shown import jobs_listed
     from tools.list_jobs import LIST_JOBS, ListArguments
 
-    try:
-        given = ListArguments.model_validate(
-            {
-                "state": state,
-                "endpoint_id": model,
-                "text": text,
-                "tag": tag,
-                "since": since,
-                "related_to": related_to,
-                "limit": limit,
-                "cursor": cursor,
-            }
-        )
-    except ValidationError as problem:
-        fail(explain(problem))
-    else:
-        speak(LIST_JOBS, given, as_json=as_json, words=jobs_listed)
+    given = ListArguments.model_validate(
+        {
+            "state": state,
+            "endpoint_id": model,
+            "text": text,
+            "tag": tag,
+            "since": since,
+            "related_to": related_to,
+            "limit": limit,
+            "cursor": cursor,
+        }
+    )
+    speak(LIST_JOBS, given, as_json=as_json, words=jobs_listed)
 
 
 @jobs.command(help="Forget finished jobs of earlier months; their files stay.")
@@ -367,3 +378,8 @@ def spending(
     arguments = SpendingArguments(period=period, by=by.value)
     settings = Settings.read(os.environ)
     interrupting.run(show_spending, settings, arguments, "json" if as_json else form)
+
+
+examples.add(app, examples.VERBS)
+examples.add(catalog, examples.CATALOG)
+examples.add(jobs, examples.JOBS)

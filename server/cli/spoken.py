@@ -26,6 +26,8 @@ VERBS: Mapping[str, str] = {
 CALLED: Mapping[str, str] = {"deploy_apply": "app apply"}
 _NAMED = re.compile(rf"`?\b({'|'.join(VERBS)}|(?:{'|'.join(CALLED)})(?= \{{))\b`?")
 _ARGUMENTS = (
+    (re.compile(r"\bdeploy_plan set_secret\b"), "`falkit app secret NAME`"),
+    (re.compile(r"\bdeploy_plan\b(?! [{`])"), "`falkit app deploy`"),
     (re.compile(r"\bagain=true\b"), "--again"),
     (re.compile(r"\bcursor=(?=\S)"), "--cursor "),
     (re.compile(r"\bmax_dollars\b"), "--max-dollars"),

@@ -5,19 +5,25 @@ from typing import Annotated, Literal
 import typer
 
 from server.cli import fail
+from server.cli.completing import model_ids
 from server.cli.speaking import fields_of, follow, speak
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON also on a terminal.")]
+_MODEL = typer.Argument(help="The model's endpoint id.", autocompletion=model_ids)
+Model = Annotated[str, _MODEL]
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="Word to find it by; repeatable.")]
 MaxDollars = Annotated[
     float,
-    typer.Option(min=0, help="Refuse above this many dollars.", show_default="no limit"),
+    typer.Option(
+        min=0, metavar="DOLLARS", help="Refuse above this many dollars.", show_default="no limit"
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and price it; send nothing.")]
 Again = Annotated[bool, typer.Option("--again", help="Make another though this call is under way.")]
 SaveTo = Annotated[str, typer.Option(help="Folder for the files.", show_default="the media folder")]
 Wait = Annotated[
-    float | None, typer.Option(min=0, help="Seconds to follow it; to its end without.")
+    float | None,
+    typer.Option(min=0, metavar="SECONDS", help="How long to follow it; to its end without."),
 ]
 # Every other option is a field of the model, which only its card knows.
 OPEN = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -50,7 +56,9 @@ def search(
     feature: Annotated[list[str] | None, typer.Option(help="Such as sound, mask, 4k.")] = None,
     max_dollars: Annotated[
         float,
-        typer.Option(min=0, help="Most dollars for that work.", show_default="no limit"),
+        typer.Option(
+            min=0, metavar="DOLLARS", help="Most dollars for that work.", show_default="no limit"
+        ),
     ] = 0,
     for_work: Annotated[str, typer.Option(help='Such as "10 seconds at 1080p".')] = "",
     limit: Annotated[int, typer.Option(min=1, max=20, help="How many.")] = 8,
@@ -76,7 +84,7 @@ def search(
 
 
 def show(
-    endpoint_id: str,
+    endpoint_id: Model,
     full: Annotated[bool, typer.Option(help="Every input, and the JSON Schema.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -90,7 +98,7 @@ def show(
 
 def price(
     context: typer.Context,
-    endpoint_id: str,
+    endpoint_id: Model,
     beside: Annotated[
         list[str] | None, typer.Option("--with", help="Another model to compare; repeatable.")
     ] = None,
@@ -111,7 +119,7 @@ def price(
 
 def code(
     context: typer.Context,
-    endpoint_id: str,
+    endpoint_id: Model,
     language: Annotated[str, typer.Option(help="python, typescript or curl.")] = "python",
     style: Annotated[
         str, typer.Option(help="run, queue, stream, realtime, webhook, proxy.")
@@ -133,8 +141,8 @@ def code(
 
 def run(
     context: typer.Context,
-    endpoint_id: Annotated[str, typer.Argument()] = "",
-    prompt: Annotated[str, typer.Argument()] = "",
+    endpoint_id: Model = "",
+    prompt: Annotated[str, typer.Argument(help="The words it works from.")] = "",
     task: Annotated[str, typer.Option(help="Instead of a model: a category.")] = "",
     prefer: Annotated[str, typer.Option(help="With --task: popular, cheap, fast, newest.")] = "",
     from_job: Annotated[str, typer.Option(help="Repeat this job, changed by what is given.")] = "",
@@ -205,7 +213,10 @@ def edit(
     instruction: Annotated[str, typer.Argument(help="The change in plain words.")] = "",
     mask: Annotated[str, typer.Option(help="Picture of the same size; white is changed.")] = "",
     reference: Annotated[list[str] | None, typer.Option(help="Another picture.")] = None,
-    model: Annotated[str, typer.Option(help="Endpoint id; the best for it without.")] = "",
+    model: Annotated[
+        str,
+        typer.Option(help="Endpoint id; the best for it without.", autocompletion=model_ids),
+    ] = "",
     max_dollars: MaxDollars = 0,
     save_to: SaveTo = "",
     tag: Tags = None,
@@ -240,7 +251,7 @@ def edit(
 
 
 def job(
-    job_id: str,
+    job_id: Annotated[str, typer.Argument(help="The job.")],
     wait: Wait = None,
     logs: Annotated[bool, typer.Option(help="The last lines of its log too.")] = False,
     as_json: AsJson = False,
