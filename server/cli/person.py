@@ -109,10 +109,10 @@ FAULTS = (
 def emulate(
     port: Annotated[
         int,
-        typer.Option(min=0, max=65535, metavar="PORT", help="On 127.0.0.1; 0 takes a free one."),
+        typer.Option(min=0, max=65535, metavar="N", help="Port on 127.0.0.1; 0 takes a free one."),
     ] = 8900,
     speed: Annotated[
-        float, typer.Option(min=0, max=1000, metavar="FACTOR", help="1 as usual, 0 no waiting.")
+        float, typer.Option(min=0, max=1000, metavar="N", help="1 as usual, 0 no waiting.")
     ] = 1.0,
     tls: Annotated[
         bool, typer.Option("--tls", help="Serve TLS, with a self-made certificate.")
@@ -127,7 +127,7 @@ def emulate(
     allow_origin: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ORIGIN", help="Pages that may call, besides this machine's; repeatable."
+            metavar="URL", help="Pages that may call, besides this machine's; repeatable."
         ),
     ] = None,
 ) -> None:
