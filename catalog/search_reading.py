@@ -117,7 +117,7 @@ class Lexicon:
         self.meaningful: frozenset[str] = frozenset(
             word for word, senses in self.words.items() if not self.mere.issuperset(senses)
         )
-        self._buckets: dict[str, list[tuple[str, int]]] = {}
+        self._buckets: dict[str, dict[int, list[tuple[str, int]]]] = {}
         self._senses: dict[str, list[int]] = {}
 
     # ------------------------------------------------------------ words
@@ -178,9 +178,10 @@ class Lexicon:
             return parts
         most = min(most, 1 if len(word) < 6 else 2)
         best: tuple[int, bool, bool, bool, str] | None = None
-        bits = letters(word)
-        for known, known_bits in self._bucket(word[0]):
-            if abs(len(known) - len(word)) > most or (bits ^ known_bits).bit_count() > 2 * most:
+        bits, bucket = letters(word), self._bucket(word[0])
+        sizes = range(len(word) - most, len(word) + most + 1)
+        for known, known_bits in [pair for size in sizes for pair in bucket.get(size, ())]:
+            if (bits ^ known_bits).bit_count() > 2 * most:
                 continue
             far = distance(word, known, most)
             if far > most or (far == 2 and not _alike(word, known)):
@@ -195,12 +196,14 @@ class Lexicon:
                 best = rank
         return [best[-1]] if best else [word]
 
-    def _bucket(self, letter: str) -> list[tuple[str, int]]:
-        """Return the words a slip that begins with *letter* is compared with."""
+    def _bucket(self, letter: str) -> Mapping[int, Sequence[tuple[str, int]]]:
+        """Return the words a slip that begins with *letter* is compared with, by their lengths."""
         if letter not in self._buckets:
             known = {w for w in self.words if w[0] == letter and len(w) > 3 and w.isascii()}
             known |= {w for w in self.spelling if w[0] == letter and len(w) > 3}
-            self._buckets[letter] = [(w, letters(w)) for w in sorted(known)]
+            bucket = self._buckets[letter] = dict[int, list[tuple[str, int]]]()
+            for word in sorted(known):
+                bucket.setdefault(len(word), []).append((word, letters(word)))
         return self._buckets[letter]
 
     def _parts(self, word: str) -> list[str]:

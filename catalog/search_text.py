@@ -8,7 +8,7 @@ LONGEST_QUERY = 500
 
 # 16:9, 2.6, v2.6, veo3.1, 1.5x; words; signs that mean something.
 _SEGMENT = re.compile(
-    r"[^\W\d_]*\d+(?:[.:]\d+)+[^\W\d_]?(?![^\W_])|[^\W_]+|->|=>|\u2192|[$\u20ac\xa3%]"
+    r"[^\W\d_]*+\d+(?:[.:]\d+)+[^\W\d_]?(?![^\W_])|[^\W_]+|->|=>|\u2192|[$\u20ac\xa3%]"
 )
 # Letters that other ones are typed for, and signs inside words that are left out as often.
 # Turkish, Vietnamese, Polish and Danish letters; Arabic and Persian ones; Hebrew and Hindi points.
@@ -141,20 +141,30 @@ def distance(one: str, other: str, most: int) -> int:
         one, other = one[:-1], other[:-1]
     if not one or not other:
         return len(one) + len(other)
+    if most < 2:  # one addition would have left nothing of one of them
+        is_one = len(one) == len(other) == 1 or (len(one) == 2 and one == other[::-1])
+        return 1 if most and is_one else most + 1
+    if most > 2:
+        return min(_tabled(one, other), most + 1)
+    # Both begin with another letter, so one change is made there.
+    rests = [(one[1:], other[1:]), (one, other[1:]), (one[1:], other)]
+    if one[:2] == other[1::-1]:
+        rests.append((one[2:], other[2:]))
+    return 1 + min([distance(rest, against, 1) for rest, against in rests])
+
+
+def _tabled(one: str, other: str) -> int:
+    """Return the distance of two words however far they are."""
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
         before, last, row = row, before, [i] + [0] * len(other)
-        best = i
         for j, against in enumerate(other, 1):
             cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != against))
             if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == against:
                 cost = min(cost, last[j - 2] + 1)
             row[j] = cost
-            best = min(best, cost)
-        if best > most:
-            return most + 1
-    return min(row[-1], most + 1)
+    return row[-1]
 
 
 def letters(word: str) -> int:
