@@ -60,8 +60,10 @@ class Asked:
 
     *height* counts lines (2160 for 4k) and *kilo* is the word as it was said (``4k``). *ratio* is
     width to height; a *loose* one was said by a word such as vertical, so that any of its kind
-    serves. *dollars* are the most that the run may cost, None where no limit is named. *rest* is
-    the text without what was read here.
+    serves, *pixels* the width and height where both are said. *form* is a file format (``webp``),
+    *tongue* a language as English name and code. *switches* are features of a search that whoever
+    reads the words adds. *dollars* are the most that the run may cost, None where no limit is
+    named. *rest* is the text without what was read here.
     """
 
     sound: bool | None = None
@@ -74,12 +76,18 @@ class Asked:
     transparent: bool = False
     seed: int | None = None
     dollars: float | None = None
+    pixels: tuple[int, int] | None = None
+    fps: int = 0
+    form: str = ""
+    tongue: tuple[str, str] | None = None
+    switches: tuple[str, ...] = ()
     rest: str = ""
 
     def __bool__(self) -> bool:
         return bool(
             self.sound is not None or self.height or self.seconds or self.ratio or self.count > 1
-            or self.transparent or self.seed is not None
+            or self.transparent or self.seed is not None or self.pixels or self.fps or self.form
+            or self.tongue or self.switches
         )  # fmt: skip
 
 
@@ -120,6 +128,10 @@ def _completed(own: Asked, english: Asked) -> Asked:
         transparent=own.transparent or english.transparent,
         seed=own.seed if own.seed is not None else english.seed,
         dollars=own.dollars if own.dollars is not None else english.dollars,
+        pixels=own.pixels or english.pixels,
+        fps=own.fps or english.fps,
+        form=own.form or english.form,
+        tongue=own.tongue or english.tongue,
         rest=english.rest,
     )
 
@@ -128,6 +140,10 @@ def _read(text: str, where: str) -> Asked:
     left = spelled(text)
     dollars, left = _limit(left) if where == _TASK else (None, left)
     seed, left = _taken(left, _seed())
+    pixels, left = _taken(left, _pixels()) if where == _TASK else (None, left)
+    fps, left = _taken(left, _fps()) if where == _TASK else (None, left)
+    form, left = _taken(left, _form()) if where == _TASK else (None, left)
+    tongue = _tongue().search(left) if where == _TASK else None
     ratio, left = _taken(left, _ratio(), lambda found: f"{found[1]}:{found[2]}" in _RATIOS)
     size, left = _taken(left, _size(where))
     seconds, left = _seconds(left, where)
@@ -148,6 +164,10 @@ def _read(text: str, where: str) -> Asked:
         transparent=bool(clear),
         seed=int(seed[1]) if seed else None,
         dollars=dollars,
+        pixels=(int(pixels[1]), int(pixels[2])) if pixels else None,
+        fps=int(fps[1]) if fps else 0,
+        form=(form[1] or form[2]) if form else "",
+        tongue=(tongue[1], _TONGUES[tongue[1]]) if tongue else None,
         rest=_tidied(left),
     )
 
@@ -242,6 +262,40 @@ def _below() -> re.Pattern[str]:
 @cache
 def _seed() -> re.Pattern[str]:
     return re.compile(r"\bseed(?: number| value)?\s*(?:=|:|of|is)?\s*(\d{1,10})\b")
+
+
+@cache
+def _pixels() -> re.Pattern[str]:
+    return re.compile(
+        r"(?:\bat )?(?<![\w.])(\d{3,5})\s?[x\u00d7]\s?(\d{3,5})(?!\w)(?: pixels| px)?"
+    )
+
+
+@cache
+def _fps() -> re.Pattern[str]:
+    return re.compile(r"(?:\bat )?\b(\d{1,3})\s?(?:fps|frames (?:per|a) second)\b")
+
+
+@cache
+def _form() -> re.Pattern[str]:
+    form = r"(png|jpe?g|webp|gif|mp3|wav|flac|ogg|opus|glb|obj|fbx|usdz|stl|webm|mov)"
+    return re.compile(
+        rf"\b(?:as|in) (?:an? )?{form}\b(?: (?:file|format))?|\b{form} (?:file|format)\b"
+    )
+
+
+_TONGUES: Mapping[str, str] = {
+    "english": "en", "german": "de", "french": "fr", "spanish": "es", "italian": "it",
+    "portuguese": "pt", "dutch": "nl", "polish": "pl", "russian": "ru", "ukrainian": "uk",
+    "turkish": "tr", "arabic": "ar", "hindi": "hi", "chinese": "zh", "japanese": "ja",
+    "korean": "ko", "swedish": "sv", "danish": "da", "finnish": "fi", "greek": "el",
+    "czech": "cs", "hungarian": "hu", "romanian": "ro", "vietnamese": "vi", "indonesian": "id",
+}  # fmt: skip
+
+
+@cache
+def _tongue() -> re.Pattern[str]:
+    return re.compile(rf"\b(?:in |into )?({'|'.join(_TONGUES)})\b")
 
 
 @cache

@@ -14,6 +14,7 @@ from catalog.granting import granted, usual_length
 from catalog.index import CatalogIndex
 from catalog.nearest import media_meant, nearest_name
 from catalog.operations import operation_meant
+from catalog.options import SWITCHES
 from catalog.pricing import estimate
 from catalog.saying import shown
 from catalog.schema import check
@@ -27,6 +28,8 @@ PREFERENCES: tuple[str, ...] = tuple(word for word in get_args(Preference) if wo
 # Names of media that say no more than their kind.
 _NAMES_LISTED = "image image_url input_image picture photo img video video_url input_video clip"
 _MEDIA_NAMES = frozenset([*_NAMES_LISTED.split(), "audio", "audio_url", "input_audio", "sound"])
+_PLURALS = ("images", "pictures", "photos", "videos", "clips", "songs", "sounds")
+_WORKS_ON_MEDIA = ("image-", "video-", "audio-", "speech-", "3d-")
 _THINGS = re.compile(r"[\s,]+(?:images?|pictures?|photos?|videos?|clips?|songs?)$")
 _OTHERWISE = {
     "cheapest": "cheap", "cheaper": "cheap", "fastest": "fast", "quick": "fast", "new": "newest",
@@ -34,8 +37,14 @@ _OTHERWISE = {
 }  # fmt: skip
 # Only the best ranked of a task are weighed against each other.
 CANDIDATES = 24
+# Where none of them keeps what a task asks, so many are looked through.
+_WIDEST = 160
 # fal publishes no speeds; a maker's own word for its fast variant is the best sign there is.
 FAST_WORDS = ("schnell", "turbo", "fast", "flash", "lightning", "speed", "lite")
+
+
+class _UnkeptError(ActionableError):
+    """No card that takes the arguments keeps all that the task asks of the run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +106,13 @@ def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Cho
         raise ActionableError(
             f"prefer is {prefer[:40]!r}", hint=f"it takes {', '.join(PREFERENCES)}"
         )
-    asked = asked_in(plain(task).strip(), partial(in_english, catalog))
+    asked = _asked(catalog, task)
     wanted = _limited(wanted, asked)
     name, ids = _candidates(catalog, task, asked)
     operation = operation_meant(asked.rest)
-    most = CANDIDATES if name or operation else MOST_HITS
-    cards = [catalog.get(endpoint_id) for endpoint_id in ids[:most]]
-    cards = [card for card in cards if card.status == "active" and not card.seed_only]
-    if not cards:
-        raise ActionableError(
-            f"no model of {name or repr(task[:60])} is in use",
-            hint="search_models finds what does something like it",
-        )
-    beside = asked_beside(plain(wanted.prompt))
+    widths = (CANDIDATES, _WIDEST) if name else (CANDIDATES if operation else MOST_HITS,)
     try:
-        fits = _fits(cards, wanted, prefer, (asked, beside))
+        cards, fits = _best(catalog, (name or repr(task[:60]), ids, widths), wanted, prefer, asked)
     except ArgumentsError:
         if operation is None:
             raise
@@ -136,6 +137,49 @@ def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Cho
             fit, why = _popular(name, cards, fits, wanted)
     notes = (*fit.notes, *_names_told(wanted.arguments, fit.arguments))
     return Choice(fit.card, why, fit.fields, notes, fit.arguments)
+
+
+def _asked(catalog: CatalogIndex, task: str) -> Asked:
+    """Return what *task* asks of a run, with the features that a search reads from it."""
+    asked = asked_in(plain(task).strip(), partial(in_english, catalog))
+    steps = search(catalog, SearchRequest(asked.rest, limit=1)).steps if asked.rest else ()
+    told = [feature for step in steps for feature in step.wishes.features]
+    told += [feature for feature in SWITCHES if feature in asked.rest]
+    return replace(asked, switches=tuple(dict.fromkeys(told)))
+
+
+def _best(
+    catalog: CatalogIndex,
+    found: tuple[str, Sequence[str], Sequence[int]],
+    wanted: Wanted,
+    prefer: str,
+    asked: Asked,
+) -> tuple[list[ModelCard], list[_Fit]]:
+    """Return the cards that are weighed, and those that fit; more of them where few keep a wish.
+
+    *found* are a name for the task, the ids for it, and how many of them are looked at in turn.
+
+    Raises:
+        ArgumentsError: none takes the arguments.
+        ActionableError: there is none in use, or none that keeps what the task asks.
+    """
+    name, ids, widths = found
+    beside = asked_beside(plain(wanted.prompt))
+    brings_media = any(media_meant(given) for given in wanted.arguments)
+    for most in widths:
+        cards = [catalog.get(endpoint_id) for endpoint_id in ids[:most]]
+        cards = [card for card in cards if card.status == "active" and not card.seed_only]
+        if not brings_media:  # where a picture is optional, one was still meant to be given
+            cards.sort(key=lambda card: card.category.startswith(_WORKS_ON_MEDIA))
+        try:
+            if cards:
+                return cards, _fits(cards, wanted, prefer, (asked, beside))
+        except _UnkeptError:
+            if most >= min(widths[-1], len(ids)):
+                raise
+    raise ActionableError(
+        f"no model of {name} is in use", hint="search_models finds what does something like it"
+    )
 
 
 def _names_told(given: Mapping[str, object], sent: Mapping[str, object]) -> Iterator[str]:
@@ -221,7 +265,7 @@ def _sought(catalog: CatalogIndex, task: str, asked: Asked) -> tuple[str, Sequen
     Raises:
         ActionableError: nothing does; it names the nearest category.
     """
-    words = asked.rest
+    words = asked.rest.removesuffix("s") if asked.rest in _PLURALS else asked.rest
     features = (("sound",) if asked.sound else ()) + (("transparent",) if asked.transparent else ())
     request = SearchRequest(words, features=features, limit=MOST_HITS)
     found = search(catalog, request)
@@ -317,7 +361,7 @@ def _fitting(
     if found:
         return
     if short is not None:
-        raise ActionableError(
+        raise _UnkeptError(
             f"no model found for this task keeps all it asks for; the nearest, "
             f"{short[0].endpoint_id}, cannot: {'; '.join(short[1])}",
             hint="leave that out of task, or name a model by endpoint_id; nothing was sent",

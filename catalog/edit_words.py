@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from catalog.asked import asked_beside, asked_in
 from catalog.card import ModelCard
 from catalog.errors import ActionableError
-from catalog.granting import LENGTH_FIELDS, SIZE_FIELDS, choices_of, granted, length_value, takes
+from catalog.field_values import choices_of, length_value, takes
+from catalog.granting import LENGTH_FIELDS, SIZE_FIELDS, granted
 from catalog.media import MediaFacts
 from catalog.operations import Operation
 from catalog.quantity import short_side
@@ -19,6 +20,10 @@ _FACTOR = re.compile(
     r"(?<![\w.])(?:by )?(?:(\d+(?:\.\d+)?)\s?[x\u00d7](?![\w\d])|[x\u00d7]\s?(\d+(?:\.\d+)?)(?!\w)"
     r"|(\d+(?:\.\d+)?|two|three|four|six|eight) times(?: (?:as )?(?:large|big|the size)\w*)?"
     r"|(double[d]?|twice|triple[d]?|quadruple[d]?)(?: the)?(?: (?:size|resolution))?)"
+)
+_PIXELS = re.compile(
+    r"(?<![\w.])(\d{3,5})\s?[x\u00d7]\s?(\d{3,5})(?: pixels?| px)?(?!\w)"
+    r"|(?<![\w.])(\d{3,5})\s?(?:px|pixels?)(?: (wide|across|high|tall|long))?(?!\w)"
 )
 _NUMBERS = {
     "two": 2, "three": 3, "four": 4, "six": 6, "eight": 8, "double": 2, "twice": 2, "triple": 3,
@@ -60,7 +65,7 @@ def said(
     words = plain(instruction).strip()
     match operation.name:
         case "upscale":
-            fields, left = _enlarged(card, words)
+            fields, left = _enlarged(card, words, facts)
         case "extend":
             fields, left = _lengthened(card, words)
         case "outpaint":
@@ -79,8 +84,17 @@ def said(
     return Said({**fields, **kept}, rest, more.unmet)
 
 
-def _enlarged(card: ModelCard, words: str) -> tuple[dict[str, object], str]:
+def _enlarged(
+    card: ModelCard, words: str, facts: MediaFacts | None
+) -> tuple[dict[str, object], str]:
     """Return the factor or size that *words* ask for, and what is left of them."""
+    if found := _PIXELS.search(words):
+        factor = _factor_to(found, facts)
+        name = next((name for name in _FACTORS if name in card.properties), None)
+        if name is None or not takes(card, name, factor):
+            raise _refused(card, f"{found[0].strip()} ({factor:g}x)", name)
+        left = f"{words[: found.start()]} {words[found.end() :]}"
+        return {name: factor, **_mode(card, "factor")}, left
     if found := _FACTOR.search(words):
         told = found[1] or found[2] or found[3] or found[4].rstrip("d")
         number = _NUMBERS.get(told) or float(told)
@@ -99,6 +113,25 @@ def _enlarged(card: ModelCard, words: str) -> tuple[dict[str, object], str]:
                 return {name: choice, **_mode(card, "target")}, asked.rest
     held = next((name for name in SIZE_FIELDS if choices_of(card, name)), None)
     raise _refused(card, asked.kilo or f"{asked.height}p", held)
+
+
+def _factor_to(found: re.Match[str], facts: MediaFacts | None) -> float:
+    """Return by how much the media must grow to the pixels that were *found* in words.
+
+    Raises:
+        ActionableError: its own size is not known.
+    """
+    if facts is None or not facts.width or not facts.height:
+        raise ActionableError(
+            f"the size of the media is not known here, so {found[0].strip()!r} is no factor",
+            hint="say by how much, such as 2x, or give a local file",
+        )
+    if found[1]:
+        return round(max(int(found[1]) / facts.width, int(found[2]) / facts.height), 2)
+    if found[4] in ("high", "tall"):
+        return round(int(found[3]) / facts.height, 2)
+    side = facts.width if found[4] in ("wide", "across") else max(facts.width, facts.height)
+    return round(int(found[3]) / side, 2)
 
 
 def _mode(card: ModelCard, mode: str) -> dict[str, object]:

@@ -1,16 +1,16 @@
 """Put what a caller's words ask of a run into the fields that a card has for it."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from catalog.asked import Asked
 from catalog.card import ModelCard
-from catalog.convert import types_of
+from catalog.field_values import choices_of, length_value, rule_told, takes
 from catalog.nearest import pair_of, quantity_of
+from catalog.options import RATES, options
 from catalog.quantity import COUNTS, is_open, short_side
-from catalog.reading import Reader, resolved
+from catalog.reading import resolved
 
 SOUND_FIELDS = ("generate_audio", "generate_audio_switch", "enable_audio", "with_audio", "audio")
 SIZE_FIELDS = ("resolution", "target_resolution", "output_resolution", "video_resolution")
@@ -19,8 +19,8 @@ LENGTH_FIELDS = (
     "music_length_ms",
 )  # fmt: skip
 _SHAPE_FIELDS = ("aspect_ratio", "image_size", "video_size", "size")
+_SIZED = frozenset(("image_size", "video_size", "size", "resolution", "width", "height"))
 _FRAMES = ("num_frames", "number_of_frames")
-_RATES = ("frames_per_second", "fps", "frame_rate")
 _FORMATS = ("output_format", "format", "image_format")
 _SOUND_WORDS = re.compile(
     r"\b(?:with|native|optional|synchronised|and) (?:audio|sound|speech)|audio$"
@@ -30,6 +30,8 @@ USUAL_SECONDS = 5.0
 _SECONDS_TOLD = re.compile(r"(?:up to |\d-)(\d+) s\b")
 # What no model of one clip is supposed to make more of, in seconds, where nothing is said.
 _LONGEST_CLIP = 30.0
+# What a model is supposed to make at once where its field sets no end.
+_MOST_COUNTED = 6
 # Pictures of so many lines may be asked of any model that takes a width and a height.
 _MOST_LINES = 1080
 
@@ -71,10 +73,11 @@ def granted(card: ModelCard, asked: Asked, given: Mapping[str, object]) -> Grant
     What the caller gave stays as it is, whatever the words say.
     """
     wishes = _Wishes(card, asked, given)
+    also, unmet = options(card, asked, given)
     for grant in (wishes.sound, wishes.length, wishes.size, wishes.shape, wishes.number,
                   wishes.clear, wishes.seed):  # fmt: skip
         grant()
-    return Granted(wishes.fields, tuple(wishes.unmet))
+    return Granted({**wishes.fields, **also}, (*wishes.unmet, *unmet))
 
 
 def usual_length(card: ModelCard, given: Mapping[str, object]) -> Mapping[str, object]:
@@ -133,11 +136,11 @@ class _Wishes:
                 self.fields[name] = value
                 return
         for name in frames:
-            rate = next((q for q in map(self._default, _RATES) if q), None)
+            rate = self.asked.fps or next((q for q in map(self._default, RATES) if q), None)
             if rate and takes(self.card, name, count := int(seconds * rate) + 1):
                 self.fields[name] = count
                 return
-        told = _lengths_told(self.card, names[0]) if names else "its length cannot be set"
+        told = rule_told(self.card, names[0]) if names else "its length cannot be set"
         self.unmet.append(f"{seconds:g} seconds: {told}")
 
     def _default(self, name: str) -> float | None:
@@ -146,6 +149,8 @@ class _Wishes:
 
     def size(self) -> None:
         height, kilo = self.asked.height, self.asked.kilo
+        if self.asked.pixels and not self.given & _SIZED:
+            self._exact(self.asked.pixels)
         if not height or self.given & {*SIZE_FIELDS, "image_size", "video_size", "width"}:
             return
         for name in (*SIZE_FIELDS, "image_size", "size"):
@@ -168,6 +173,23 @@ class _Wishes:
         choices = ", ".join(str(one) for one in choices_of(self.card, names[0])) if names else ""
         told = f"{names[0]} is one of {choices}" if names else "its resolution cannot be set"
         self.unmet.append(f"{said}: {told}")
+
+    def _exact(self, pixels: tuple[int, int]) -> None:
+        """Ask for a width and height as they were said, however the card has them said."""
+        wide, high = pixels
+        sides = {"width": wide, "height": high}
+        for name in ("image_size", "video_size", "size", "resolution"):
+            for choice in choices_of(self.card, name):
+                if pair_of(choice) == pixels:
+                    self.fields[name] = choice
+                    return
+            if self._takes_sides(name) and takes(self.card, name, sides):
+                self.fields[name] = sides
+                return
+        if all(takes(self.card, name, number) for name, number in sides.items()):
+            self.fields |= sides
+        else:
+            self.unmet.append(f"{wide}x{high}: its size cannot be set so")
 
     def _takes_sides(self, name: str) -> bool:
         schema = self.card.properties.get(name, {})
@@ -221,10 +243,10 @@ class _Wishes:
         if count < 2 or self.given & set(COUNTS):
             return
         names = [name for name in COUNTS if name in self.card.properties]
-        if names and takes(self.card, names[0], count):
+        most = self.card.properties[names[0]].get("maximum", _MOST_COUNTED) if names else 1
+        if names and count <= most and takes(self.card, names[0], count):
             self.fields[names[0]] = count
             return
-        most = self.card.properties[names[0]].get("maximum") if names else 1
         self.unmet.append(f"{count} in one run: it makes at most {most}, run_batch makes more")
 
     def clear(self) -> None:
@@ -266,40 +288,6 @@ class _Wishes:
             self.unmet.append(f"seed {seed}: it takes no such seed")
 
 
-def choices_of(card: ModelCard, name: str) -> list[Any]:
-    """Return the values that the field *name* of *card* names, those of its branches too."""
-    schema = resolved(card.input_schema, card.properties.get(name, {}))
-    found: list[Any] = list(schema.get("enum") or ())
-    for branch in schema.get("anyOf") or ():
-        found += resolved(card.input_schema, branch).get("enum") or ()
-    return found
-
-
-def takes(card: ModelCard, name: str, value: object) -> bool:
-    """Tell whether *card* takes *value* under *name* as it is."""
-    if name not in card.properties or value is None:
-        return False
-    reader = Reader(card.input_schema)
-    reader.read(card.properties[name], value, (name,))
-    return not reader.problems and not reader.repairs
-
-
-def length_value(card: ModelCard, name: str, seconds: float) -> object:
-    """Return how the field *name* of *card* says so many *seconds*, None where it takes none."""
-    for choice in choices_of(card, name):
-        quantity = quantity_of(choice)
-        if quantity and abs(float(quantity[0]) - seconds) < 0.01:
-            return choice
-    if choices_of(card, name):
-        return None
-    number = seconds * 1000 if name.endswith("_ms") else seconds
-    whole = int(number) if number == int(number) else number
-    tried: Iterator[object] = iter((whole, float(number), f"{whole}", f"{whole}s"))
-    if "number" not in types_of(card.properties[name]):
-        tried = iter((whole, f"{whole}", f"{whole}s"))
-    return next((value for value in tried if takes(card, name, value)), None)
-
-
 def _longest_known(card: ModelCard, names: Sequence[str]) -> float:
     """Return the longest clip that the words about *card* tell of where its fields set no end.
 
@@ -311,18 +299,6 @@ def _longest_known(card: ModelCard, names: Sequence[str]) -> float:
             return 0.0
     told = [float(number) for number in _SECONDS_TOLD.findall(card.summary)]
     return max(told, default=_LONGEST_CLIP) if names else 0.0
-
-
-def _lengths_told(card: ModelCard, name: str) -> str:
-    schema = card.properties[name]
-    if choices := choices_of(card, name):
-        return f"{name} is one of {', '.join(str(one) for one in choices)}"
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if span := schema.get("x-range-seconds"):
-        low, high = span
-    if high is None:
-        return f"{name} does not take it"
-    return f"{name} takes at most {high}" if low is None else f"{name} takes {low} to {high}"
 
 
 def _worth(ratio: str) -> float:

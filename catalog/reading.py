@@ -329,6 +329,8 @@ class Reader:
             self._bounded_text(schema, value, path)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             rule, nearest = number_rule(schema, value)
+            if span := schema.get("x-range-seconds"):
+                rule = "" if span[0] <= value <= span[1] else f"is {span[0]} to {span[1]} seconds"
             if rule:
                 self.refuse(path, value, rule, nearest)
         return value

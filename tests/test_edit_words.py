@@ -25,6 +25,8 @@ SEEDVR = "fal-ai/seedvr/upscale/image"
         ("upscale", SEEDVR, "please make it 3 times larger", {"upscale_factor": 3}, ""),
         ("upscale", SEEDVR, "double the size", {"upscale_factor": 2}, ""),
         ("upscale", SEEDVR, "to 4k", {"target_resolution": "2160p", "upscale_mode": "target"}, ""),
+        ("upscale", SEEDVR, "to 1280 pixels wide", {"upscale_factor": 4}, ""),
+        ("upscale", SEEDVR, "640x480", {"upscale_factor": 2}, ""),
         ("upscale", SEEDVR, "make it sharper", {}, ""),
         ("upscale", SEEDVR, "2x, freckles on the nose", {"upscale_factor": 2}, "2x, freckles on"),
         ("extend", "fal-ai/pixverse/v6/extend", "by 8 seconds", {"duration": 8}, ""),
