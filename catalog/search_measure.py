@@ -60,6 +60,8 @@ _SIDES = re.compile(r"(?<!\d)(\d{3,4})\s?[x\u00d7*]\s?(\d{3,4})(?!\d)")
 # From this long side on a picture is one of 4K or 2K.
 _SIDE_4K, _SIDE_2K = 3500, 1900
 _PICTURES = ("im", "pic", "photo", "bild", "thumb", "illus")
+# A text is told by its words as well; a word and the blank behind it are about so many characters.
+_LETTERS = 6
 _TIME_SIGNS = ("s", "min", "秒", "分", "초", "분", "сек", "мин")
 
 
@@ -280,6 +282,8 @@ def measure_of(text: str) -> Measure | None:
     kind, count = -1, 1.0
     if found := length_in(text):
         kind, count = SECOND, seconds_of(found)
+    elif "word" in text and (found := re.search(r"(?<![\w.])(\d{1,6})\s+words?\b", text)):
+        kind, count = CHARACTERS, number_of(found[1]) * _LETTERS / 1000
     elif found := _counted().search(text):
         unit, count = found["unit"], number_of(found[1])
         if unit.startswith((*_PICTURES, "mega", "mp")):

@@ -21,7 +21,7 @@ _ONE = Measure()
 _MOST_USED = 0.6
 _LONGEST_WHY = 110
 # Prices for a time: "$0.05/s", "$0.1-0.6/10 s at 1080p", "$3/min".
-_BY_TIME = re.compile(r"/(?:\d+ )?(?:s|min)(?: at |$)")
+_BY_TIME = r"/(?:\d+ )?(?:s|min)(?: at |$)"
 
 
 # What is asked for in words, and the cards that do it as flags.
@@ -95,7 +95,7 @@ def _within(card: int, limit: Limit, tables: SearchTables) -> list[str]:
         return []
     said = f"{'within' if dollars <= most * 1.0001 else 'over'} ${most:,.10g}"
     seconds = measure.seconds(card, tables)
-    if not math.isnan(seconds) and _BY_TIME.search(tables.texts(card)[2]):
+    if not math.isnan(seconds) and re.search(_BY_TIME, tables.texts(card)[2]):
         said += f" for {abs(seconds):.3g} s{' supposed' if seconds < 0 else ''}"
     return [said]
 

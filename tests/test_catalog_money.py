@@ -75,3 +75,10 @@ def test_who_wishes_for_sound_sees_the_price_with_it(
     prices = {hit.endpoint_id: hit.price for hit in search(index, request_).hits}
     assert prices["fal-ai/pixverse/v6/text-to-video"] == "$0.06 for 1 s with sound"
     assert prices["fal-ai/kling-video/v3/pro/text-to-video"] == "$0.168/s"
+
+
+def test_work_may_be_told_in_words_of_a_text(index: CatalogIndex) -> None:
+    request = SearchRequest("text to speech", for_work="500 words", max_dollars=Decimal("0.1"))
+    hits = search(index, request).hits
+    assert hits
+    assert all("for 3000 characters" in hit.price for hit in hits)

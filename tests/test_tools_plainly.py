@@ -73,3 +73,11 @@ async def test_what_a_prompt_says_and_the_arguments_do_not_is_told_for_a_named_m
     assert any('"num_images":3' in note for note in loose["notes"])
     assert not set_up.get("notes")
     assert any('"num_images":3' in note for note in several["notes"])
+
+
+async def test_a_list_for_a_model_that_is_none_names_the_nearest(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        answer = await client.call_tool("list_jobs", {"endpoint_id": "flux schnell"})
+        right = await client.call_tool("list_jobs", {"endpoint_id": FLUX})
+    assert FLUX in words(answer)
+    assert words(right) == "no jobs fit"

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from catalog.errors import ActionableError
+from catalog.index import LOCAL
 from tools.errors import UnknownJobError
 from tools.job_view import change_words, cost_view
 from tools.naming import may_name_a_job, meant
@@ -86,10 +87,20 @@ async def list_jobs(call: Call, arguments: ListArguments) -> Answer:
     )
     listed = _fitted(JobList(jobs=[_row(job) for job in page.jobs], next_cursor=page.next_cursor))
     none = "none of the newest fits" if listed.next_cursor else "no jobs fit"
+    if not listed.jobs:
+        none += _near(call, arguments.endpoint_id.strip())
     lines = [_words(row) for row in listed.jobs] or [none]
     if listed.next_cursor:
         lines.append(f"older ones with cursor={listed.next_cursor}")
     return Answer(listed, "\n".join(lines))
+
+
+def _near(call: Call, endpoint_id: str) -> str:
+    """Return which models are near to *endpoint_id* where it is none that is known."""
+    if not endpoint_id or endpoint_id.startswith(LOCAL) or call.rooms.catalog.find(endpoint_id):
+        return ""
+    nearest = ", ".join(call.rooms.catalog.unknown(endpoint_id).nearest)
+    return f"; no model is called {endpoint_id[:80]!r}{f', near are {nearest}' if nearest else ''}"
 
 
 def _fitted(listed: JobList) -> JobList:
