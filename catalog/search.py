@@ -25,7 +25,7 @@ from catalog.search_learned import Learned
 from catalog.search_measure import Measure
 from catalog.search_rank import rank
 from catalog.search_reading import Lexicon
-from catalog.search_spelled import written_out
+from catalog.search_spelled import unscreened, written_out
 from catalog.search_tables import SearchTables
 from catalog.search_text import LONGEST_QUERY, plain
 from catalog.search_tongues import Tongues
@@ -202,7 +202,7 @@ def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
     start = _start_of(request, text)
     limit = max(1, min(request.limit, MOST_HITS))
     if text:
-        english = engine.tongues.english(text)
+        english = unscreened(engine.tongues.english(text))
         query = request.query if english == given else english
         own = () if english == text else told_in_own_words(text, engine.lexicon)
         asked = _Asked(english, query, own)

@@ -183,12 +183,14 @@ class Lexicon:
         for known, known_bits in [pair for size in sizes for pair in bucket.get(size, ())]:
             if (bits ^ known_bits).bit_count() > 2 * most:
                 continue
-            far = distance(word, known, most)
+            is_jumbled = bits == known_bits and len(word) > 4 and sorted(word) == sorted(known)
+            far = 1 if is_jumbled else distance(word, known, most)  # "vedio"
             if far > most or (far == 2 and not _alike(word, known)):
                 continue
             if far == 2 and (bits ^ known_bits).bit_count() > (len(word) >= _LONG_WORD):
                 continue
-            if len(word) < 6 and len(known) <= len(word) and not _same_but_vowels(word, known):
+            is_short = len(word) < 6 and len(known) <= len(word)
+            if is_short and not is_jumbled and not _same_but_vowels(word, known):
                 continue  # short words have too many neighbours
             foreign = known in self.meaningful and known not in self.english
             rank = (far, foreign, known[-1] != word[-1], (known in self.meaningful) == named, known)

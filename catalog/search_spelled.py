@@ -64,6 +64,22 @@ def written_out(text: str) -> str:
     return text
 
 
+def unscreened(text: str) -> str:
+    """Return English *text* without a green screen that it says there is none of."""
+    if "green" not in text:
+        return text
+    return _no_screen().sub(" ", text).strip()
+
+
+@cache
+def _no_screen() -> re.Pattern[str]:
+    return re.compile(
+        r"[,;]?\s*\b(?:no|not|without|lacking|don't have|do not have|haven't got)(?:\s\w+){0,2}"
+        r"\sgreen[\s-]?(?:screens?|sheets?|cloth|backdrop|background|wall)\b"
+        r"(?: (?:behind|back)\b.*)?"
+    )
+
+
 @cache
 def _dotted() -> re.Pattern[str]:
     """Match what sets thousands apart by points: ``5.000,50``, ``1.000 euros``, ``1.500.000``."""

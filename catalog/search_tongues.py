@@ -16,7 +16,7 @@ _FOREIGN = "\u02bc"
 # A language is taken for English without a look at others from this share of English words.
 _ENGLISH_SHARE = 0.7
 _SHORTEST_BEGIN, _LONGEST_BEGIN = 3, 14
-_SHORTEST_PART, _SHORTEST_SLIP, _SHORTEST_JOINED = 4, 6, 8
+_SHORTEST_PART, _SHORTEST_SLIP, _SHORTEST_JOINED = 4, 5, 8
 _MOST_WORDS = 60
 # The most words of a question whose language a few of them tell, and how many these must be.
 _FEW_WORDS, _FOREIGN_SHARE, _OWNED_SHARE = 6, 0.25, 0.6
@@ -142,7 +142,9 @@ class Tongues:
         for glued in ("ال", "وال", "بال", "لل", "ب", "ل", "ה", "ל", "ב", "מ"):
             if word.startswith(glued):
                 bits |= self._marks.get(word[len(glued) :], 0)
-        return bits or int(self._is_slip(word))
+        if not self._marks.get(word, 0) and not bits & 1:
+            bits |= int(self._is_slip(word))  # "upscaller" may begin as a word elsewhere does
+        return bits
 
     def _is_slip(self, word: str) -> bool:
         """Whether *word* is an English one but for a slip."""

@@ -1,6 +1,5 @@
 """Names and deeds that are gone: search leads to what is used in their place, or says so."""
 
-
 import pytest
 
 from catalog.index import CatalogIndex
@@ -51,8 +50,24 @@ def test_a_deed_whose_every_model_is_retired_is_flagged(index: CatalogIndex, que
         ("背景の人を消す", "object-removal"),
         ("remove the background of a person", "background"),
         ("translate a manga page", "/edit"),
+        ("vedio upscaller to 4k", "upscale"),
+        ("prodloužit video o pár sekund", "extend"),
+        ("upscale a 10 second video for under 50 cents", "upscale"),
     ],
 )
 def test_neighbouring_deeds_are_told_apart(index: CatalogIndex, query: str, wanted: str) -> None:
     first, second, third, *_ = search(index, SearchRequest(query)).hits
     assert any(wanted in hit.endpoint_id for hit in (first, second, third))
+
+
+def test_a_green_screen_that_is_not_there_is_not_wished_for(index: CatalogIndex) -> None:
+    for query in (
+        "remove the background of my video without a green screen",
+        "xoá nền video mà không cần phông xanh",
+        "cut me out of this clip, I have no green sheet behind me",
+    ):
+        hits = search(index, SearchRequest(query, limit=3)).hits
+        assert all("green" not in hit.endpoint_id for hit in hits), query
+        assert all("background" in hit.endpoint_id for hit in hits[:1]), query
+    keyed = search(index, SearchRequest("cut my green screen clip out")).hits[0]
+    assert "green" in keyed.endpoint_id
