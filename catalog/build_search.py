@@ -314,6 +314,7 @@ class _Index:
             "weak": sorted(set(self.names["weak"])),
             "strong": self.names["strong"],
             "never": self.names["never"],
+            "elsewhere": self.names["elsewhere"],
             "damps": self._damps(),
             "aliases": _aliases(),
         }
@@ -324,7 +325,8 @@ def _own_parts(card: ModelCard) -> list[str]:
 
 
 def _name_words() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {"kind": [], "weak": [], "strong": [], "never": []}
+    kinds = ("kind", "weak", "strong", "never", "elsewhere")
+    found: dict[str, list[str]] = {kind: [] for kind in kinds}
     for kind, words in rows("names.tsv", 2):
         found[kind] += words.split()
     return found

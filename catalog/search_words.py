@@ -154,7 +154,17 @@ def understood_words(steps: Sequence[Understood], tables: SearchTables) -> str:
             names.append(f"in {understood.tongue}")
         names += [f"{given} read as {word}" for given, word in understood.reading.mended.items()]
         said.append(", ".join(dict.fromkeys(names)))
-    return "; then ".join(part for part in said if part)[:240]
+    strange = _elsewhere(steps, tables)
+    without = f"not on fal: {', '.join(strange)}; nearest: " if strange else ""
+    return f"{without}{'; then '.join(part for part in said if part)}"[:240]
+
+
+def _elsewhere(steps: Sequence[Understood], tables: SearchTables) -> list[str]:
+    """Return the products that are named though fal does not offer them."""
+    known: list[str] = tables.lexicon.get("elsewhere", [])
+    said = " ".join(understood.reading.text for understood in steps)
+    words = set(re.findall(r"[\w-]+", said)) if known else set[str]()
+    return [word for word in known if word in words and f"n{word}" not in tables.place]
 
 
 def guides_for(steps: Sequence[Understood], lexicon: Lexicon) -> tuple[str, ...]:

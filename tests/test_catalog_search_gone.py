@@ -71,3 +71,13 @@ def test_a_green_screen_that_is_not_there_is_not_wished_for(index: CatalogIndex)
         assert all("background" in hit.endpoint_id for hit in hits[:1]), query
     keyed = search(index, SearchRequest("cut my green screen clip out")).hits[0]
     assert "green" in keyed.endpoint_id
+
+
+def test_a_product_that_fal_does_not_offer_is_told_beside_what_is_nearest(
+    index: CatalogIndex,
+) -> None:
+    answer = search(index, SearchRequest("song like from Suno"))
+    assert answer.understood.startswith("not on fal: suno; nearest: ")
+    assert "music" in answer.understood
+    assert not answer.low_confidence
+    assert "not on fal" not in search(index, SearchRequest("ideogram poster")).understood
