@@ -11,8 +11,8 @@ from catalog.search_spelled import spelled
 _KILO: Mapping[str, int] = {"1": 1024, "2": 1440, "4": 2160, "8": 4320}
 # Shapes that fields of models know; anything else between two numbers is a time or a score.
 _RATIOS_LISTED = "9:16 16:9 1:1 4:3 3:4 3:2 2:3 21:9 9:21 4:5 5:4 2:1 1:2 1:3 3:1 1:4 4:1"
-_RATIOS = frozenset(_RATIOS_LISTED.split())
-_SHAPES: Sequence[tuple[str, str]] = (
+RATIOS = frozenset(_RATIOS_LISTED.split())
+SHAPES: Sequence[tuple[str, str]] = (
     (
         "9:16",
         r"vertical\w*|upright|hochkant|hochformat|senkrecht\w*|вертикальн\w*|竖屏|竖版|縦型|세로",
@@ -23,10 +23,7 @@ _SHAPES: Sequence[tuple[str, str]] = (
         r"square|quadratisch\w*|cuadrad\w*|carre|quadrad\w*|quadrat\w*|квадратн\w*|方形|正方形",
     ),
 )
-_CLIP = (
-    r"(?:videos?|clips?|shots?|films?|movies?|animations?|loops?|scenes?|songs?|tracks?|jingles?)"
-)
-_VARIATIONS = (
+VARIATIONS = (
     r"variations?|versions?|variants?|alternatives?|varianten?|versionen|variantes?"
     r"|variacion(?:es)?|variazion[ei]|variac[oe]es|вариант\w*"
 )
@@ -42,11 +39,6 @@ _NO_SOUND = (
 _SOUND = (
     r"sounds?|audio|soundtrack|dialog(?:ue)?s?|talk(?:s|ing)?|speak(?:s|ing)?|spoken|narrat\w+"
     r"|sing(?:s|ing)?|voice ?over|lip ?sync(?:ed)?"
-)
-_PLAINLY_SOUND = (
-    r"(?:with|plus|including|and) (?:(?!no\b)[\w-]+ ){0,2}(?:sound|audio|dialogue|soundtrack)"
-    r"|sound on|(?:says?|saying|shouts?|whispers?|sings?|asks?)(?: \w+){0,3}[:,]?"
-    r" [\"'\u201c\u201e\u00ab]"
 )
 _TRANSPARENT = (
     r"(?:a |on a )?transparent (?:background|backdrop|png)|transparent|alpha channel"
@@ -96,23 +88,11 @@ def asked_in(text: str, in_english: Callable[[str], str] = str) -> Asked:
 
     It must be `plain`. Every mention counts: whoever names a task describes the run.
     """
-    own = _read(text, _TASK)
+    own = _read(text)
     english = in_english(own.rest)
     if not english.isascii():  # a word of its own tells too little of its language
         english = in_english(text)
-    return own if english == own.rest else _completed(own, _read(english, _TASK))
-
-
-def asked_beside(prompt: str) -> Asked:
-    """Return what *prompt*, which must be `plain`, asks of the run beside what it describes.
-
-    Only what can hardly be part of a picture counts: "a 10 second clip", "9:16", "with sound",
-    "three variations", "on a transparent background".
-    """
-    return _read(prompt, _PROMPT)
-
-
-_TASK, _PROMPT = "task", "prompt"
+    return own if english == own.rest else _completed(own, _read(english))
 
 
 def _completed(own: Asked, english: Asked) -> Asked:
@@ -136,29 +116,29 @@ def _completed(own: Asked, english: Asked) -> Asked:
     )
 
 
-def _read(text: str, where: str) -> Asked:
+def _read(text: str) -> Asked:
     left = spelled(text)
-    dollars, left = _limit(left) if where == _TASK else (None, left)
+    dollars, left = _limit(left)
     seed, left = _taken(left, _seed())
-    pixels, left = _taken(left, _pixels()) if where == _TASK else (None, left)
-    fps, left = _taken(left, _fps()) if where == _TASK else (None, left)
-    form, left = _taken(left, _form()) if where == _TASK else (None, left)
-    tongue = _tongue().search(left) if where == _TASK else None
-    ratio, left = _taken(left, _ratio(), lambda found: f"{found[1]}:{found[2]}" in _RATIOS)
-    size, left = _taken(left, _size(where))
-    seconds, left = _seconds(left, where)
-    count, left = _counted(left, where)
-    shape, left = _taken(left, _shape(where))
-    clear, left = _taken(left, _clear(where))
-    silence, left = _taken(left, _silence(where))
-    heard = None if silence else _heard(where).search(left)
+    pixels, left = _taken(left, _pixels())
+    fps, left = _taken(left, _fps())
+    form, left = _taken(left, _form())
+    tongue = _tongue().search(left)
+    ratio, left = _taken(left, _ratio(), lambda found: f"{found[1]}:{found[2]}" in RATIOS)
+    size, left = _taken(left, _size())
+    seconds, left = _seconds(left)
+    count, left = _counted(left)
+    shape, left = _taken(left, _shape())
+    clear, left = _taken(left, _clear())
+    silence, left = _taken(left, _silence())
+    heard = None if silence else _heard().search(left)
     left = _with_sound().sub(" ", left)
     return Asked(
         sound=False if silence else True if heard else None,
-        height=_height(size),
+        height=height_of(size),
         kilo=f"{size[2]}k" if size and size[2] else "",
         seconds=seconds,
-        ratio=f"{ratio[1]}:{ratio[2]}" if ratio else _named_shape(shape),
+        ratio=f"{ratio[1]}:{ratio[2]}" if ratio else named_shape(shape),
         loose=shape is not None and ratio is None,
         count=count,
         transparent=bool(clear),
@@ -191,29 +171,24 @@ def _limit(text: str) -> tuple[float | None, str]:
     return None, text
 
 
-def _seconds(text: str, where: str) -> tuple[float, str]:
-    if where == _PROMPT:
-        found = _clip_length().search(text)
-        if found is None:
-            return 0.0, text
-        inner = length_in(found[0])
-        return (seconds_of(inner) if inner else 0.0), text
+def _seconds(text: str) -> tuple[float, str]:
     found = length_in(text)
     if found is None or text[: found.start()].endswith(("-", "\u2212")):
         return 0.0, text
     return seconds_of(found), f"{text[: found.start()]} {text[found.end() :]}"
 
 
-def _counted(text: str, where: str) -> tuple[int, str]:
+def _counted(text: str) -> tuple[int, str]:
     """Return how many are asked for; what they are stays in the text."""
-    found = _count(where).search(text)
+    found = _count().search(text)
     if found is None:
         return 0, text
     kept = found["what"] or ""
     return int(number_of(found[1])), f"{text[: found.start()]} {kept} {text[found.end() :]}"
 
 
-def _height(found: re.Match[str] | None) -> int:
+def height_of(found: re.Match[str] | None) -> int:
+    """Return the lines of a size that was *found*: as a number, in thousands, or by a name."""
     if found is None:
         return 0
     if found[1]:
@@ -221,7 +196,8 @@ def _height(found: re.Match[str] | None) -> int:
     return _KILO[found[2]] if found[2] else 2160 if found[3].startswith("u") else 1080
 
 
-def _named_shape(found: re.Match[str] | None) -> str:
+def named_shape(found: re.Match[str] | None) -> str:
+    """Return the width to height of a shape that was *found* as a word, empty where none was."""
     if found is None:
         return ""
     said = found[0].strip(" ,")
@@ -229,7 +205,7 @@ def _named_shape(found: re.Match[str] | None) -> str:
         return "9:16"
     if said.startswith(("landscape", "in landscape")):
         return "16:9"
-    return next(ratio for ratio, words in _SHAPES if re.search(words, said))
+    return next(ratio for ratio, words in SHAPES if re.search(words, said))
 
 
 def _tidied(text: str) -> str:
@@ -303,35 +279,25 @@ def _ratio() -> re.Pattern[str]:
     return re.compile(r"(?<![\w:.])(\d{1,2})\s?[:x\u00d7]\s?(\d{1,2})(?![\w:.]*\d)")
 
 
-@cache
-def _size(where: str) -> re.Pattern[str]:
-    named = r"(?<![\w.])(?:(\d{3,4})\s?p(?![a-z])|([1248])\s?k(?!\w)|(ultra hd|uhd|full ?hd))"
-    if where == _PROMPT:
-        return re.compile(rf"(?:\b(?:in|at)\s+)?{named}(?=\s+(?:resolution|{_CLIP})\b)")
-    return re.compile(rf"(?:\b(?:in|at)\s+)?{named}(?:\s+resolution\b)?")
+SIZE = r"(?<![\w.])(?:(\d{3,4})\s?p(?![a-z])|([1248])\s?k(?!\w)|(ultra hd|uhd|full ?hd))"
 
 
 @cache
-def _clip_length() -> re.Pattern[str]:
-    number = r"(?<![\w.-])\d+(?:\.\d+)?[\s-]*(?:s|secs?|seconds?|min|minutes?)\b"
-    return re.compile(
-        rf"{number}[\s-]+(?:long\s+)?(?:[a-z-]+\s+)?{_CLIP}\b|{number}\s+long\b"
-        rf"|\b{_CLIP}\s+(?:of|lasting)\s+{number}|\b(?:duration|length)\s*(?:of|:|=)?\s*{number}"
-    )
+def _size() -> re.Pattern[str]:
+    return re.compile(rf"(?:\b(?:in|at)\s+)?{SIZE}(?:\s+resolution\b)?")
 
 
 @cache
-def _count(where: str) -> re.Pattern[str]:
-    number = r"(?<![\w.-])(\d{1,3}|" + "|".join(_COUNT_WORDS) + r")"
-    what = "(?!)" if where == _PROMPT else _PICTURES
+def _count() -> re.Pattern[str]:
+    number = r"(?<![\w.-])(\d{1,3}|" + "|".join(COUNT_WORDS) + r")"
     return re.compile(
         r"(?<!from )(?<!of )(?<!combine )(?<!merge )(?<!blend )(?<!these )(?<!my )(?<!between )"
         rf"{number}\s+(?!reference|input|source)(?:(?:different|new|unique|more|separate)\s+)?"
-        rf"(?:(?:{_VARIATIONS})(?!\w)(?:\s+of(?: the| a| an)?(?=\s))?|(?P<what>{what})(?!\w))"
+        rf"(?:(?:{VARIATIONS})(?!\w)(?:\s+of(?: the| a| an)?(?=\s))?|(?P<what>{_PICTURES})(?!\w))"
     )
 
 
-_COUNT_WORDS = (
+COUNT_WORDS = (
     "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "zwei", "drei", "vier",
     "funf", "sechs", "dos", "tres", "cuatro", "cinco", "seis", "deux", "trois", "quatre", "cinq",
     "due", "tre", "quattro", "dois", "quatro", "twelve",
@@ -339,13 +305,11 @@ _COUNT_WORDS = (
 
 
 @cache
-def _shape(where: str) -> re.Pattern[str]:
-    words = "|".join(names for _, names in _SHAPES)
+def _shape() -> re.Pattern[str]:
+    words = "|".join(names for _, names in SHAPES)
     form = r"(?:format|orientation|mode|video|clip|aspect(?: ratio)?|shape|layout)"
     made_for = r"(?:for )?(?:tiktok|instagram reels?|instagram stor(?:y|ies)|reels|shorts)"
     told = rf"(?:portrait|landscape) {form}|in (?:portrait|landscape)(?: {form})?(?=$|[\s,.])"
-    if where == _PROMPT:
-        return re.compile(rf"(?<!\w)(?:(?:{words}) {form}|(?:portrait|landscape) {form})(?!\w)")
     return re.compile(
         rf"(?<!\w)(?:{words})(?:[- ](?:format|orientation|mode|aspect(?: ratio)?))?(?!\w)"
         rf"|\b(?:{told})|\b{made_for}\b|(?:portrait|landscape)(?= (?:\w+-to-(?:video|image)))"
@@ -355,16 +319,12 @@ def _shape(where: str) -> re.Pattern[str]:
 
 
 @cache
-def _clear(where: str) -> re.Pattern[str]:
-    if where == _PROMPT:
-        return re.compile(r"\btransparent (?:background|backdrop|png)\b")
+def _clear() -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{_TRANSPARENT})(?!\w)")
 
 
 @cache
-def _silence(where: str) -> re.Pattern[str]:
-    if where == _PROMPT:
-        return re.compile(r"\b(?:without|no)(?: any)? (?:sound|audio)\b|\bsound off\b")
+def _silence() -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{_NO_SOUND})(?!\w)|无声|無音")
 
 
@@ -379,7 +339,5 @@ def _with_sound() -> re.Pattern[str]:
 
 
 @cache
-def _heard(where: str) -> re.Pattern[str]:
-    if where == _PROMPT:
-        return re.compile(rf"\b(?:{_PLAINLY_SOUND})")
+def _heard() -> re.Pattern[str]:
     return re.compile(rf"(?<![\w-])(?:{_SOUND})(?![\w-])|声|소리|음성")  # not of "text-to-audio"

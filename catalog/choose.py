@@ -7,7 +7,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Literal, get_args
 
-from catalog.asked import Asked, asked_beside, asked_in
+from catalog.asked import Asked, asked_in
+from catalog.asked_beside import asked_beside
 from catalog.card import ModelCard
 from catalog.errors import ActionableError, ArgumentsError
 from catalog.granting import granted, usual_length

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from catalog.asked import asked_beside, asked_in
+from catalog.asked import asked_in
+from catalog.asked_beside import asked_beside
 from catalog.card import ModelCard
 from catalog.errors import ActionableError
 from catalog.field_values import choices_of, length_value, takes

@@ -1,10 +1,12 @@
 """What the words of a task ask of a run is put into the fields of the chosen model, and said."""
 
 from functools import partial
+from typing import Any, cast
 
 import pytest
 
-from catalog.asked import Asked, asked_beside, asked_in
+from catalog.asked import Asked, asked_in
+from catalog.asked_beside import asked_beside
 from catalog.choose import Choice, Wanted, choose
 from catalog.errors import ActionableError
 from catalog.granting import granted, sound_field, usual_length
@@ -111,11 +113,48 @@ def test_a_wish_that_no_model_keeps_is_refused_with_what_the_nearest_takes() -> 
         chosen("text-to-image with sound")
 
 
-def test_of_a_prompt_only_what_is_no_part_of_the_picture_counts() -> None:
-    assert not asked_beside("a portrait of two women, 4k, highly detailed, 10 seconds to midnight")
-    assert not asked_beside("the silent vertical cliff in a square with a transparent vase")
-    asked = asked_beside("a 10-second clip of waves in 9:16 with natural sound, three variations")
-    assert (asked.seconds, asked.ratio, asked.sound, asked.count) == (10, "9:16", True, 3)
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a portrait of two women, 4k, highly detailed, 10 seconds to midnight",
+        "the silent vertical cliff in a square with a transparent vase",
+        "a man meets two versions of himself in the year 2077",
+        "a station clock at 9:16 in the morning, the match ended 3:2",
+        'a neon sign that says "OPEN", a poster with the words says "sale"',
+        "a man with headphones and audio equipment, a shelf with the sound engineer's tapes",
+        "the logo of a vertical video app, seed 3 packets of flowers",
+        "a 5 second rule poster, 1080p monitor on a desk, three images on a wall",
+    ],
+)
+def test_what_is_part_of_the_picture_is_no_wish(prompt: str) -> None:
+    assert not asked_beside(plain(prompt))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "wished"),
+    [
+        ("a 10-second clip of waves", {"seconds": 10}),
+        ("waves at dusk, 16:9", {"ratio": "16:9"}),
+        ("waves, 3:4 aspect ratio", {"ratio": "3:4"}),
+        ("a vertical video of waves", {"ratio": "9:16", "loose": True}),
+        ("waves with natural sound", {"sound": True}),
+        ('a man says: "Good morning"', {"sound": True}),
+        ("waves, no sound", {"sound": False}),
+        ("three variations of a logo", {"count": 3}),
+        ("Please give me 4 different versions of a fox", {"count": 4}),
+        ("a mug on a transparent background", {"transparent": True}),
+        ("a fox, seed: 42", {"seed": 42}),
+        ("waves, in 1080p resolution", {"height": 1080}),
+    ],
+)
+def test_what_a_prompt_plainly_says_of_the_run_is_a_wish(
+    prompt: str, wished: dict[str, object]
+) -> None:
+    asked = asked_beside(plain(prompt))
+    assert asked == Asked(**cast("dict[str, Any]", wished))
+
+
+def test_a_prompt_sets_what_it_plainly_says_where_a_task_chooses() -> None:
     assert chosen("text-to-image", "a fox, 9:16").fields == {"image_size": "portrait_16_9"}
     assert chosen("text-to-image", "a portrait of a fox, 4k, detailed").fields == {}
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from pydantic import Field, FiniteFloat
 
-from catalog.asked import asked_beside
+from catalog.asked_beside import asked_beside
 from catalog.card import ModelCard
 from catalog.errors import ActionableError
 from catalog.granting import granted
