@@ -31,6 +31,7 @@ _NAMES_LISTED = "image image_url input_image picture photo img video video_url i
 _MEDIA_NAMES = frozenset([*_NAMES_LISTED.split(), "audio", "audio_url", "input_audio", "sound"])
 _PLURALS = ("images", "pictures", "photos", "videos", "clips", "songs", "sounds")
 _WORKS_ON_MEDIA = ("image-", "video-", "audio-", "speech-", "3d-")
+_LISTS = frozenset(("images", "image_urls", "pictures", "photos", "videos", "video_urls", "clips"))
 _THINGS = re.compile(r"[\s,]+(?:images?|pictures?|photos?|videos?|clips?|songs?)$")
 _OTHERWISE = {
     "cheapest": "cheap", "cheaper": "cheap", "fastest": "fast", "quick": "fast", "new": "newest",
@@ -308,14 +309,15 @@ def _renamed(card: ModelCard, arguments: Mapping[str, object]) -> Mapping[str, o
     """
     named: dict[str, object] = {}
     for name, value in arguments.items():
-        plain_name = name in _MEDIA_NAMES and name not in card.properties
-        kind = media_meant(name) if plain_name and isinstance(value, str) else ""
+        is_list = isinstance(value, list)
+        plain_name = name in (_LISTS if is_list else _MEDIA_NAMES) and name not in card.properties
+        kind = media_meant(name) if plain_name and isinstance(value, str | list) else ""
         of_kind = [
             held
             for held, taken in card.media_in.items()
-            if taken == kind and card.properties[held].get("type") != "array"
+            if taken == kind and (card.properties[held].get("type") == "array") == is_list
         ]
-        usual = [held for held in of_kind if held == f"{kind}_url"]
+        usual = [held for held in of_kind if held in (f"{kind}_url", f"{kind}_urls")]
         needed = usual or [held for held in of_kind if held in card.required] or of_kind
         named[needed[0] if kind and len(needed) == 1 else name] = value
     return named if len(named) == len(arguments) else arguments

@@ -27,6 +27,7 @@ _SOUND_WORDS = re.compile(
 )
 # What a clip lasts where nobody says how long and the model would choose.
 USUAL_SECONDS = 5.0
+_USUAL_MUSIC = 30.0
 _SECONDS_TOLD = re.compile(r"(?:up to |\d-)(\d+) s\b")
 # What no model of one clip is supposed to make more of, in seconds, where nothing is said.
 _LONGEST_CLIP = 30.0
@@ -81,12 +82,16 @@ def granted(card: ModelCard, asked: Asked, given: Mapping[str, object]) -> Grant
 
 
 def usual_length(card: ModelCard, given: Mapping[str, object]) -> Mapping[str, object]:
-    """Return a length of about five seconds where *card* would choose one itself, else nothing.
+    """Return a usual length where *card* would choose one itself, else nothing.
 
-    Left open, a length is priced at its longest. Media in *given* may set a length of their own.
+    Left open, a length is priced at its longest. Clips last about five seconds, music half a
+    minute. Media in *given* may set a length of their own.
     """
     name = next((name for name in LENGTH_FIELDS if name in card.properties), None)
-    if name is None or given.get(name) is not None or not card.category.endswith("to-video"):
+    if name is None or given.get(name) is not None:
+        return {}
+    is_music = "music" in name
+    if not is_music and not card.category.endswith("to-video"):
         return {}
     if not is_open(card.properties[name].get("default")) or given.get("num_frames") is not None:
         return {}
@@ -97,7 +102,7 @@ def usual_length(card: ModelCard, given: Mapping[str, object]) -> Mapping[str, o
         choices, key=lambda one: abs((quantity_of(one) or (0,))[0] - USUAL_SECONDS), default=None
     )
     if value is None:
-        value = length_value(card, name, USUAL_SECONDS)
+        value = length_value(card, name, _USUAL_MUSIC if is_music else USUAL_SECONDS)
     return {name: value} if takes(card, name, value) else {}
 
 

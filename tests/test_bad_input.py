@@ -104,6 +104,9 @@ CASES: list[Any] = [
         *generate(task="text-to-imagery", prompt="x"), ("text-to-imagery",), id="unknown-task"
     ),
     pytest.param(
+        *generate(task="train a lora"), ("train a lora", "alone says nothing"), id="task-of-nothing"
+    ),
+    pytest.param(
         *generate(task="text-to-image", prefer="best", prompt="x"),
         ("best", "popular"),
         id="unknown-preference",

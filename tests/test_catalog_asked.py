@@ -171,6 +171,12 @@ def test_a_length_that_a_model_would_choose_itself_is_set_so_that_its_price_is_k
     assert "the model chooses how long" in chosen("text-to-video with sound").notes[1]
 
 
+def test_music_of_no_length_is_not_priced_at_its_longest() -> None:
+    choice = chosen("background music")
+    assert choice.fields["music_length_ms"] == 30_000
+    assert "music_length_ms=30000 was set, else the model chooses how long" in choice.notes
+
+
 def test_a_task_in_any_words_is_done_and_what_changes_media_is_sent_to_edit() -> None:
     assert chosen("music").card.category == "text-to-audio"
     assert chosen("tts").card.category == "text-to-speech"

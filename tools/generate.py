@@ -62,6 +62,11 @@ async def order_of(call: Call, given: GenerateArguments) -> Order:
         )
     if given.prefer and not given.task:
         raise ActionableError("prefer is given without task", hint="give task, or drop prefer")
+    if given.task and not given.prompt.strip() and not given.arguments:
+        raise ActionableError(
+            f"task {given.task[:60]!r} alone says nothing to make it from",
+            hint="give prompt, or arguments such as image_url; nothing was sent",
+        )
     if given.task:
         most = Decimal(str(given.max_dollars)) if given.max_dollars else None
         wanted = Wanted(given.arguments, given.prompt, most)
