@@ -3,7 +3,16 @@
 import re
 from functools import cache
 
-from catalog.asked import COUNT_WORDS, SHAPES, SIZE, VARIATIONS, Asked, height_of, named_shape
+from catalog.asked import (
+    COUNT_WORDS,
+    RATIOS,
+    SHAPES,
+    SIZE,
+    VARIATIONS,
+    Asked,
+    height_of,
+    named_shape,
+)
 from catalog.search_measure import length_in, number_of, seconds_of
 from catalog.search_spelled import spelled
 
@@ -28,8 +37,7 @@ def asked_beside(prompt: str) -> Asked:
     length = _clip_length().search(text)
     seconds = length_in(length[0]) if length else None
     size, count, seed = _size().search(text), _count().search(text), _seed().search(text)
-    ratio = _ratio().search(text)
-    said = (ratio[1] or ratio[2]) if ratio else ""
+    ratio = _told_ratio(text)
     shape = None if ratio else _shape().search(text)
     silence = _silence().search(text)
     return Asked(
@@ -37,12 +45,18 @@ def asked_beside(prompt: str) -> Asked:
         height=height_of(size),
         kilo=f"{size[2]}k" if size and size[2] else "",
         seconds=seconds_of(seconds) if seconds else 0.0,
-        ratio=":".join(re.findall(r"\d+", said)) if said else named_shape(shape),
+        ratio=ratio or named_shape(shape),
         loose=shape is not None,
         count=int(number_of(count[1])) if count else 0,
         transparent=re.search(r"\btransparent (?:background|backdrop|png)\b", text) is not None,
         seed=int(seed[1]) if seed else None,
     )
+
+
+def _told_ratio(text: str) -> str:
+    found = _ratio().search(text)
+    told = ":".join(re.findall(r"\d+", found[0])) if found else ""
+    return told if told in RATIOS else ""
 
 
 def _is_heard(text: str) -> bool:

@@ -123,6 +123,7 @@ def test_a_wish_that_no_model_keeps_is_refused_with_what_the_nearest_takes() -> 
         'a neon sign that says "OPEN", a poster with the words says "sale"',
         "a man with headphones and audio equipment, a shelf with the sound engineer's tapes",
         "the logo of a vertical video app, seed 3 packets of flowers",
+        "00:00 image of a clock, a 0x0 picture",
         "a 5 second rule poster, 1080p monitor on a desk, three images on a wall",
     ],
 )
