@@ -237,6 +237,7 @@ def _video_prices(
     sound = sound_field(card)
     by_height = _height_choices(card, field) if field else {}
     places = tuple(by_height) or heights or tuple(range(len(HEIGHTS)))
+    known: dict[tuple[object, object], float] = {}  # most cards have few of these
     for place in places:
         for heard in (0, 1):
             arguments = dict(plain)
@@ -244,8 +245,10 @@ def _video_prices(
                 arguments[field] = by_height[place]
             if sound:
                 arguments[sound] = bool(heard)
-            dollars, length = _cost(card, arguments)
-            prices[SECOND + 2 * place + heard] = _per(dollars, length)
+            key = by_height.get(place), heard if sound else None
+            if key not in known:
+                known[key] = _per(*_cost(card, arguments))
+            prices[SECOND + 2 * place + heard] = known[key]
     default = _height(card.properties[field].get("default")) if field else None
     at = default if default in places else places[min(1, len(places) - 1)]
     heard = int(bool(card.properties[sound].get("default"))) if sound else 1

@@ -1,10 +1,11 @@
 """Compile the lexicon's tables into what a query is read with."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from pathlib import Path
 from typing import Any
 
@@ -183,10 +184,12 @@ def _test(word: str) -> Callable[[Record], bool]:
     wanted = [value.replace("~/", "fal-ai/") for value in values.split("|")]
     if kind not in ("id", "cat", "in", "out", "sum") or not values:
         raise LexiconError(f"tasks.tsv: cannot read {word!r}")
+    globs = re.compile("|".join(map(translate, wanted)))
+    phrases = [value.replace("_", " ") for value in wanted]
 
     def holds(record: Record) -> bool:
         if kind == "id":
-            found = any(fnmatchcase(record["id"], glob) for glob in wanted)
+            found = globs.match(record["id"]) is not None
         elif kind == "cat":
             found = record["category"] in wanted
         elif kind == "in":
@@ -194,7 +197,7 @@ def _test(word: str) -> Callable[[Record], bool]:
         elif kind == "out":
             found = any(kind in record["outputs"] for kind in wanted)
         else:
-            found = any(value.replace("_", " ") in record["summary"] for value in wanted)
+            found = any(phrase in record["summary"] for phrase in phrases)
         return found != negated
 
     return holds
