@@ -111,11 +111,14 @@ class _Table:
     def sums(self, found: Mapping[str, float]) -> tuple[Sequence[float], float]:
         """Return what the keys *found* tell of each task, in parts, and of none."""
         record = self.record
-        told = self._always + self._zero
+        alike: dict[float, int] = {}  # what weighs the same is weighed at once
         for key, share in found.items():
-            told += round(_SHARE * share) * record(key)
-        *sums, nothing = self._sums.unpack(told.to_bytes(self._sums.size, "little"))
-        return sums, (nothing - _ZERO) / (_SHARE * _WEIGHT)
+            alike[share] = alike.get(share, 0) + record(key)
+        told = self._always + self._zero
+        for share, records in alike.items():
+            told += round(_SHARE * share) * records
+        sums = self._sums.unpack(told.to_bytes(self._sums.size, "little"))
+        return sums[:-1], (sums[-1] - _ZERO) / (_SHARE * _WEIGHT)
 
     def _read(self, key: str) -> int:
         data = self._data
@@ -164,9 +167,10 @@ class Learned:
         unit = table.unit / (_SHARE * _WEIGHT)
         top = max(sums)
         least = top - _FAR / unit
-        whole = sum(map(math.exp, [unit * (worth - top) for worth in sums if worth > least]))
-        least = top + math.log(_LEAST_LIKELY * whole) / unit
-        best = sorted([(-worth, task) for task, worth in enumerate(sums) if worth >= least])
+        near = [(worth, task) for task, worth in enumerate(sums) if worth > least]
+        whole = sum(map(math.exp, [unit * (worth - top) for worth, _ in near]))
+        least = top + math.log(_LEAST_LIKELY * whole) / unit  # more than it was
+        best = sorted([(-worth, task) for worth, task in near if worth >= least])
         return Likely(
             tuple([(n, math.exp(unit * (-w - top)) / whole) for w, n in best[:_MOST_LIKELY]]),
             1 / (1 + math.exp(-max(-30.0, min(30.0, table.unit * nothing)))),

@@ -64,6 +64,8 @@ def operations_in(
     doubtful = others > 1 or (bool(words) and words[0].text in _ASKS)
     made: list[Operation] = []
     for number, places in found.items():
+        if len(places) == 1 and max(places.values()) <= _HINT:
+            continue  # a hint alone, as most are
         if (evidence := _evidence(places.values())) > 0:
             units = frozenset([unit for unit in places if unit != _AGAINST])
             made.append(Operation(number, evidence, units, doubtful and len(units) == 1))

@@ -104,10 +104,13 @@ class Tongues:
 
     def _nameless(self, words: Sequence[str]) -> list[str]:
         """Return *words* without what people call a model: "dall e" is no Italian."""
+        aliases = self._lexicon.aliases
+        if aliases.keys().isdisjoint(words):
+            return list(words)
         kept: list[str] = []
         at = 0
         while at < len(words):
-            names = (rest for rest, _ in self._lexicon.aliases.get(words[at], ()))
+            names = (rest for rest, _ in aliases.get(words[at], ()))
             rest = next(
                 (rest for rest in names if rest and words[at + 1 :][: len(rest)] == rest), None
             )

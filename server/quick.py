@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportSecurityMiddleware
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
@@ -91,7 +92,7 @@ class Quick:
         result = await self._short.result(asked["params"], MODERN, headers)
         if result is None:
             return None
-        return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (json.dumps(asked["id"]).encode(), result)
+        return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (to_json(asked["id"]), result)
 
 
 def _call_in(body: bytes) -> dict[str, Any] | None:
@@ -105,7 +106,9 @@ def _call_in(body: bytes) -> dict[str, Any] | None:
     asked = cast("dict[str, Any]", found)  # the keys of a JSON object are text
     is_call = asked.keys() == _REQUEST and asked["method"] == "tools/call"
     is_sound = is_call and asked["jsonrpc"] == "2.0" and isinstance(asked["params"], dict)
-    return asked if is_sound and type(asked["id"]) in (int, str) else None
+    given = asked.get("id")
+    is_id = type(given) is int or (isinstance(given, str) and given.isascii())
+    return asked if is_sound and is_id else None
 
 
 def is_quick(scope: Scope) -> bool:
