@@ -6,8 +6,8 @@ import json
 import logging
 import re
 import secrets
-from collections.abc import Mapping
-from typing import Any, cast, get_origin
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast, get_args, get_origin
 
 from mcp.types import CallToolResult, ContentBlock, ImageContent, ResourceLink, TextContent
 from pydantic import ValidationError
@@ -24,6 +24,30 @@ log = logging.getLogger("falkit.calls")
 # Promise 6: no ordinary result exceeds 10 KB of text.
 TEXT_BYTES = 10_000
 VALUE_SHOWN = 60
+# What others call one of the words that an argument of ours takes: fal's states, and the like.
+OTHER_WORDS = {
+    "completed": "done",
+    "finished": "done",
+    "succeeded": "done",
+    "ok": "done",
+    "error": "failed",
+    "canceled": "cancelled",
+    "in_progress": "running",
+    "in_queue": "queued",
+    "pending": "queued",
+    "waiting": "held",
+    "any": "",
+    "endpoint": "model",
+    "models": "model",
+    "daily": "day",
+    "days": "day",
+    "tags": "tag",
+    "all": "full",
+    "long": "full",
+    "complete": "full",
+    "short": "concise",
+    "brief": "concise",
+}
 # Dollars as people write them: $1, $1,000.50.
 _AMOUNT = re.compile(r"\$?\s?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\Z")
 LINKS_SINCE = "2025-06-18"
@@ -87,10 +111,23 @@ def taken(tool: AnyTool, given: Mapping[str, object]) -> Arguments:
         if get_origin(wanted) is list and isinstance(value, str | dict):
             entry = cast("object", value)
             value = [entry] if entry else []  # one where several may stand, or none
+        if wanted is str and isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(value)
+        if get_origin(wanted) is Literal and isinstance(value, str):
+            value = _chosen(value, get_args(wanted))
         # pydantic would take true for 1; as a word it is none of the numbers.
         is_switch = isinstance(value, bool) and (wanted is int or wanted is float)
         plain[name] = json.dumps(value) if is_switch else value
     return tool.arguments.model_validate(plain)
+
+
+def _chosen(word: str, choices: Sequence[object]) -> str:
+    """Return the one of *choices* that *word* is another word for, else *word*."""
+    plain = word.strip().lower()
+    for choice in (plain, OTHER_WORDS.get(plain.replace(" ", "_"))):
+        if choice in choices and choice is not None:
+            return choice
+    return word
 
 
 def _bare(amount: re.Match[str]) -> str:

@@ -34,6 +34,8 @@ async def test_numbers_may_come_as_people_write_them(tmp_path: Path) -> None:
     search = {"query": "text to video", "limit": "3", "max_dollars": "$1,000.50"}
     async with connected(tmp_path) as client:
         found = record(await client.call_tool("search_models", search))
+        digits = {"endpoint_id": FLUX, "prompt": 42, "wait_seconds": 0}
+        assert record(await client.call_tool("generate", digits))["state"] != "failed"
     assert len(found["models"]) == 3
     assert "within $1,000.5" in found["models"][0]["why"]
 
@@ -81,3 +83,18 @@ async def test_a_list_for_a_model_that_is_none_names_the_nearest(tmp_path: Path)
         right = await client.call_tool("list_jobs", {"endpoint_id": FLUX})
     assert FLUX in words(answer)
     assert words(right) == "no jobs fit"
+
+
+async def test_choices_go_by_the_words_of_others(tmp_path: Path) -> None:
+    calls = [
+        ("list_jobs", {"state": "COMPLETED"}),
+        ("list_jobs", {"state": "in progress"}),
+        ("spending", {"by": "Endpoint"}),
+        ("describe_model", {"endpoint_id": FLUX, "detail": "all"}),
+    ]
+    async with connected(tmp_path) as client:
+        for name, given in calls:
+            record(await client.call_tool(name, given))
+        odd = await client.call_tool("list_jobs", {"state": "ripe"})
+    assert odd.is_error
+    assert "'done'" in words(odd)
