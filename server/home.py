@@ -1,7 +1,29 @@
-"""Files of falkit's own: made for their owner only."""
+"""Files of falkit's own: made for their owner only, under names that every system takes."""
 
 import os
+import re
+import sys
+from collections.abc import Iterable
 from pathlib import Path
+
+# Names that mean devices on Windows, whatever ending they have.
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[1-9]|lpt[1-9])(?:\..*)?", re.IGNORECASE | re.DOTALL)
+# Where `Fox` and `fox` are one folder.
+_FOLDS = sys.platform in ("win32", "darwin")
+
+
+def is_device(name: str) -> bool:
+    """Return whether *name* cannot be a file on Windows, although its letters can."""
+    return _DEVICE.fullmatch(name) is not None
+
+
+def taken_by(name: str, others: Iterable[str], *, folds: bool = _FOLDS) -> str:
+    """Return which of *others* the system would put into the same folder as *name*, if any.
+
+    *folds* says whether it takes capitals for small letters.
+    """
+    same = (other for other in others if other != name and other.lower() == name.lower())
+    return next(same, "") if folds else ""
 
 
 def make_private_file(path: Path) -> None:

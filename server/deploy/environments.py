@@ -333,6 +333,7 @@ async def _run(command: Sequence[str], tell: Tell | None = None) -> tuple[int, l
         stderr=subprocess.STDOUT,
         env=installer_environment(),
         start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # on Windows
     ) as process:
         assert process.stdout is not None  # noqa: S101  # asked for above
         try:

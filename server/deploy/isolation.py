@@ -246,6 +246,7 @@ def child_environment(home: Path, own: Path, extra: Mapping[str, str]) -> dict[s
         shown["PATH"] = os.environ.get("PATH", "")
         shown["SYSTEMROOT"] = os.environ.get("SYSTEMROOT", "")
         shown["TEMP"] = shown["TMP"] = temporary
+        shown["USERPROFILE"] = str(home)  # what is home there
     return {
         **shown,
         "PYTHONNOUSERSITE": "1",

@@ -116,6 +116,7 @@ def started(
         env=dict(environment),
         cwd=folder,
         start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # on Windows
         umask=-1 if sys.platform == "win32" else 0o077,
     )
     assert process.stdout is not None  # noqa: S101  # asked for

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -142,6 +143,7 @@ class Drawers:
                 env=environment,
                 # Ctrl-C at a terminal would reach it before it can say that it does not listen.
                 start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # the same on Windows
             )
         except BaseException:
             errors.close()

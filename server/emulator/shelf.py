@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote, urlsplit
 from server.emulator.acl import EVERYBODY, Access, Acl
 from server.emulator.reading import read_json
 from server.emulator.store import Store, count
+from server.home import is_device
 
 SETTINGS = "storage_settings"  # the account's own wishes, as JSON of the form of a lifecycle
 
@@ -191,6 +192,8 @@ def safe_name(name: str) -> str:
     stem, dot, suffix = last.rpartition(".")
     if len(last.encode()) > 120:
         last = f"{(stem or last)[:24]}{dot}{suffix[:10]}"
+    if is_device(last):
+        last = f"_{last}"
     return last or "upload.bin"
 
 

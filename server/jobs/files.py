@@ -19,6 +19,8 @@ from tools.errors import MediaError
 from tools.ports import Job
 
 PART = ".falkit-"
+# How file systems say that they know no hard links; EINVAL is Windows on FAT or a network drive.
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS, errno.EINVAL)
 _SLUG = 40
 _LONGEST_NOTE = 2000
 # What a double click would run: made by a model, it is kept as a text to read.
@@ -77,7 +79,7 @@ def place(part: Path, target: Path, sha256: str) -> Path:
                 return candidate
             continue
         except OSError as problem:
-            if problem.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+            if problem.errno not in _NO_LINKS:
                 raise
             if candidate.exists():  # no hard links here, as on many removable disks
                 continue

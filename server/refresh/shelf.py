@@ -147,6 +147,8 @@ def _removed_unless_read(folder: Path) -> None:
     with suppress(OSError), (folder / READ).open("rb") as mark:
         if fcntl:
             fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            mark.close()  # ours would keep the folder as well
         away = folder.with_name(f"making-{secrets.token_hex(3)}")
         folder.rename(away)
         shutil.rmtree(away, ignore_errors=True)

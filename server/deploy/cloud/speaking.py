@@ -51,6 +51,7 @@ def start(
             env=dict(environment),
             cwd=folder,
             start_new_session=True,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # on Windows
             umask=-1 if sys.platform == "win32" else 0o077,
         )
     except OSError as problem:

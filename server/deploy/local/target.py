@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ from server.deploy.local.starting import Starter
 from server.deploy.targets import Release, Tell
 from server.emulator.platform import open_emulator
 from server.emulator.transport import StreamingASGITransport
+from server.home import is_device, taken_by
 from server.settings import Settings
 from tools.deploy_records import DeployedApp, LogPage, LogQuery, Revision, Route
 from tools.deploying import state_words
@@ -80,6 +82,17 @@ class LocalTarget:
             raise BackendError(
                 f"'{release.name[:60]}' is no name for an app",
                 hint="letters, digits and dashes, at most 63",
+            )
+        others = [app.name for app in await self.database.do(self._registry.apps)]
+        if other := taken_by(release.name, others):
+            raise BackendError(
+                f"'{release.name}' would share the folder of '{other}' on this machine, whose disk "
+                "takes capitals for small letters",
+                hint="give it another name",
+            )
+        if sys.platform == "win32" and is_device(release.name):
+            raise BackendError(
+                f"'{release.name}' means a device on Windows", hint="give it another name"
             )
         if release.settings.image:
             raise BackendError(
