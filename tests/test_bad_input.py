@@ -143,7 +143,7 @@ CASES: list[Any] = [
     pytest.param("job_status", {"job_id": "../../etc/passwd"}, ("no job",), id="strange-job"),
     pytest.param("cancel_job", {"job_id": ""}, ("no job",), id="empty-job"),
     pytest.param("list_jobs", {"since": "yesterday-ish"}, ("since", "2h"), id="since"),
-    pytest.param("list_jobs", {"state": "finished"}, ("state", "done"), id="state"),
+    pytest.param("list_jobs", {"state": "ripe"}, ("state", "done"), id="state"),
     pytest.param("list_jobs", {"cursor": "nonsense"}, ("cursor",), id="jobs-cursor"),
     pytest.param("upload_file", {}, ("path", "url", "data"), id="upload-nothing"),
     pytest.param(
