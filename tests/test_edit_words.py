@@ -9,6 +9,7 @@ from catalog.edit_words import said
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from catalog.media import MediaFacts
+from catalog.operation_fit import fit
 from catalog.operations import OPERATIONS
 from tests.house import connected, record, words
 from tests.made_media import video
@@ -57,6 +58,12 @@ def test_a_setting_that_the_model_has_no_room_for_is_refused(
 ) -> None:
     with pytest.raises(ActionableError, match=rule):
         said(CATALOG.get(endpoint_id), OPERATIONS["upscale"], instruction)
+
+
+def test_who_moves_lips_without_a_sound_is_asked_for_one() -> None:
+    fitting = fit(CATALOG.get("fal-ai/sync-lipsync/v2"), "lip_sync")
+    with pytest.raises(ActionableError, match=r"needs a sound .give references, the recording"):
+        fitting.arguments("clip.mp4")
 
 
 async def test_a_model_that_keeps_all_that_is_asked_comes_before_one_that_does_not(
