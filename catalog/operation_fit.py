@@ -87,7 +87,7 @@ class Fitting:
         if need == "needed" and not given:
             needed, hint = _NEEDED[what]
             if what == "references" and self.operation.drawn_from == "audio":
-                needed, hint = "a sound", "give references, the recording that is to be heard"
+                hint = "give references, the recording that is to be heard"
             raise ActionableError(f"{self.operation.name} needs {needed}", hint=hint)
 
 

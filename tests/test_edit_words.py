@@ -62,7 +62,7 @@ def test_a_setting_that_the_model_has_no_room_for_is_refused(
 
 def test_who_moves_lips_without_a_sound_is_asked_for_one() -> None:
     fitting = fit(CATALOG.get("fal-ai/sync-lipsync/v2"), "lip_sync")
-    with pytest.raises(ActionableError, match=r"needs a sound .give references, the recording"):
+    with pytest.raises(ActionableError, match=r"needs references .give references, the recording"):
         fitting.arguments("clip.mp4")
 
 
