@@ -210,6 +210,13 @@ def test_what_others_keep_in_the_file_is_not_shown(tmp_path: Path) -> None:
     assert "ghp_theirs" not in change.difference
 
 
+def test_the_change_is_shown_in_the_form_of_the_file_without_its_key(tmp_path: Path) -> None:
+    change = installed(HOSTS["codex"], tmp_path / "config.toml", {"FAL_KEY": "id:secret"})
+    assert "+[mcp_servers.falkit]" in change.difference
+    assert 'FAL_KEY = "…"' in change.difference
+    assert "id:secret" not in change.difference
+
+
 def test_hosts_are_known_by_the_names_people_use() -> None:
     assert host_named("VS Code").name == "vscode"
     assert host_named("Gemini CLI").name == "gemini"

@@ -52,7 +52,7 @@ class AppView(Result):
             queued=app.queued,
             settings=_settings(app) if whole else {},
             revisions=[
-                f"{one.revision} {one.state} {one.created:%Y-%m-%d %H:%M} "
+                f"{one.revision} {one.state} {one.created:%Y-%m-%dT%H:%M:%SZ} "
                 f"{one_line(one.message, 80)}"
                 for one in app.revisions[:8]
             ]

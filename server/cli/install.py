@@ -188,6 +188,8 @@ def _own_lines(host: Host, text: str | None, path: Path) -> list[str]:
         name: "…" if name == "FAL_KEY" else value for name, value in entry.get("env", {}).items()
     }
     shown = {**entry, "env": env} if env else entry
+    if host.form == "toml":
+        return with_table("", (host.key, NAME), shown).splitlines()
     return json.dumps({host.key: {NAME: shown}}, indent=2, ensure_ascii=False).splitlines()
 
 

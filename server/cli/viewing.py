@@ -32,7 +32,7 @@ def write_view(media: str, to: str, frames: int, *, as_json: bool) -> None:
         for number, picture in enumerate(answer.pictures, 1)
     ]
     seen = Seen(text=answer.text, files=[str(path) for path in files])
-    words = [answer.text, *(f"to be seen in {path}" for path in files)]
+    words = [answer.text, *(f"to be seen in {path.absolute()}" for path in files)]
     print_answer(Answer(seen, "\n".join(words)), as_json=as_json, exact=True)
 
 
