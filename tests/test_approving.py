@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from server.cli.approve import described, price_of
+from server.asking import described, price_of
 from tools.ports import Job
 
 HELD = Job(

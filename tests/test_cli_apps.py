@@ -1,12 +1,16 @@
 """`falkit app …` at a terminal: begin, check, mend; what needs fal's own package is a proof."""
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from server.cli.apps import apps
+from tests.deployed import READY, missing
+from tests.house import environment
 
 FAULTY = """import torch
 import fal
@@ -86,3 +90,28 @@ def test_nothing_is_changed_on_fal_where_the_person_opened_this_machine_only(
     assert "FALKIT_DEPLOY=cloud" in str(refused.exception)
     nothing = json.loads(run("status").stdout)
     assert nothing["apps"] == []
+
+
+@pytest.mark.proof
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+def test_a_person_deploys_says_no_and_deploys_what_has_not_changed(tmp_path: Path) -> None:
+    if not READY.exists():
+        missing("there is no environment with fal for this proof: `make deploy-tools` makes it")
+    from tests.terminal import typed  # noqa: PLC0415  # not where there is none
+
+    env = environment(tmp_path, FALKIT_DEPLOY_TOOLS=str(READY))
+    assert run("new", "cpu", "hello-app").exit_code == 0
+    told, code = typed(["app", "deploy", "hello-app"], tmp_path, env, answer="no")
+    plan = re.search(r"falkit app apply (plan-\w+)", told)
+    assert (code, plan is not None) == (3, True), told
+    assert plan is not None
+    told, code = typed(["jobs"], tmp_path, env)
+    assert "no jobs fit" in told  # a no leaves nothing that waits
+    told, code = typed(["app", "apply", plan[1]], tmp_path, env, answer="Y")
+    assert (code, "answers as local/hello-app" in told) == (0, True), told
+    told, code = typed(["app", "deploy", "hello-app"], tmp_path, env)
+    assert (code, "nothing was done; --force" in told) == (0, True), told
+    told, code = typed(["app", "deploy", "hello-app", "--force"], tmp_path, env, answer="y")
+    assert (code, "answers as local/hello-app" in told) == (0, True), told
+    told, code = typed(["jobs"], tmp_path, env)
+    assert told.count("deploy hello-app on local") == 2

@@ -1,10 +1,8 @@
 """`falkit approve`: a person reads what would run and what it costs, and says yes or no."""
 
-from dataclasses import replace
-
 from catalog.errors import ActionableError
-from server.asking import described, price_of
-from server.cli.yes import says_yes
+from server.asking import price_of
+from server.cli.yes import read_before, says_yes
 from server.rooms import open_annexe, open_catalog
 from server.settings import Settings
 from tools.ports import Job
@@ -32,7 +30,7 @@ async def approve_job(
                 f"{job.job_id} is {job.state}, not held",
                 hint=f'job_status {{"job_id":"{job.job_id}"}} says how it stands',
             )
-        print(described(replace(job, note=job.note.partition(": a person")[0])))  # it is said here
+        print(read_before(job))
         if not unasked and not await says_yes(_question(job, today=today)):
             print(f"not approved; the job stays held (`falkit cancel {job.job_id}` drops it)")
             return False

@@ -13,6 +13,7 @@ import anyio
 import typer
 
 from server.cli import examples, fail, interrupting
+from server.cli.folding import folded
 from server.cli.letters import json_text
 from server.cli.shown import log_lines
 from server.cli.speaking import (
@@ -26,8 +27,9 @@ from server.cli.speaking import (
     shown_progress,
     speak,
 )
+from server.cli.spoken import for_person
 from server.cli.verbs import AsJson
-from server.cli.yes import is_person_here, says_yes
+from server.cli.yes import is_person_here, read_before, says_yes
 from server.rooms import OpenRooms, open_rooms
 from server.settings import Settings
 from tools.app_logs import APP_LOGS, AppLogsArguments, AppLogsView
@@ -322,7 +324,8 @@ async def _carried_out(asked: PlanArguments, yes: bool, dry_run: bool, force: bo
         planned = await deploy_plan(call, asked)
         plan = planned.result
         assert isinstance(plan, PlanView)  # noqa: S101  # the tool answers with nothing else
-        print(planned.text.rpartition("\nnext: ")[0], file=sys.stderr)
+        shown = for_person(planned.text.rpartition("\nnext: ")[0])
+        print(folded(shown, stream=sys.stderr), file=sys.stderr)
         if plan.blocked or dry_run:
             return "failed" if plan.blocked else "done"
         if plan.unchanged and not force:
@@ -353,7 +356,7 @@ async def _followed(rooms: OpenRooms, job_id: str) -> str:
     return job.state
 
 
-@apps.command(help="Carry out a plan that deploy_plan drew, and follow it.")
+@apps.command(help="Carry out a plan that was drawn, by you or an assistant, and follow it.")
 def apply(plan_id: str) -> None:
     """Apply a plan."""
     state = interrupting.run(_applied, plan_id)
@@ -365,7 +368,12 @@ async def _applied(plan_id: str) -> str:
         asked = ApplyArguments(plan_id=plan_id, wait_seconds=0)
         begun = await deploy_apply(Call(rooms, asked_by=ASKED_BY), asked)
         told = begun.result.model_dump() if begun.result is not None else {}
-        return await _followed(rooms, str(told.get("job_id", "")))
+        job_id = str(told.get("job_id", ""))
+        if told.get("state") == "held" and is_person_here() and rooms.approve is not None:
+            print(read_before(await rooms.jobs.find(job_id)))
+            if await says_yes("Carry it out?"):
+                await rooms.approve(job_id)
+        return await _followed(rooms, job_id)
 
 
 examples.add(apps, examples.APPS)

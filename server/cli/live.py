@@ -13,11 +13,11 @@ from catalog.card import ModelCard
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from prompts.guides import GUIDES
-from server.asking import described, price_of
+from server.asking import price_of
 from server.cli import interrupting
 from server.cli.letters import json_text
 from server.cli.speaking import ASKED_BY, CODES, LONGEST_WAIT, RUNNING, print_answer
-from server.cli.yes import is_person_here, says_yes
+from server.cli.yes import is_person_here, read_before, says_yes
 from server.jobs.live import without_bytes
 from server.jobs.outputs import understood
 from server.lent import Opened
@@ -145,7 +145,7 @@ async def said_yes(job: Job) -> bool:
     """Show what would run and cost, and return whether a person at this terminal says yes."""
     if not is_person_here():
         return False
-    print(described(replace(job, note=job.note.partition(": a person")[0])))  # it is said here
+    print(read_before(job))
     return await says_yes(f"Run {job.endpoint_id} now for {price_of(job)}?")
 
 

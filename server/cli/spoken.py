@@ -32,6 +32,7 @@ _ARGUMENTS = (
     (re.compile(r"\bcursor=(?=\S)"), "--cursor "),
     (re.compile(r"\bmax_dollars\b"), "--max-dollars"),
     (re.compile(r"\bsave_to\b"), "--save-to"),
+    (re.compile(r"\breset_scale\b"), "--reset-scale"),
 )
 
 

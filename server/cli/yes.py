@@ -1,12 +1,21 @@
 """A person's yes at a terminal."""
 
 import sys
+from dataclasses import replace
 
 import anyio
 from anyio.to_thread import run_sync
 
+from server.asking import described
+from tools.ports import Job
+
 # How a question ends, so that nobody has to guess the word.
 ASKED = "Type yes (or y), anything else is a no: "
+
+
+def read_before(job: Job) -> str:
+    """Return what a person reads of the held *job* before the question, which is the yes."""
+    return described(replace(job, note=job.note.partition(": a person")[0]))
 
 
 def is_person_here() -> bool:
