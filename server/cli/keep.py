@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 
 import anyio
 
+from server.cli.folding import folded
 from server.jobs.leases import house_of
 from server.rooms import open_annexe, open_catalog
 from server.settings import Settings
+from tools.job_view import change_words
 from tools.ports import Job, JobQuery, Jobs, JobState
 
 LOOK_EVERY = 1.0
@@ -44,7 +46,8 @@ async def keep_jobs(settings: Settings, once: bool) -> None:
                 line = _line(job)
                 if told.get(job.job_id) != line:
                     told[job.job_id] = line
-                    print(line, flush=True)
+                    files = [output.path for output in job.outputs]
+                    print(folded(line, whole=files), flush=True)
                 if (job.account, job.origin) == (house.account, house.origin):
                     looked_for = time.monotonic() - begun < LOOKED_FOR
                     is_open = not job.is_settled or (job.state == "unconfirmed" and looked_for)
@@ -99,6 +102,7 @@ async def _all(jobs: Jobs, state: JobState) -> AsyncIterator[Job]:
 
 def _line(job: Job) -> str:
     files = " ".join(output.path for output in job.outputs if output.path)
+    what = change_words(job.arguments) if job.kind == "deploy" else job.endpoint_id
     problem = f" {job.error.message}" if job.error else ""
     saved = " saved" if job.saved else ""
-    return f"{job.job_id} {job.state}{saved} {job.endpoint_id} {files}{problem}".rstrip()
+    return f"{job.job_id} {job.state}{saved} {what} {files}{problem}".rstrip()

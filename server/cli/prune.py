@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from server.cli.folding import folded
 from server.rooms import open_annexe, open_catalog
 from server.settings import Settings
 
@@ -16,7 +17,8 @@ async def prune_jobs(settings: Settings, days: int | None, dry: bool) -> None:
         count = await rooms.prune(datetime.now(UTC) - timedelta(days=age), dry=dry)
     jobs = "1 job" if count == 1 else f"{count} jobs"
     did = "would be forgotten" if dry else "forgotten"
-    print(
+    words = (
         f"{jobs} that ended more than {age} days ago {did}; files stay, and so does what is "
         "unfinished, not saved, or of this month"
     )
+    print(folded(words))

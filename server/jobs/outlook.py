@@ -123,7 +123,9 @@ def progress_words(job: Job, course: Course, now: datetime) -> str:
         choices = "wait on, or cancel_job, after which what ran may still be charged"
     else:
         usual, since = course.waits, job.submitted or job.created
-        doing, did = "it has waited in fal's queue for", "its model waited"
+        here = job.backend == "emulator"
+        where = "the emulator's queue, which moves while a falkit runs," if here else "fal's queue"
+        doing, did = f"it has waited in {where} for", "its model waited"
         choices = "wait on, or cancel_job, which costs nothing before it runs"
     seconds = (now - since).total_seconds()
     if usual is None:
