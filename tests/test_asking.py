@@ -11,7 +11,8 @@ from server.asking import NO, ONCE, TODAY
 from tests.house import Era, connected, pictures, record, words
 
 ASKING = {"FALKIT_ASK_ON_EMULATOR": "on", "FALKIT_APPROVE_ABOVE": "0"}
-CALL = {"endpoint_id": "fal-ai/flux/schnell", "prompt": "a red door"}
+SMALL = {"image_size": {"width": 64, "height": 64}}
+CALL = {"endpoint_id": "fal-ai/flux/schnell", "prompt": "a red door", "arguments": SMALL}
 
 
 class Person:

@@ -12,6 +12,8 @@ KEY = "11112222-3333-4444-5555-666677778888:topsecrettopsecret"
 
 # Installed as sitecustomize, it writes down every address that the process (and its children) asks
 # the system for.
+FLUX = {"endpoint_id": "fal-ai/flux/schnell"}
+SMALL = {"image_size": {"width": 64, "height": 64}}
 WATCH = """
 import os, sys
 def watch(event, args):
@@ -38,7 +40,8 @@ async def test_with_a_key_set_and_the_emulator_chosen_no_socket_leaves_loopback(
         async with served(tmp_path, **more) as client:
             made = record(
                 await client.call_tool(
-                    "generate", {"endpoint_id": "fal-ai/flux/dev", "prompt": "a red fox"}
+                    "generate",
+                    {"endpoint_id": "fal-ai/flux/dev", "prompt": "a red fox", "arguments": SMALL},
                 )
             )
             assert made["state"] == "done"
@@ -62,8 +65,8 @@ async def test_a_key_is_in_no_answer_no_file_and_no_log(tmp_path: Path) -> None:
             answers = [
                 await client.call_tool(name, arguments)
                 for name, arguments in (
-                    ("generate", {"endpoint_id": "fal-ai/flux/schnell", "prompt": "a key"}),
-                    ("generate", {"endpoint_id": "fal-ai/flux/schnell", "arguments": {"x": KEY}}),
+                    ("generate", {**FLUX, "prompt": "a key", "arguments": SMALL}),
+                    ("generate", {**FLUX, "arguments": {"x": KEY}}),
                     ("list_jobs", {}),
                 )
             ]

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -20,6 +21,13 @@ from server.jobs.backend import Backend
 from server.jobs.service import JournalJobs, open_jobs
 from tests.house import connected, record
 from tests.jobs_platform import intent, settings_in
+from tools.ports import Intent
+
+
+def fox() -> Intent:
+    """Return what a caller wants: a small picture, since large ones take long to draw."""
+    arguments = {"prompt": "a red fox", "image_size": {"width": 64, "height": 64}}
+    return replace(intent(), arguments=arguments, identity=arguments)
 
 
 @asynccontextmanager
@@ -39,7 +47,7 @@ async def house(home: Path, speed: float) -> AsyncGenerator[tuple[JournalJobs, h
 
 async def test_a_picture_is_made_and_comes_home(tmp_path: Path) -> None:
     async with house(tmp_path, 0) as (jobs, _):
-        job = await jobs.wait((await jobs.start(intent("a red fox"))).job_id, 20)
+        job = await jobs.wait((await jobs.start(fox())).job_id, 20)
 
     assert (job.state, job.saved, job.error) == ("done", True, None)
     assert job.outputs[0].kind == "image"
@@ -52,7 +60,7 @@ async def test_a_picture_is_made_and_comes_home(tmp_path: Path) -> None:
 
 async def test_a_job_that_was_left_running_is_found_and_finished(tmp_path: Path) -> None:
     async with house(tmp_path, 1) as (jobs, _):
-        left = await jobs.start(intent("a red fox"))
+        left = await jobs.start(fox())
     async with house(tmp_path, 0) as (jobs, _):
         job = await jobs.wait(left.job_id, 20)
 
@@ -61,7 +69,7 @@ async def test_a_job_that_was_left_running_is_found_and_finished(tmp_path: Path)
 
 async def test_a_queued_job_is_cancelled_on_the_platform(tmp_path: Path) -> None:
     async with house(tmp_path, 0.05) as (jobs, _):
-        outcome = await jobs.cancel((await jobs.start(intent("a red fox"))).job_id)
+        outcome = await jobs.cancel((await jobs.start(fox())).job_id)
 
     assert (outcome.cancelled, outcome.job.state) == (True, "cancelled")
 
@@ -70,7 +78,7 @@ async def test_a_lost_answer_is_found_again_and_nothing_is_sent_twice(tmp_path: 
     async with house(tmp_path, 0) as (jobs, http):
         base = "http://emulator.invalid/_emulator"
         await http.post(f"{base}/faults", json={"fault": "drop", "on": "submit"})
-        lost = await jobs.start(intent("a red fox"))
+        lost = await jobs.start(fox())
         job = lost
         while job.state == "unconfirmed":
             await anyio.sleep(0.05)
@@ -88,8 +96,8 @@ async def test_a_refused_submit_costs_nothing_and_may_be_made_again(tmp_path: Pa
         fault = {"fault": "locked", "on": "submit"}
         await http.post("http://emulator.invalid/_emulator/faults", json=fault)
         with pytest.raises(NoBalanceError):
-            await jobs.start(intent("a red fox"))
-        job = await jobs.wait((await jobs.start(intent("a red fox"))).job_id, 20)
+            await jobs.start(fox())
+        job = await jobs.wait((await jobs.start(fox())).job_id, 20)
 
     assert (job.saved, job.repeated) == (True, False)
 
@@ -100,7 +108,7 @@ async def test_what_goes_wrong_after_the_submit_is_mended_or_told(
 ) -> None:
     async with house(tmp_path, 0) as (jobs, http):
         await http.post("http://emulator.invalid/_emulator/faults", json={"fault": fault})
-        job = await jobs.wait((await jobs.start(intent("a red fox"))).job_id, 20)
+        job = await jobs.wait((await jobs.start(fox())).job_id, 20)
 
     if fault == "moderation":
         assert job.error is not None

@@ -10,7 +10,12 @@ from PIL import Image
 
 from tests.house import connected, record, words
 
-PIC = {"name": "pic", "endpoint_id": "fal-ai/flux/schnell", "arguments": {"prompt": "a fox"}}
+SMALL = {"image_size": {"width": 128, "height": 128}}
+PIC = {
+    "name": "pic",
+    "endpoint_id": "fal-ai/flux/schnell",
+    "arguments": {"prompt": "a fox", **SMALL},
+}
 CUT = {"name": "cut", "endpoint_id": "fal-ai/birefnet", "arguments": {"image_url": "$pic"}}
 FILM = {
     "name": "film",
@@ -58,7 +63,7 @@ async def test_a_text_of_one_step_is_the_prompt_of_the_next(tmp_path: Path) -> N
     again = {
         "name": "again",
         "endpoint_id": "fal-ai/flux/schnell",
-        "arguments": {"prompt": "$seen"},
+        "arguments": {"prompt": "$seen", **SMALL},
     }
     async with connected(tmp_path) as client:
         job = await run(client, PIC, words_of, again)
@@ -189,7 +194,8 @@ async def test_only_a_pipeline_is_resumed(tmp_path: Path) -> None:
     async with connected(tmp_path) as client:
         made = record(
             await client.call_tool(
-                "generate", {"endpoint_id": "fal-ai/flux/schnell", "prompt": "x"}
+                "generate",
+                {"endpoint_id": "fal-ai/flux/schnell", "prompt": "x", "arguments": SMALL},
             )
         )
         answer = await client.call_tool("run_pipeline", {"resume": made["job_id"]})

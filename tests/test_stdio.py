@@ -285,7 +285,9 @@ async def test_files_in_place_of_pipes_are_read_to_their_end(tmp_path: Path) -> 
     assert (tmp_path / "diary").read_text().split() == ["opened", "closed"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.proof), signal.SIGTERM]
+)
 async def test_one_socket_as_both_ends_is_served_and_ends_by_signal(
     tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -325,7 +327,9 @@ async def test_a_line_of_64_mebibytes_is_taken_and_one_of_200_is_passed_over(
         assert (await host.hear())["id"] == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.proof), signal.SIGTERM]
+)
 async def test_falkit_with_a_job_under_way_ends_on_a_signal_and_leaves_no_process(
     tmp_path: Path, number: signal.Signals
 ) -> None:

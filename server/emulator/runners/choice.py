@@ -71,7 +71,7 @@ def _file(kind: str, at: At) -> tuple[str, Maker]:
 
 
 def _image(name: str, request: Request) -> tuple[str, Maker]:
-    from server.emulator.runners import edits, frames, pictures, vectors
+    from server.emulator.runners import edits, pictures, vectors
 
     if name in _RENDERS and request.card.category.endswith("3d"):
         from server.emulator.runners.models import rendering
@@ -85,5 +85,7 @@ def _image(name: str, request: Request) -> tuple[str, Maker]:
         aside = edits.ASIDES.get(name)
         return (name, aside) if aside else ("edited", edits.edit_all)
     if request.media("video"):
-        return "frames", frames.frame_all
+        from server.emulator.runners.frames import frame_all
+
+        return "frames", frame_all
     return "drawn", pictures.draw_all

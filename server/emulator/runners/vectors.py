@@ -1,7 +1,7 @@
 """Pictures as SVG: drawn from words, or traced from a given picture."""
 
+import html
 import math
-from xml.sax.saxutils import escape
 
 from PIL import Image
 
@@ -42,7 +42,9 @@ def svg_text(request: Request) -> str:
     else:
         width, height = picture_size(request)
         body = _drawn(request, width, height)
-    note = escape(f"{NOTE} Model: {request.task.endpoint_id}. Seed: {request.seed}.")
+    note = html.escape(
+        f"{NOTE} Model: {request.task.endpoint_id}. Seed: {request.seed}.", quote=False
+    )
     letters = max(9, round(min(width, height) * 0.026))
     tag = (
         f'<text x="{width - letters}" y="{height - letters}" font-size="{letters}" fill="#fff" '
