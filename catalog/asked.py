@@ -332,7 +332,8 @@ def _silence() -> re.Pattern[str]:
 def _with_sound() -> re.Pattern[str]:
     """Match what says no more than that there is to be sound."""
     return re.compile(
-        r"\b(?:with|plus|including) (?:(?:native|natural|synced) )?(?:sound|audio)(?!\w)"
+        r"\b(?:with|plus|including) (?:an? )?(?:(?:native|natural|synced) )?"
+        r"(?:sound|audio|voice ?overs?|narration|dialogue|speech)(?!\w)"
         r"|\b(?:sound|audio)(?= (?:video|clip)\b)|\bsound on\b"
         r"|带(?:有)?声音的?|有声|音声付き(?:の)?"
     )

@@ -1,26 +1,23 @@
 """Choose a model for a task by what is known of the candidates, and say why."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import partial
 from typing import Literal, get_args
 
-from catalog.asked import Asked, asked_in
+from catalog.asked import Asked
 from catalog.asked_beside import asked_beside
+from catalog.candidates import Ids, asked_of, candidates
 from catalog.card import ModelCard
 from catalog.errors import ActionableError, ArgumentsError
 from catalog.granting import granted, usual_length
 from catalog.index import CatalogIndex
-from catalog.nearest import media_meant, nearest_name
+from catalog.nearest import media_meant
 from catalog.operations import operation_meant
-from catalog.options import SWITCHES
 from catalog.pricing import estimate
 from catalog.saying import shown
 from catalog.schema import check
-from catalog.search import MOST_HITS, SearchRequest, in_english, search
-from catalog.search_filters import ABBREVIATIONS
+from catalog.search import MOST_HITS
 from catalog.search_text import plain
 
 Preference = Literal["", "popular", "cheap", "fast", "newest"]
@@ -29,10 +26,8 @@ PREFERENCES: tuple[str, ...] = tuple(word for word in get_args(Preference) if wo
 # Names of media that say no more than their kind.
 _NAMES_LISTED = "image image_url input_image picture photo img video video_url input_video clip"
 _MEDIA_NAMES = frozenset([*_NAMES_LISTED.split(), "audio", "audio_url", "input_audio", "sound"])
-_PLURALS = ("images", "pictures", "photos", "videos", "clips", "songs", "sounds")
 _WORKS_ON_MEDIA = ("image-", "video-", "audio-", "speech-", "3d-")
 _LISTS = frozenset(("images", "image_urls", "pictures", "photos", "videos", "video_urls", "clips"))
-_THINGS = re.compile(r"[\s,]+(?:images?|pictures?|photos?|videos?|clips?|songs?)$")
 _OTHERWISE = {
     "cheapest": "cheap", "cheaper": "cheap", "fastest": "fast", "quick": "fast", "new": "newest",
     "latest": "newest", "most popular": "popular", "most used": "popular",
@@ -108,9 +103,9 @@ def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Cho
         raise ActionableError(
             f"prefer is {prefer[:40]!r}", hint=f"it takes {', '.join(PREFERENCES)}"
         )
-    asked = _asked(catalog, task)
+    asked = asked_of(catalog, task)
     wanted = _limited(wanted, asked)
-    name, ids = _candidates(catalog, task, asked)
+    name, ids = candidates(catalog, task, asked)
     operation = operation_meant(asked.rest)
     widths = (CANDIDATES, _WIDEST) if name else (CANDIDATES if operation else MOST_HITS,)
     try:
@@ -141,18 +136,9 @@ def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Cho
     return Choice(fit.card, why, fit.fields, notes, fit.arguments)
 
 
-def _asked(catalog: CatalogIndex, task: str) -> Asked:
-    """Return what *task* asks of a run, with the features that a search reads from it."""
-    asked = asked_in(plain(task).strip(), partial(in_english, catalog))
-    steps = search(catalog, SearchRequest(asked.rest, limit=1)).steps if asked.rest else ()
-    told = [feature for step in steps for feature in step.wishes.features]
-    told += [feature for feature in SWITCHES if feature in asked.rest]
-    return replace(asked, switches=tuple(dict.fromkeys(told)))
-
-
 def _best(
     catalog: CatalogIndex,
-    found: tuple[str, Sequence[str], Sequence[int]],
+    found: tuple[str, Ids, Sequence[int]],
     wanted: Wanted,
     prefer: str,
     asked: Asked,
@@ -169,16 +155,20 @@ def _best(
     beside = asked_beside(plain(wanted.prompt))
     brings_media = any(media_meant(given) for given in wanted.arguments)
     for most in widths:
-        cards = [catalog.get(endpoint_id) for endpoint_id in ids[:most]]
+        listed = ids(most)
+        cards = [catalog.get(endpoint_id) for endpoint_id in listed]
         cards = [card for card in cards if card.status == "active" and not card.seed_only]
         if not brings_media:  # where a picture is optional, one was still meant to be given
             cards.sort(key=lambda card: card.category.startswith(_WORKS_ON_MEDIA))
+        is_last = most == widths[-1] or len(listed) < most
         try:
-            if cards:
-                return cards, _fits(cards, wanted, prefer, (asked, beside))
+            fits = _fits(cards, wanted, prefer, (asked, beside)) if cards else []
         except _UnkeptError:
-            if most >= min(widths[-1], len(ids)):
+            if is_last:
                 raise
+            continue
+        if fits and (is_last or any(_within(fit, wanted) for fit in fits)):
+            return cards, fits
     raise ActionableError(
         f"no model of {name} is in use", hint="search_models finds what does something like it"
     )
@@ -237,69 +227,6 @@ def _fits(
     least = min(len(fit.lacks) for fit in fits)
     fits = [fit for fit in fits if len(fit.lacks) == least]
     return [fit for fit in fits if _within(fit, wanted)] or fits
-
-
-def _candidates(catalog: CatalogIndex, task: str, asked: Asked) -> tuple[str, Sequence[str]]:
-    """Return what is sought in short words, empty where *task* is no category, and its cards."""
-    name, _, wishes = asked.rest.partition(" with ")
-    named = [part.strip() for part in re.split(r",|\band\b|\bwith\b", wishes) if part.strip()]
-    category = _category(catalog, name) or _category(catalog, _THINGS.sub("", name))
-    if category is None:
-        return _sought(catalog, task, asked)
-    if asked.sound and not any("sound" in one or "audio" in one for one in named):
-        named.append("sound")
-    if asked.transparent:
-        named.append("transparent")
-    if not named:
-        return category, catalog.of_category(category)
-    return f"{category} with {' and '.join(named)}", _with_features(catalog, category, named)
-
-
-def _category(catalog: CatalogIndex, text: str) -> str | None:
-    """Return the category that *text* names; blanks and capitals do not matter."""
-    word = "-".join(text.replace("_", " ").replace("-", " ").split())
-    return word if word in catalog.categories else ABBREVIATIONS.get(word)
-
-
-def _sought(catalog: CatalogIndex, task: str, asked: Asked) -> tuple[str, Sequence[str]]:
-    """Return no name, and the cards that a search finds for *task*, which is no category.
-
-    Raises:
-        ActionableError: nothing does; it names the nearest category.
-    """
-    words = asked.rest.removesuffix("s") if asked.rest in _PLURALS else asked.rest
-    features = (("sound",) if asked.sound else ()) + (("transparent",) if asked.transparent else ())
-    request = SearchRequest(words, features=features, limit=MOST_HITS)
-    found = search(catalog, request)
-    known = catalog.categories
-    if not words.strip() or found.low_confidence:
-        near = nearest_name("-".join(asked.rest.split()), known)
-        raise ActionableError(
-            f"no models for task {task[:60]!r}",
-            hint=f"{f'nearest: {near}; ' if near else ''}task is a category such as text-to-image, "
-            "image-to-video, text-to-speech; to upscale, cut out or repaint call edit",
-        )
-    return "", [hit.endpoint_id for hit in found.hits]
-
-
-def _with_features(catalog: CatalogIndex, category: str, named: Sequence[str]) -> list[str]:
-    """Return the cards of *category* with every feature that is *named*, best ranked first.
-
-    Raises:
-        ActionableError: a feature is not known; it names the nearest.
-    """
-    found: list[str] = []
-    cursor = ""
-    while len(found) < CANDIDATES:
-        request = SearchRequest(
-            "", category, features=tuple(named), limit=CANDIDATES, cursor=cursor
-        )
-        page = search(catalog, request)
-        found += [hit.endpoint_id for hit in page.hits]
-        cursor = page.next_cursor
-        if not cursor:
-            break
-    return found
 
 
 def _renamed(card: ModelCard, arguments: Mapping[str, object]) -> Mapping[str, object]:

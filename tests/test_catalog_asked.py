@@ -194,6 +194,8 @@ def test_a_limit_in_a_task_bounds_the_price_or_is_refused_with_the_nearest() -> 
         assert high is not None
         assert float(high) <= 0.3
         assert "within $0.3" in choice.why
+    choice = chosen("text-to-video with sound, 5 seconds, under 20 cents")
+    assert any("=true" in note for note in choice.notes)
     with pytest.raises(ActionableError, match=r"at most \$0.0001 .the nearest, .* costs \$0"):
         chosen("text-to-image under 0.01 cents")
     with pytest.raises(ActionableError, match="leaves no model"):
