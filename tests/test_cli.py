@@ -75,7 +75,7 @@ def test_wrong_words_name_the_right_ones_with_an_exit_code(said: Any) -> None:
     code, out, err = said("run", FLUX, "a fox", "image_siz=square")
     assert (code, out) == (1, "")
     assert "image_size" in err
-    assert f"`falkit show` lists what {FLUX} takes; nothing was sent" in err
+    assert f"`falkit show {FLUX}` lists what it takes; nothing was sent" in err
     code, _, err = said("run", "fal-ai/flux/schnel", "a fox")
     assert (code, FLUX in err) == (1, True)
     for wrong in (["jobs", "--state", "gone"], ["run", FLUX, "a", "--max-dollars", "inf"]):
@@ -220,6 +220,7 @@ def test_words_for_a_model_are_said_as_a_person_types_them() -> None:
             'next: job_status {"job_id":"01k","wait_seconds":45}; wait',
             "next: `falkit job 01k`; wait",
         ),
+        ("no media_in 'foo', or for_work", "no --media-in 'foo', or --for-work"),
         ("no plan 'x' (deploy_plan makes one)", "no plan 'x' (`falkit app deploy` makes one)"),
         ("deploy_plan set_secret sets it", "`falkit app secret NAME` sets it"),
         ('search_models {"query":"guide a b"}', "`falkit search 'guide a b'`"),

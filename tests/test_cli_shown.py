@@ -9,7 +9,7 @@ import pytest
 
 from server.cli.folding import folded, paths_in
 from server.cli.shown import example_command, jobs_listed, log_lines, models_found, sums
-from server.cli.spoken import for_person
+from server.cli.spoken import for_person, told_person
 from tools.app_logs import AppLogsView
 from tools.describe_model import ModelDescription
 from tools.list_jobs import JobList, JobRow
@@ -97,6 +97,20 @@ def test_a_time_of_any_zone_is_told_by_the_clock_here(berlin: Any) -> None:
     lines = {"lines": [{"at": "2026-11-24T22:26:31.366Z", "level": "info", "message": "up"}]}
     told = log_lines(Answer(AppLogsView.model_validate(lines), ""))
     assert told == "2026-11-24 23:26:31 info : up"
+
+
+def test_what_a_model_or_a_person_wrote_is_read_as_it_was_written() -> None:
+    record = {
+        "outputs": [{"kind": "text", "text": "say save_to\nat 2026-11-24T22:26:00Z"}],
+        "jobs": [{"prompt": "list_jobs"}],
+        "lines": [{"message": "media_in"}],
+    }
+    told = told_person(
+        "save_to or list_jobs\n1. text: say save_to\n   at 2026-11-24T22:26:00Z\nmedia_in", record
+    )
+    assert told == (
+        "--save-to or list_jobs\n1. text: say save_to\n   at 2026-11-24T22:26:00Z\nmedia_in"
+    )
 
 
 def test_models_and_sums_stand_in_columns() -> None:

@@ -30,6 +30,11 @@ async def approve_job(
                 f"{job.job_id} is {job.state}, not held",
                 hint=f'job_status {{"job_id":"{job.job_id}"}} says how it stands',
             )
+        if today and job.kind == "deploy":
+            raise ActionableError(
+                f"{job.job_id} changes an app, and each change is approved by itself",
+                hint="leave --endpoint-today out",
+            )
         print(read_before(job))
         if not unasked and not await says_yes(_question(job, today=today)):
             print(f"not approved; the job stays held (`falkit cancel {job.job_id}` drops it)")

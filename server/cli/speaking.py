@@ -18,7 +18,7 @@ from server.asking import price_of
 from server.cli import interrupting
 from server.cli.folding import folded, paths_in
 from server.cli.letters import json_text
-from server.cli.spoken import for_person
+from server.cli.spoken import told_person
 from server.rooms import OpenRooms, open_rooms
 from server.settings import Settings
 from tools.job_view import job_answer
@@ -75,7 +75,8 @@ def print_answer(
     if answer.result is not None and (as_json or not sys.stdout.isatty()):
         print_json(told)
     else:
-        print(answer.text if exact else folded(for_person(words(answer)), whole=paths_in(told)))
+        shown = answer.text if exact else told_person(words(answer), told)
+        print(shown if exact else folded(shown, whole=paths_in(told)))
 
 
 def print_json(value: object) -> None:

@@ -28,7 +28,12 @@ _NAMED = re.compile(rf"`?\b({'|'.join(VERBS)}|(?:{'|'.join(CALLED)})(?= \{{))\b`
 _ARGUMENTS = (
     (re.compile(r"\bdeploy_plan set_secret\b"), "`falkit app secret NAME`"),
     (re.compile(r"\bdeploy_plan\b(?! [{`])"), "`falkit app deploy`"),
+    (
+        re.compile(r"`falkit show` lists what ([\w./-]+) takes"),
+        r"`falkit show \1` lists what it takes",
+    ),
     (re.compile(r"\bagain=true\b"), "--again"),
+    (re.compile(r"\b(media|for)_(in|out|work)\b"), r"--\1-\2"),
     (re.compile(r"\bcursor=(?=\S)"), "--cursor "),
     (re.compile(r"\bmax_dollars\b"), "--max-dollars"),
     (re.compile(r"\bsave_to\b"), "--save-to"),
@@ -37,6 +42,39 @@ _ARGUMENTS = (
 
 
 _INSTANT = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:[+-]\d\d:\d\d|Z)")
+
+
+# What in a record other people, models or apps wrote: lists of it, and its name in each entry.
+_NOT_OURS = (("outputs", "text"), ("jobs", "prompt"), ("lines", "message"))
+_HELD = "\ue001"  # of private use, in no text
+
+
+def not_ours(record: Mapping[str, Any]) -> list[str]:
+    """Return the texts in *record* that must be read as they were written."""
+    found: list[str] = []
+    for name, field in _NOT_OURS:
+        entries: Any = record.get(name)
+        if isinstance(entries, list):
+            found += [
+                str(each[field])
+                for each in cast("list[dict[str, Any]]", entries)
+                if each.get(field)
+            ]
+    return found
+
+
+def told_person(text: str, record: Mapping[str, Any]) -> str:
+    """Return *text* as `for_person` does, but for what in *record* is not ours."""
+    held: list[str] = []
+    for each in sorted(not_ours(record), key=len, reverse=True):
+        for shown in (each.replace("\n", "\n   "), " ".join(each.split())):  # as answers have it
+            if shown in text and for_person(shown) != shown:
+                text = text.replace(shown, f"{_HELD}{len(held)}{_HELD}")
+                held.append(shown)
+    text = for_person(text)
+    for number, shown in reversed([*enumerate(held)]):
+        text = text.replace(f"{_HELD}{number}{_HELD}", shown)
+    return text
 
 
 def for_person(text: str) -> str:
