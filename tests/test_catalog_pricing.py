@@ -1,53 +1,17 @@
-"""Prices: exact where the card settles them, else a range with its reasons, else unknown."""
+"""Prices: exact where the card and the given media settle them."""
 
-import time
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from catalog.card import ModelCard
-from catalog.describe import example_arguments
 from catalog.errors import ArgumentsError
 from catalog.index import CatalogIndex
 from catalog.media import MediaFacts
-from catalog.pricing import Estimate, cost_of_units, estimate, price_tiers, price_words
+from catalog.pricing import Estimate, cost_of_units, estimate
 from catalog.schema import Path, check
-from catalog.units import UNPRICED
-
-CATALOG = CatalogIndex.open()
-PROMPT = "a red fox"
-SQUARE = {"width": 1024, "height": 1024}
-FACTS = {
-    "image": MediaFacts("image", "image/png", bytes=9, width=1024, height=1024),
-    "video": MediaFacts(
-        "video", "video/mp4", bytes=9, width=1280, height=720, seconds=10, fps=24, frames=240
-    ),
-    "audio": MediaFacts("audio", "audio/mpeg", bytes=9, seconds=10),
-}
-
-
-def price(
-    endpoint_id: str,
-    arguments: dict[str, Any],
-    facts: dict[Path, MediaFacts] | None = None,
-    runs: int = 1,
-) -> Estimate:
-    return estimate(CATALOG.get(endpoint_id), {"prompt": PROMPT, **arguments}, facts, runs)
-
-
-def picture(width: int, height: int) -> MediaFacts:
-    return MediaFacts("image", "image/png", width=width, height=height)
-
-
-def video(seconds: float, width: int = 1280, height: int = 720, fps: float = 24) -> MediaFacts:
-    return MediaFacts("video", "video/mp4", width=width, height=height, seconds=seconds, fps=fps)
-
-
-def audio(seconds: float) -> MediaFacts:
-    return MediaFacts("audio", "audio/mpeg", seconds=seconds)
+from tests.priced import CATALOG, SQUARE, audio, picture, price, video
 
 
 def test_four_square_megapixels_cost_four_times_the_unit_price() -> None:
@@ -63,13 +27,6 @@ def test_four_square_megapixels_cost_four_times_the_unit_price() -> None:
         units=Decimal(4),
         unit="megapixel",
     )
-
-
-def test_a_part_of_a_megapixel_is_a_range_because_nobody_says_whether_it_is_rounded_up() -> None:
-    made = price("fal-ai/flux/dev", {})
-    assert (made.kind, made.low, made.high) == ("range", Decimal("0.01875"), Decimal("0.025"))
-    assert "image_size by default landscape_4_3 (1024x768)" in made.assumptions
-    assert any("rounded up" in words for words in made.assumptions)
 
 
 @pytest.mark.parametrize(
@@ -287,79 +244,6 @@ def test_facts_of_the_given_media_settle_the_price(
     assert (made.kind, made.low) == ("exact", Decimal(dollars)), made
 
 
-def test_a_length_left_open_is_a_range_over_what_the_schema_allows() -> None:
-    made = price("alibaba/happy-horse/v1.1/image-to-video", {"image_url": "a"})
-    assert (made.kind, made.low, made.high) == ("range", Decimal("0.54"), Decimal("2.7"))
-    assert made.assumptions == ("duration not given: 3 to 15, as the schema allows",)
-
-
-def test_a_resolution_left_open_is_a_range_over_the_tiers() -> None:
-    made = price("kling/v4/text-to-video", {"duration": 5})
-    assert (made.low, made.high) == (Decimal("0.785"), Decimal("1.175"))
-
-
-@pytest.mark.parametrize(
-    ("endpoint_id", "arguments", "low", "high", "assumed"),
-    [
-        pytest.param(
-            "fal-ai/pika/v2.2/image-to-video",
-            {"image_url": "a", "duration": 10, "resolution": "1080p"},
-            "0.45",
-            "0.9",
-            "no price stated for duration=10: that of 5, up to 2 times as much",
-            id="twice as long as what is stated costs up to twice as much",
-        ),
-        pytest.param(
-            "minimax/h3-max/text-to-video",
-            {"prompt": "a", "duration": 10, "resolution": "1080P"},
-            "0.8",
-            "1.58203125",
-            "no price stated for resolution=1080P: that of 768, up to 1.98 times as much",
-            id="larger than the largest never costs less than it",
-        ),
-        pytest.param(
-            "fal-ai/wan-t2v",
-            {"prompt": "a", "resolution": "580p"},
-            "0.2",
-            "0.4",
-            "no price stated for resolution=580p: between the stated ones",
-            id="between two sizes it lies between their prices",
-        ),
-        pytest.param(
-            "fal-ai/vidu/q2/reference-to-video/pro",
-            {"prompt": "a", "resolution": "540p", "duration": 4},
-            "0.2",
-            "0.3",
-            "no price stated for resolution=540p: between the stated ones",
-            id="only the neighbours count",
-        ),
-        pytest.param(
-            "openai/gpt-image-2",
-            {"prompt": "a", "image_size": {"width": 2048, "height": 1024}},
-            "0.198",
-            "0.4840055",
-            "no price stated for image_size=2 MP: that of 1 MP, up to 2 times as much",
-            id="more pixels than any named size, ten per cent and a prompt on top",
-        ),
-    ],
-)
-def test_a_value_that_no_tier_names_is_bounded_by_its_neighbours(
-    endpoint_id: str, arguments: dict[str, Any], low: str, high: str, assumed: str
-) -> None:
-    made = price(endpoint_id, arguments)
-    assert (made.kind, made.low, made.high) == ("range", Decimal(low), Decimal(high))
-    assert assumed in made.assumptions
-
-
-def test_a_picture_below_the_smallest_size_costs_what_that_costs() -> None:
-    small = price("alibaba/qwen-image-3/edit", {"image_urls": ["a"], "image_size": "square"})
-    assert (small.low, small.high) == (Decimal("0.04"), Decimal("0.04"))
-    assert "no price stated for resolution=512p: that of the smallest" in small.assumptions
-    asked = {"image_urls": ["a"], "image_size": {"width": 4096, "height": 4096}}
-    large = price("alibaba/qwen-image-3/edit", asked)
-    assert (large.low, large.high) == (Decimal("0.075"), Decimal("0.3"))
-
-
 def test_a_preview_is_billed_by_the_text_that_is_spoken_not_by_the_wish_for_a_voice() -> None:
     made = price("fal-ai/minimax/voice-design", {"prompt": "warm", "preview_text": "x" * 500})
     assert (made.kind, made.low) == ("exact", Decimal("3.015"))
@@ -370,75 +254,11 @@ def test_speech_is_billed_by_its_text_not_by_how_it_is_to_sound() -> None:
     assert (made.kind, made.low) == ("exact", Decimal("0.09"))
 
 
-def test_a_given_number_of_frames_takes_the_place_of_the_default_length() -> None:
-    model = "fal-ai/bytedance/seedance/v1/pro/fast/text-to-video"
-    made = price(model, {"prompt": "a", "num_frames": 240, "resolution": "720p"})
-    same = price(model, {"prompt": "a", "duration": "10", "resolution": "720p"})
-    assert (made.low, made.high) == (same.low, same.high)
-
-
 def test_tiers_by_frame_rate_and_size_are_read_from_the_film() -> None:
     film = MediaFacts("video", "video/mp4", None, 1280, 720, 10.0, 24.0, 240, True)
     asked = {"video_url": "v", "upscale_factor": 3, "target_fps": 60}
     made = price("fal-ai/topaz/upscale/video", asked, {("video_url",): film})
     assert (made.kind, made.low) == ("exact", Decimal("1.6"))
-
-
-def test_a_size_below_the_smallest_costs_down_to_its_share() -> None:
-    film = MediaFacts("video", "video/mp4", None, 832, 480, 5.0, 16.0, 80, True)
-    arguments = {"prompt": "a", "video_url": "v", "resolution": "240p"}
-    made = price("fal-ai/wan-vace-14b", arguments, {("video_url",): film})
-    assert made.low is not None
-    assert made.high == made.low * 4
-
-
-def test_tokens_of_video_are_computed_where_the_card_says_how() -> None:
-    stated = price("fal-ai/bytedance/seedance/v1/pro/fast/image-to-video", {"image_url": "a"})
-    assert (stated.kind, stated.low) == ("exact", Decimal("0.243"))  # 1920 x 1080 x 24 x 5 / 1024
-    other = price(
-        "fal-ai/bytedance/seedance/v1/pro/fast/image-to-video",
-        {"image_url": "a", "resolution": "480p", "duration": "10"},
-    )
-    assert other.kind == "range"
-    assert other.low is not None
-    assert other.high is not None
-    assert other.low < Decimal("0.096") < other.high
-    assert "frame sizes are nominal: within 5 %" in other.assumptions
-
-
-def test_an_approximate_figure_is_never_called_exact() -> None:
-    made = price("google/gemini-omni-flash", {"duration": 8})
-    assert made.kind == "range"
-    assert (made.low, made.high) == (Decimal("0.9"), Decimal("1.1"))
-
-
-@pytest.mark.parametrize(
-    ("endpoint_id", "why"),
-    [
-        ("fal-ai/esrgan", "the run time is not known before the run"),
-        ("google/nano-banana-lite", "the tokens are not known before the run"),
-        ("fal-ai/moondream3-preview/caption", "the tokens are not known before the run"),
-        ("fal-ai/hunyuan-3d/v3.1/part", "the source does not say what a unit is"),
-        ("minimax/h3-max-turbo/text-to-video", "this looks like a placeholder"),
-        ("fal-ai/hunyuan-video-v1.5/text-to-video", "sources disagree"),
-        ("bria/video/erase/prompt", "the length is not known"),
-    ],
-)
-def test_what_cannot_be_turned_into_money_is_unknown_and_says_what_is_known(
-    endpoint_id: str, why: str
-) -> None:
-    made = price(endpoint_id, {"image_url": "a", "video_url": "a"})
-    assert (made.kind, made.low, made.high, made.units) == ("unknown", None, None, None)
-    assert why in made.formula
-    assert "$" in made.formula
-
-
-def test_a_card_without_a_price_is_unknown() -> None:
-    card = next(card for card in CATALOG.cards() if card.price is None)
-    made = estimate(card, example_arguments(card))
-    assert (made.kind, made.formula) == ("unknown", "no price is known")
-    assert price_words(card) == "price not known"
-    assert price_tiers(card) == ()
 
 
 def test_runs_multiply() -> None:
@@ -474,133 +294,6 @@ def test_units_of_compute_time_are_money_after_the_run_but_not_where_a_page_says
     assert card.price is not None
     assert card.price["api"]["unit"] == "compute seconds"
     assert cost_of_units(card, Decimal(10)) is None
-
-
-def test_a_price_reads_in_one_line() -> None:
-    def words(endpoint_id: str) -> str:
-        return price_words(CATALOG.get(endpoint_id))
-
-    assert words("fal-ai/flux/dev") == "$0.025/MP"
-    assert words("fal-ai/ltx-2.3/image-to-video") == (
-        "$0.08/s at 1080p; $0.16 at 1440p; $0.32 at 2160p"
-    )
-    assert (
-        words("fal-ai/nano-banana-pro")
-        == "$0.15/image; x 2 at 4K; +$0.015/request at enable_web_search=on"
-    )
-    assert words("topaz/upscale/image/creative") == "$0.96/24 MP"
-    assert words("bytedance/seedance-2.0/image-to-video") == (
-        "about $0.3034/s at 720p; $0.682 at 1080p; $0.1344 at 480p"
-    )
-    assert max(len(price_words(card)) for card in CATALOG.cards()) <= 160
-
-
-def test_every_tier_is_listed_in_words() -> None:
-    assert price_tiers(CATALOG.get("fal-ai/nano-banana-2"))[:2] == ("x 1.5 at 2K", "x 2 at 4K")
-
-
-def test_every_card_is_priced_or_says_why_not() -> None:
-    seen = {"exact": 0, "range": 0, "unknown": 0}
-    for card in CATALOG.cards():
-        arguments = example_arguments(card)
-        for facts in ({}, facts_for(card, arguments)):
-            made = estimate(card, arguments, facts)
-            seen[made.kind] += 1
-            assert made.formula, card.endpoint_id
-            if made.kind == "unknown":
-                assert made.low is None
-                assert made.high is None
-            else:
-                assert made.low is not None
-                assert made.high is not None
-                assert 0 < made.low <= made.high, (card.endpoint_id, made)
-                assert made.source, card.endpoint_id
-                assert made.as_of, card.endpoint_id
-            if made.units is not None and made.high is not None:
-                told = cost_of_units(card, made.units)
-                assert told is not None
-                assert abs(told - made.high) < Decimal("0.00001"), card.endpoint_id
-    assert seen["exact"] > seen["range"] > 500
-
-
-def test_with_known_media_few_priced_models_stay_unknown() -> None:
-    """Beyond units that nobody can turn into money, only lengths that nobody states are left."""
-    left: list[str] = []
-    for card in CATALOG.cards():
-        if card.status != "active" or card.price is None or card.price["unit"] in UNPRICED:
-            continue
-        arguments = example_arguments(card)
-        if estimate(card, arguments, facts_for(card, arguments)).kind == "unknown":
-            left.append(card.endpoint_id)
-    assert len(left) < 40, left
-
-
-def facts_for(card: ModelCard, arguments: dict[str, Any]) -> dict[Path, MediaFacts]:
-    media = check(card, arguments).media
-    return {use.path: FACTS[use.kind] for use in media if use.kind in FACTS}
-
-
-def test_every_choice_of_a_priced_field_is_priced_too() -> None:
-    """A value that no tier names must still give a price."""
-    for card in CATALOG.cards():
-        if card.price is None or card.status != "active":
-            continue
-        arguments = example_arguments(card)
-        known = estimate(card, arguments, facts_for(card, arguments)).kind != "unknown"
-        for name in {n for rule in card.price["qualifiers"] for n in rule.get("when") or ()}:
-            for choice in card.properties.get(name, {}).get("enum", ()):
-                made = estimate(card, {**arguments, name: choice}, facts_for(card, arguments))
-                assert (made.kind != "unknown") >= known, (card.endpoint_id, name, choice, made)
-
-
-JSON = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=9)
-    | st.lists(st.integers(), max_size=3)
-    | st.dictionaries(st.sampled_from(["width", "height", "x"]), st.integers(), max_size=2)
-)
-
-
-@given(st.data(), st.sampled_from(CATALOG.ids))
-@settings(max_examples=200, deadline=None)
-def test_no_arguments_make_an_estimate_fail_or_negative(
-    data: st.DataObject, endpoint_id: str
-) -> None:
-    card = CATALOG.get(endpoint_id)
-    names = st.sampled_from([*card.properties, "duration", "width", "num_frames"])
-    made = estimate(card, data.draw(st.dictionaries(names, JSON, max_size=6)))
-    assert made.low is None or made.low >= 0
-    assert (made.low is None) == (made.kind == "unknown")
-
-
-@given(st.data(), st.sampled_from([i for i in CATALOG.ids if CATALOG.get(i).price]))
-@settings(max_examples=100, deadline=None)
-def test_more_pictures_never_cost_less(data: st.DataObject, endpoint_id: str) -> None:
-    card = CATALOG.get(endpoint_id)
-    name = next((n for n in ("num_images", "num_samples") if n in card.properties), "")
-    if not name:
-        return
-    few, many = sorted(data.draw(st.tuples(st.integers(1, 8), st.integers(1, 8))))
-    arguments = example_arguments(card)
-    low, high = (estimate(card, {**arguments, name: number}).high for number in (few, many))
-    assert low is None or high is None or low <= high
-
-
-def test_an_estimate_takes_less_than_a_millisecond() -> None:
-    slowest = 0.0
-    for card in CATALOG.cards():
-        arguments = example_arguments(card)
-        slowest = max(slowest, min(_seconds(card, arguments) for _ in range(6)))
-    assert slowest < 0.001
-
-
-def _seconds(card: ModelCard, arguments: dict[str, Any]) -> float:
-    started = time.process_time()
-    estimate(card, arguments)
-    return time.process_time() - started
 
 
 def test_arguments_that_do_not_fit_are_no_concern_of_the_price() -> None:
