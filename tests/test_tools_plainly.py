@@ -98,3 +98,14 @@ async def test_choices_go_by_the_words_of_others(tmp_path: Path) -> None:
         odd = await client.call_tool("list_jobs", {"state": "ripe"})
     assert odd.is_error
     assert "'done'" in words(odd)
+
+
+async def test_a_price_that_is_wide_says_what_was_left_open(tmp_path: Path) -> None:
+    make = {"endpoint_id": "bytedance/seedance-2.5/text-to-video", "prompt": "waves"}
+    async with connected(tmp_path) as client:
+        loose = record(await client.call_tool("generate", {**make, "wait_seconds": 0}))
+        set_up = {**make, "arguments": {"duration": "5"}, "wait_seconds": 0}
+        firm = record(await client.call_tool("generate", set_up))
+    assert any("priced at its most, $14.19" in note for note in loose["notes"])
+    assert any("duration left open: 4 to 30" in note for note in loose["notes"])
+    assert not firm.get("notes")

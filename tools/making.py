@@ -25,6 +25,9 @@ from tools.job_view import job_answer
 from tools.ports import Call, GivenMedia, Intent, Rooms
 from tools.tool import Answer, Arguments
 
+# Dollars below which nobody needs to know how sure a price is.
+_WORTH_SAYING = Decimal("0.1")
+
 MediaPath = tuple[str | int, ...]
 
 # Hosts end a call after 60 seconds, so all of it fits 50: uploads begin in the first 15 and take 20
@@ -100,7 +103,7 @@ async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:
     left = max(0.0, begun + ANSWERED_WITHIN - time.monotonic())
     seconds = min(arguments.wait_seconds, left)
     job = await call.rooms.jobs.wait(started.job_id, seconds, call.progress)
-    notes = (*order.notes, *prepared.checked.repairs)
+    notes = (*order.notes, *prepared.checked.repairs, *_wide(prepared.price))
     if started.repeated:
         notes = (*notes, "this call was made before: here is that job; again=true makes another")
     if job.is_settled:
@@ -193,6 +196,14 @@ async def _placed(
             await call.progress(0.0, f"uploading {Path(media.path).name}"[:200])
         urls[use.path] = (await call.rooms.media.place(media)).url
     return urls
+
+
+def _wide(price: Estimate) -> tuple[str, ...]:
+    """Return why a price may be twice what it is at its least, so that a caller can narrow it."""
+    if price.low is None or price.high is None or price.high < max(2 * price.low, _WORTH_SAYING):
+        return ()
+    why = f": {price.assumptions[0]}" if price.assumptions else ""
+    return (f"priced at its most, ${tidy(price.high):f}, could be ${tidy(price.low):f}{why}",)
 
 
 def _parents(order: Order, given: Mapping[MediaPath, GivenMedia]) -> tuple[str, ...]:
