@@ -179,7 +179,7 @@ class _Asked(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A step of a query, and the cards found for it, best first."""
+    """A step of a query, the cards found for it, best first, and the work they are priced for."""
 
     label: str
     understood: Understood
@@ -187,6 +187,7 @@ class _Step(NamedTuple):
     total: int
     is_low: bool
     deeds: Deeds
+    measure: Measure
 
 
 def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
@@ -288,9 +289,9 @@ def _answered(engine: _Engine, told: _Asked, filters: _Filters, most: int) -> li
             cards = ranking.all_cards()
         else:
             cards = ranking.cards(most)
-        label = part if len(parts) > 1 else ""
-        deeds = deeds_of(understood, engine.tables)
-        steps.append(_Step(label, understood, cards, total, ranking.is_low, deeds))
+        label, deeds = part if len(parts) > 1 else "", deeds_of(understood, engine.tables)
+        shown = shown_for(filters.measure, understood)
+        steps.append(_Step(label, understood, cards, total, ranking.is_low, deeds, shown))
     return steps
 
 
@@ -401,9 +402,9 @@ def _hit(
         if card not in engine.retired:
             engine.retired[card] = _retired(index, endpoint_id)
         why = "; ".join(word for word in (engine.retired[card], why) if word)
-    price = price_words(card, shown_for(filters.measure, understood), usual, tables)
-    category = tables.categories[tables.category[card]]
-    return Hit(endpoint_id, title, category, summary, price, why, step.label if step else "")
+    price = price_words(card, step.measure if step else filters.measure, usual, tables)
+    label, category = step.label if step else "", tables.categories[tables.category[card]]
+    return Hit(endpoint_id, title, category, summary, price, why, label)
 
 
 def _retired(index: CatalogIndex, endpoint_id: str) -> str:

@@ -167,10 +167,16 @@ class Learned:
         unit = table.unit / (_SHARE * _WEIGHT)
         top = max(sums)
         least = top - _FAR / unit
-        near = [(worth, task) for task, worth in enumerate(sums) if worth > least]
-        whole = sum(map(math.exp, [unit * (worth - top) for worth, _ in near]))
+        near = [worth for worth in sums if worth > least]
+        whole = sum(map(math.exp, [unit * (worth - top) for worth in near]))
         least = top + math.log(_LEAST_LIKELY * whole) / unit  # more than it was
-        best = sorted([(-worth, task) for worth, task in near if worth >= least])
+        best: list[tuple[float, int]] = []
+        task = -1
+        for worth in near:
+            if worth >= least:
+                task = sums.index(worth, task + 1)
+                best.append((-worth, task))
+        best.sort()
         return Likely(
             tuple([(n, math.exp(unit * (-w - top)) / whole) for w, n in best[:_MOST_LIKELY]]),
             1 / (1 + math.exp(-max(-30.0, min(30.0, table.unit * nothing)))),

@@ -280,13 +280,13 @@ class _Look:
     def closely(self, best: Iterable[tuple[float, int]]) -> dict[int, float]:
         """Return the scores of the *best* cards after a closer look at each."""
         tables, named, wishes = self.tables, self.named, self.wishes
-        takes, returns, category = tables.media_in, tables.media_out, tables.category
-        variants, unasked, tongues = tables.variants, self.unasked, self.tongues
+        sorts, variants = tables.sorts, tables.variants
+        unasked, tongues = self.unasked, self.tongues
         bearers = named.bearers if named is not None else ()
         gains: dict[tuple[int, int, int], float] = {}
         final: dict[int, float] = {}
         for score, card in best:
-            kind = takes[card], returns[card], category[card]
+            kind = sorts[card]
             gain = gains.get(kind)
             if gain is None:
                 gain = gains[kind] = self._of_kind(*kind)

@@ -90,7 +90,7 @@ class SearchTables:
         self.family = numbers("family")
         self.age = numbers("age")
         self.prior = fractions("prior").tolist()  # every search looks up hundreds
-        self.variants = numbers("variants")
+        self.variants = numbers("variants").tolist()
         self.media_in = numbers("media_in")
         self.media_out = numbers("media_out")
         self.longest = fractions("longest")
@@ -168,6 +168,13 @@ class SearchTables:
         at = self.place.get(key)
         start = None if at is None else self._dense.get(at)
         return None if start is None else self.dense[start : start + self.count]
+
+    @cached_property
+    def sorts(self) -> Sequence[tuple[int, int, int]]:
+        """What each card takes and returns, and its category, each such sort once."""
+        known: dict[tuple[int, int, int], tuple[int, int, int]] = {}
+        columns = zip(self.media_in, self.media_out, self.category, strict=True)
+        return [known.setdefault(sort, sort) for sort in columns]
 
     @cached_property
     def bits(self) -> "Bits":
