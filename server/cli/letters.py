@@ -4,6 +4,8 @@ import io
 import json
 import os
 import sys
+from shlex import quote
+from subprocess import list2cmdline
 from typing import TextIO, cast
 
 
@@ -36,6 +38,11 @@ def whole(word: str) -> str:
     except UnicodeEncodeError:
         return os.fsencode(word).decode("utf-8", "replace")
     return word
+
+
+def quoted(word: str) -> str:
+    """Return *word* as it is typed in a command of this system's shell."""
+    return list2cmdline([word]) if sys.platform == "win32" else quote(word)
 
 
 def json_text(value: object, indent: int | None = None) -> str:

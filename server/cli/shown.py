@@ -1,12 +1,10 @@
 """What tools answer, as a person reads it: what belongs together aligned, times as clocks here."""
 
 import json
-import sys
 from collections.abc import Callable
 from datetime import datetime
-from shlex import quote
-from subprocess import list2cmdline
 
+from server.cli.letters import quoted
 from tools.app_logs import AppLogsView
 from tools.describe_model import ModelDescription
 from tools.list_jobs import JobList, JobRow
@@ -103,7 +101,7 @@ def example_command(model: ModelDescription) -> str:
     for name, value in given.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         words.append(f"{name}={text}")
-    return list2cmdline(words) if sys.platform == "win32" else " ".join(map(quote, words))
+    return " ".join(map(quoted, words))
 
 
 def log_lines(answer: Answer) -> str:

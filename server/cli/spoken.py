@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from shlex import quote
 from typing import Any, cast
+
+from server.cli.letters import quoted
 
 # Tools whose names are no words of English: what they do here.
 VERBS: Mapping[str, str] = {
@@ -111,4 +112,4 @@ def _call(text: str, start: int) -> tuple[str, int]:
     except ValueError:
         return "", start
     first = next(iter(cast("Mapping[str, object]", given).values()), "")
-    return (f" {quote(first)}" if isinstance(first, str) and first else ""), end
+    return (f" {quoted(first)}" if isinstance(first, str) and first else ""), end

@@ -132,7 +132,7 @@ class Drawers:
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("FAL")
         }
-        errors = TemporaryFile()  # noqa: SIM115  # closed with the worker
+        errors = cast("BinaryIO", TemporaryFile())  # noqa: SIM115  # closed with the worker
         try:
             process = await anyio.open_process(
                 [sys.executable, "-P", "-c", START],
