@@ -174,6 +174,9 @@ def test_doctor_says_what_does_not_work_and_what_to_do(
         pytest.param("FALKIT_BUDGET_DAY", "0", "budget", "day $0", "raise the limit", id="budget"),
         pytest.param("FALKIT_BUDGET_DAY", "abc", "settings", "'abc'", "such as 2.50", id="setting"),
         pytest.param("FALKIT_DEPLOY_CAPS", "none", "settings", "cannot be read", "CAPS", id="caps"),
+        pytest.param(
+            "FALKIT_HOME", "spoilt", "emulator", "not a database", "move this", id="emulator"
+        ),
         pytest.param("FALKIT_HOME", "damaged", "journal", "is damaged", "move it", id="journal"),
     ],
 )
@@ -184,6 +187,8 @@ def test_doctor_names_each_problem_with_what_to_do(
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     (tmp_path / "a-file").touch()
     (tmp_path / "damaged").mkdir()
+    (tmp_path / "spoilt" / "emulator").mkdir(parents=True)
+    (tmp_path / "spoilt" / "emulator" / "emulator.db").write_text("no database\n" * 500, "utf-8")
     (tmp_path / "damaged" / "journal.db").write_text("no database\n" * 500, "utf-8")
     is_path = setting in ("FALKIT_HOME", "FALKIT_MEDIA", "FALKIT_DEPLOY_CAPS")
     monkeypatch.setenv(setting, str(tmp_path / value) if is_path else value)

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from importlib.metadata import version
@@ -70,7 +72,7 @@ async def _findings() -> list[Finding]:
     found += [_key(settings), home, *place_of(settings.home)]
     if not (home.todo and settings.media_folder.is_relative_to(settings.home)):
         found.append(_folder("media", settings.media_folder, "FALKIT_MEDIA"))
-    found += _files(settings)
+    found += [*_files(settings), *_stores(settings.home)]
     async with open_rooms(settings) as rooms:
         found.append(_catalog(rooms))
         found.append(await _journal(rooms))
@@ -122,6 +124,21 @@ def _files(settings: Settings) -> Iterator[Finding]:
             read(path)
         except ActionableError as problem:
             yield Finding("settings", problem.message, problem.hint or f"correct {setting}")
+
+
+def _stores(home: Path) -> Iterator[Finding]:
+    """Yield which database beside the journal is damaged; the journal has a line of its own."""
+    lost = {
+        "emulator": "move this folder away; what the emulator made is gone, files in media stay",
+        "deploy": "move this file away, and deploy the apps of this machine again",
+    }
+    for room, todo in lost.items():
+        for path in sorted((home / room).glob("*.db")):
+            try:
+                with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
+                    store.execute("PRAGMA schema_version").fetchone()
+            except sqlite3.Error as problem:
+                yield Finding(room, f"{path} cannot be read: {problem}", todo, (str(path),))
 
 
 def _catalog(rooms: OpenRooms) -> Finding:

@@ -1,6 +1,7 @@
 """The commands that a person types."""
 
 import os
+import sqlite3
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,7 +40,7 @@ def person(argv: list[str]) -> None:
     let_all_letters_through()
     try:
         app([whole(word) for word in argv], prog_name="falkit", standalone_mode=True)
-    except (ActionableError, BaseExceptionGroup) as problem:
+    except (ActionableError, BaseExceptionGroup, sqlite3.Error) as problem:
         mendable = mendable_in(problem)
         if mendable is None:
             raise

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVarTuple
 
 from server.shared_file import Layout, SharedFile
+from tools.errors import BackendError
 
 log = logging.getLogger("falkit.deploy")
 
@@ -92,7 +93,13 @@ class Database(SharedFile):
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        super().__init__(path, Layout("the file of apps", VERSION, SCHEMA))
+        try:
+            super().__init__(path, Layout("the file of apps", VERSION, SCHEMA))
+        except sqlite3.DatabaseError as problem:
+            raise BackendError(
+                f"the file of apps {str(path)!r} cannot be opened: {problem}",
+                hint="where it is damaged, move it away and deploy the apps again",
+            ) from problem
 
     async def note(self, work: Callable[[*Given], object], *given: *Given) -> None:
         """Write something down that may be missing: a full disk is told in the log alone."""
