@@ -199,6 +199,14 @@ def test_doctor_names_each_problem_with_what_to_do(
     assert todo in wrong["todo"]
 
 
+def test_a_damaged_file_of_apps_is_named_without_a_traceback(said: Any, tmp_path: Path) -> None:
+    (tmp_path / "house" / "deploy").mkdir(parents=True)
+    (tmp_path / "house" / "deploy" / "local.db").write_text("no database\n" * 500, "utf-8")
+    code, out, err = said("app", "status")
+    assert (code, out) == (1, "")
+    assert "local.db' cannot be opened: file is not a database (where it is damaged, move" in err
+
+
 @pytest.mark.proof
 async def test_doctor_asks_fal_with_the_key_and_says_what_came(
     said: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -135,7 +135,9 @@ def _stores(home: Path) -> Iterator[Finding]:
     for room, todo in lost.items():
         for path in sorted((home / room).glob("*.db")):
             try:
-                with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as store:
+                with closing(
+                    sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+                ) as store:
                     store.execute("PRAGMA schema_version").fetchone()
             except sqlite3.Error as problem:
                 yield Finding(room, f"{path} cannot be read: {problem}", todo, (str(path),))
