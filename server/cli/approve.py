@@ -11,13 +11,11 @@ from tools.ports import Job
 SUBMIT_WAIT = 10.0
 
 
-async def approve_job(
-    settings: Settings, job_id: str, *, today: bool = False, unasked: bool = False
-) -> bool:
+async def approve_job(settings: Settings, job_id: str, *, today: bool = False) -> bool:
     """Show the held job, ask, and mark it approved; it is submitted at once.
 
-    With *today*, nobody is asked about its model again until midnight; budgets hold as ever. With
-    *unasked* the yes was said with the command. False is a no: it stays held.
+    With *today*, nobody is asked about its model again until midnight; budgets hold as ever. False
+    is a no: it stays held.
 
     Raises:
         UnknownJobError: there is no such job.
@@ -36,7 +34,7 @@ async def approve_job(
                 hint="leave --endpoint-today out",
             )
         print(read_before(job))
-        if not unasked and not await says_yes(_question(job, today=today)):
+        if not await says_yes(_question(job, today=today)):
             print(f"not approved; the job stays held (`falkit cancel {job.job_id}` drops it)")
             return False
         approved = await rooms.approve(job.job_id, today=today)

@@ -226,21 +226,17 @@ def approve(
         bool,
         typer.Option("--endpoint-today", help="Ask no more about this model until midnight."),
     ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Say yes with the command, as in a script of your own.")
-    ] = False,
 ) -> None:
     """Let a person say yes to a held job."""
     from server.cli.approve import approve_job
 
-    if not (yes or is_person_here()):
+    if not is_person_here():
         fail(
             "an approval is a person's word, and this is no terminal where one could say it: a "
-            f"person runs `falkit approve {job_id[:40]}` in one (its --help names the way of "
-            "scripts)"
+            f"person runs `falkit approve {job_id[:40]}` in one"
         )
     settings = Settings.read(os.environ)
-    asked = partial(approve_job, today=endpoint_today, unasked=yes)
+    asked = partial(approve_job, today=endpoint_today)
     if not interrupting.run(asked, settings, job_id):
         raise SystemExit(HELD)
 
