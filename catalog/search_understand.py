@@ -40,7 +40,9 @@ _SHORT = 3
 # what it is to learn from is said.
 _SIBLING, _OTHER_KIND, _LIKELY_ENOUGH = 0.85, 0.5, 0.5
 # From this share on all words together are sure of a task, or that none is meant.
-_SURE_SHARE, _SURE_NOTHING = 0.8, 0.7
+_SURE_SHARE, _SURE_NOTHING = 0.8, 0.8
+# From how likely none is meant on this is believed, where the best task is less likely than so.
+_FOREIGN = ((0.4, 1.1), (0.15, 0.6), (0.05, 0.2))
 # A name that fewer cards bear stands for itself.
 _KNOWN_NAME = 8
 # From this share of a query on a name is what is asked for.
@@ -79,11 +81,11 @@ class Understood:
         best = self.likely.tasks[0][1] if self.likely.tasks else 1.0
         nothing = self.likely.nothing
         told = any(one.strength >= SURE_TASK for one in self.reading.tasks.values())
-        if self.named or self.is_instead or (told and len(self.reading.words) <= _SHORT):
+        if self.named or self.is_instead:
             return False
-        if nothing >= _SURE_NOTHING:
-            return True
-        return (nothing >= 0.5 and best < 0.6) or (nothing >= 0.17 and best < 0.3)
+        if told and len(self.reading.words) <= _SHORT:
+            return nothing >= _SURE_NOTHING
+        return any(nothing >= least and best < most for least, most in _FOREIGN)
 
     @property
     def is_surely_meant(self) -> bool:
