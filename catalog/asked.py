@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from catalog.search_measure import length_in, limit_in, number_of, seconds_of
+from catalog.asked_limit import limits_of, lowest
+from catalog.search_measure import length_in, number_of, seconds_of
 from catalog.search_spelled import spelled
 
 _KILO: Mapping[str, int] = {"1": 1024, "2": 1440, "4": 2160, "8": 4320}
@@ -118,7 +119,7 @@ def _completed(own: Asked, english: Asked) -> Asked:
 
 def _read(text: str) -> Asked:
     left = spelled(text)
-    dollars, left = _limit(left)
+    limits, left = limits_of(left)
     seed, left = _taken(left, _seed())
     pixels, left = _taken(left, _pixels())
     fps, left = _taken(left, _fps())
@@ -143,7 +144,7 @@ def _read(text: str) -> Asked:
         count=count,
         transparent=bool(clear),
         seed=int(seed[1]) if seed else None,
-        dollars=dollars,
+        dollars=lowest(limits, seconds, count),
         pixels=(int(pixels[1]), int(pixels[2])) if pixels else None,
         fps=int(fps[1]) if fps else 0,
         form=(form[1] or form[2]) if form else "",
@@ -159,15 +160,6 @@ def _taken(
     for found in pattern.finditer(text):
         if is_right is None or is_right(found):
             return found, f"{text[: found.start()]} {text[found.end() :]}"
-    return None, text
-
-
-def _limit(text: str) -> tuple[float | None, str]:
-    """Return the dollars that a whole run may cost, and *text* without them."""
-    for found in _below().finditer(text):
-        dollars, measure = limit_in(found[0])
-        if dollars is not None and measure.kind < 0:
-            return dollars, f"{text[: found.start()]} {text[found.end() :]}"
     return None, text
 
 
@@ -223,16 +215,6 @@ def _tidied(text: str) -> str:
         text = re.sub(r"^(?:in|at|as|of|for|with|and|a|an|the|on)[\s,]+(?=\S)", "", text)
         text = text.strip(" ,;.")
     return text
-
-
-@cache
-def _below() -> re.Pattern[str]:
-    return re.compile(
-        r"(?:\bfor )?\b(?:under|below|less than|at most|up to|max(?:imum)?(?: of)?|no more than"
-        r"|within|cheaper than|unter|hochstens|maximal)\s+[$€]?\s*[\w.,]*\w"
-        r"(?:\s*(?:[$€¢]|dollars?\b|cents?\b|bucks?\b|euros?\b|usd\b))?"
-        r"(?:\s*(?:per|/|an?|each)\s*\w+)?"
-    )
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from catalog.asked import Asked
 from catalog.asked_beside import asked_beside
+from catalog.asked_limit import names_money
 from catalog.candidates import Ids, asked_of, candidates
 from catalog.card import ModelCard
 from catalog.errors import ActionableError, ArgumentsError
@@ -58,7 +59,8 @@ class Choice:
     """A chosen card, and the reason in a few words.
 
     *fields* are arguments that words of task and prompt stand for; *notes* tell of them, and of
-    media that were given under another name. *arguments* are all that is to be sent.
+    media that were given under another name. *arguments* are all that is to be sent, *most* the
+    dollars that they may cost, None where the task names no limit.
     """
 
     card: ModelCard
@@ -66,6 +68,7 @@ class Choice:
     fields: Mapping[str, object]
     notes: tuple[str, ...]
     arguments: Mapping[str, object]
+    most: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Cho
             f"prefer is {prefer[:40]!r}", hint=f"it takes {', '.join(PREFERENCES)}"
         )
     asked = asked_of(catalog, task)
-    wanted = _limited(wanted, asked)
+    wanted = _limited(wanted, task, asked)
     name, ids = candidates(catalog, task, asked)
     operation = operation_meant(asked.rest)
     widths = (CANDIDATES, _WIDEST) if name else (CANDIDATES if operation else MOST_HITS,)
@@ -133,7 +136,8 @@ def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Cho
         case _:
             fit, why = _popular(name, cards, fits, wanted)
     notes = (*fit.notes, *_names_told(wanted.arguments, fit.arguments))
-    return Choice(fit.card, why, fit.fields, notes, fit.arguments)
+    most = None if asked.dollars is None else wanted.most
+    return Choice(fit.card, why, fit.fields, notes, fit.arguments, most)
 
 
 def _best(
@@ -181,13 +185,18 @@ def _names_told(given: Mapping[str, object], sent: Mapping[str, object]) -> Iter
             yield f"{name}: given as {next(own for own, held in sent.items() if held is value)}"
 
 
-def _limited(wanted: Wanted, asked: Asked) -> Wanted:
+def _limited(wanted: Wanted, task: str, asked: Asked) -> Wanted:
     """Return *wanted* with the lower of its limit and the one that the task names.
 
     Raises:
-        ActionableError: the task allows nothing.
+        ActionableError: the task allows nothing, or names money in a way that is not understood.
     """
     if asked.dollars is None:
+        if named := names_money(plain(task, len(task))):
+            raise ActionableError(
+                f"task names an amount, {named[:40]!r}, that is not understood as a limit",
+                hint="give max_dollars, and leave the amount out of task; nothing was sent",
+            )
         return wanted
     if asked.dollars <= 0:
         raise ActionableError(

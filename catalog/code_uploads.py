@@ -22,10 +22,10 @@ _SHELL = """\
 set -e
 ask() { curl -sS --fail-with-body "$@"; }
 field() { sed -n 's/.*"'"$1"'": *"\\([^"]*\\)".*/\\1/p'; }
-upload() { # path, media type
+upload() { # path, media type, name as JSON
   PLACE=$(ask -X POST "https://rest.fal.ai/storage/upload/initiate?storage_type=fal-cdn-v3" \\
     -H "Authorization: Key $FAL_KEY" -H "Content-Type: application/json" \\
-    -d '{"content_type":"'"$2"'","file_name":"'"${1##*/}"'"}')
+    -d '{"content_type":"'"$2"'","file_name":'"$3"'}')
   ask -X PUT "$(printf '%s' "$PLACE" | field upload_url)" -H "Content-Type: $2" \\
     --data-binary "@$1" >&2
   printf '%s' "$PLACE" | field file_url
@@ -59,6 +59,11 @@ def uploads_in(value: object) -> list[Upload]:
     return list(dict.fromkeys(upload for one in inner for upload in uploads_in(one)))
 
 
+def _named(upload: Upload) -> str:
+    """Return the name of an upload's file as JSON, quoted for a shell."""
+    return shlex.quote(json.dumps(upload.path.rpartition("/")[2]))
+
+
 def marked(value: object) -> str:
     """Return what stands for *value*, an upload, in JSON text; `with_uploads` replaces it.
 
@@ -88,7 +93,7 @@ def with_uploads(code: str, uploads: Sequence[Upload], language: str, *, browser
             code = code.replace(mark, f"await upload({path}, {kind})")
     if language == "curl":
         lines = [
-            f"FILE_{number}=$(upload {shlex.quote(one.path)} {one.media_type})\n"
+            f"FILE_{number}=$(upload {shlex.quote(one.path)} {one.media_type} {_named(one)})\n"
             for number, one in enumerate(uploads, 1)
         ]
         return f"{_SHELL}{''.join(lines)}{code}"

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -55,6 +55,8 @@ _MONEY_SIGNS = (
 )
 # Digits of a number of seconds that is written with a mere s.
 _LONGEST_IN_S = 3
+# These may mean something else altogether.
+_SHORT = ("c", "ct", "cts")
 _DIGIT, _SHORT_CENTS = re.compile(r"\d"), re.compile(r"\dc\b")
 _SIDES = re.compile(r"(?<!\d)(\d{3,4})\s?[x\u00d7*]\s?(\d{3,4})(?!\d)")
 # From this long side on a picture is one of 4K or 2K.
@@ -176,6 +178,16 @@ class Measure(NamedTuple):
         return dollars if math.isnan(seconds) else dollars * abs(seconds)
 
 
+class Limit(NamedTuple):
+    """An amount of money in a text, from *start* to *end*; one *is_short* that says but 4c."""
+
+    dollars: float
+    measure: Measure
+    start: int
+    end: int
+    is_short: bool
+
+
 def number_of(text: str | None) -> float:
     """Return the number that *text* writes in digits or as a small word, 1 where it is none."""
     if text is None or text in ("a", "an", ""):
@@ -211,6 +223,18 @@ def limit_in(text: str) -> tuple[float | None, Measure]:
         return None, Measure()
     if not (found := _money().search(text)):
         return None, Measure()
+    return _limit_at(text, found)
+
+
+def limits_in(text: str) -> Iterator[Limit]:
+    """Yield every amount of money in *text*, as `limit_in` reads the first."""
+    for found in _money().finditer(text):
+        dollars, measure = _limit_at(text, found)
+        short = (found["c1"] or found["cents"] or "") in _SHORT
+        yield Limit(dollars, measure, found.start(), found.end(), short and not found["sign"])
+
+
+def _limit_at(text: str, found: re.Match[str]) -> tuple[float, Measure]:
     dollars = number_of((found["amount"] or found["number"]).replace("\u2212", "-"))
     dollars *= _TIMES.get(found["t1"] or found["t2"] or "", 1)
     if found["cents"] or found["c1"]:

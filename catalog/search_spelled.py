@@ -16,7 +16,7 @@ _WORTH: Mapping[str, float] = (
     | {"a": 1.0, "an": 1.0, "half": 0.5, "quarter": 0.25, "quarters": 0.25, "couple": 2.0}
 )
 _COINS: Mapping[str, int] = {"penny": 1, "nickel": 5, "dime": 10, "quarter": 25}
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?!\d)")
 # A text without any of these spells nothing that is read here.
 _SIGNS = ("minute", "second", "hour", "dollar", "buck", "cent", "dime", "nickel", "penn", "quarter")
 _LIMITS = (
@@ -36,7 +36,7 @@ def spelled(text: str) -> str:
         text = _dotted().sub(_without_dots, text)
         text = _halved().sub("0.", text)
     if "," in text:
-        text = _THOUSANDS.sub("", text)
+        text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
     if "k " in text:
         text = _thousand().sub("000 ", text)
     if "." in text:
@@ -151,7 +151,7 @@ def _dollars() -> re.Pattern[str]:
     tens, ones = "|".join(_TENS), "|".join(_SMALL[1:10])
     digits = r"\d\d(?!\d| ?(?:s|x|p|k|sec|im|pic|clip|video))"
     more = rf"(?: and)? ((?:{tens})(?:[ -](?:{ones}))?|{digits})"
-    return re.compile(rf"\b{amount} (dollars?|bucks?|euros?)(?:{more})?(?: cents?)?\b")
+    return re.compile(rf"(?<!\d[.,])\b{amount} (dollars?|bucks?|euros?)(?:{more})?(?: cents?)?\b")
 
 
 def _in_dollars(found: re.Match[str]) -> str:

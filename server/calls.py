@@ -49,7 +49,7 @@ OTHER_WORDS = {
     "brief": "concise",
 }
 # Dollars as people write them: $1, $1,000.50.
-_AMOUNT = re.compile(r"\$?\s?(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\Z")
+_AMOUNT = re.compile(r"\$?\s?([1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)\Z")
 LINKS_SINCE = "2025-06-18"
 # What other tools call an argument of ours; spelling alone would not lead there.
 OTHER_NAMES = {

@@ -12,6 +12,7 @@ import anyio.from_thread
 import pytest
 
 from catalog.code import LANGUAGES, STYLES, code_for
+from catalog.code_uploads import Upload
 from catalog.describe import example_arguments
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
@@ -146,7 +147,7 @@ async def test_the_tool_checks_the_arguments_and_runs_nothing(tmp_path: Path) ->
         ("python", "queue", "fal_client.upload_file('a fox.png')"),
         ("typescript", "queue", '"image_url": await upload("a fox.png", "image/png")'),
         ("typescript", "proxy", '"image_url": await fal.storage.upload(picked[0])'),
-        ("curl", "run", "FILE_1=$(upload 'a fox.png' image/png)"),
+        ("curl", "run", "FILE_1=$(upload 'a fox.png' image/png '\"a fox.png\"')"),
     ],
 )
 async def test_a_local_file_among_the_arguments_is_uploaded_by_the_program(
@@ -160,6 +161,29 @@ async def test_a_local_file_among_the_arguments_is_uploaded_by_the_program(
     assert uploads in record(answer)["code"]
     assert "u0000" not in record(answer)["code"]
     assert any("uploads" in note for note in record(answer)["notes"])
+
+
+def test_a_shell_tells_fal_the_name_of_a_file_whatever_signs_are_in_it(tmp_path: Path) -> None:
+    name = 'a "b"\\c\nd\'$(touch harmed).png'
+    made = code_for(
+        CATALOG.get("fal-ai/birefnet"), {"image_url": Upload(name, "image/png")}, "curl", "run"
+    )
+    told = tmp_path / "told"
+    curl = tmp_path / "curl"
+    curl.write_text(f"#!/bin/sh\nfor word; do printf '%s\\0' \"$word\" >> {told}; done\n")
+    curl.chmod(0o700)
+    subprocess.run(
+        ["bash", "-c", made.code],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "FAL_KEY": "none"},
+        check=True,
+        timeout=30,
+    )
+    asked = told.read_text().split("\0")
+    begun = next(word for word in asked if "content_type" in word)
+    assert json.loads(begun) == {"content_type": "image/png", "file_name": name}
+    assert f"@{name}" in asked
+    assert not (tmp_path / "harmed").exists()
 
 
 async def test_an_earlier_job_among_the_arguments_is_the_file_that_it_made(tmp_path: Path) -> None:

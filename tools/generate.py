@@ -72,7 +72,7 @@ async def order_of(call: Call, given: GenerateArguments) -> Order:
         wanted = Wanted(given.arguments, given.prompt, most)
         choice = choose(catalog, given.task, given.prefer, wanted)
         notes = (f"chose {choice.card.endpoint_id}: {choice.why}", *choice.notes)
-        return Order(choice.card, choice.arguments, given.prompt, notes)
+        return Order(choice.card, choice.arguments, given.prompt, notes, most=choice.most)
     if given.from_job:
         job = await call.rooms.jobs.find(meant(given.from_job))
         _check_repeatable(job)

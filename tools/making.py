@@ -55,7 +55,8 @@ class MakeArguments(Arguments):
 class Order:
     """A model and the arguments for it, not yet checked.
 
-    *notes* are told to the caller: what was chosen and why.
+    *notes* are told to the caller: what was chosen and why. *most* are the dollars that its words
+    allow, None where they name no limit.
     """
 
     card: ModelCard
@@ -63,6 +64,7 @@ class Order:
     prompt: str = ""
     notes: tuple[str, ...] = ()
     parents: tuple[str, ...] = field(default=())
+    most: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ async def make(call: Call, order: Order, arguments: MakeArguments) -> Answer:
     folder = await call.rooms.media.folder(arguments.save_to)
     webhook_url = _checked_webhook(arguments.webhook_url)
     prepared = await prepare(call.rooms, order)
-    most = Decimal(str(arguments.max_dollars)) if arguments.max_dollars else None
+    most = _most(order, arguments, prepared.price)
     check_cap(prepared.price.high, most)
     intent = replace(
         await intent_of(call, prepared, begun),
@@ -145,6 +147,21 @@ async def intent_of(call: Call, prepared: Prepared, begun: float) -> Intent:
         parents=_parents(prepared.order, given),
         asked_by=call.asked_by,
     )
+
+
+def _most(order: Order, arguments: MakeArguments, price: Estimate) -> Decimal | None:
+    """Return the dollars that caller and words allow, None where neither names a limit.
+
+    Raises:
+        OverBudgetError: words name one, and the *price* with the media given is not known.
+    """
+    if order.most is not None and price.high is None:
+        raise OverBudgetError(
+            f"what this costs is not known, and the task allows ${tidy(order.most):f}",
+            hint="leave the limit out of task, or name another model; nothing was sent",
+        )
+    named = Decimal(str(arguments.max_dollars)) if arguments.max_dollars else None
+    return min((one for one in (named, order.most) if one is not None), default=None)
 
 
 def check_cap(high: Decimal | None, most: Decimal | None) -> None:
