@@ -65,10 +65,23 @@ def written_out(text: str) -> str:
 
 
 def unscreened(text: str) -> str:
-    """Return English *text* without a green screen that it says there is none of."""
-    if "green" not in text:
-        return text
-    return _no_screen().sub(" ", text).strip()
+    """Return English *text* without words that tell no medium or model where they stand.
+
+    That is a green screen that it says there is none of, the clip of "a cent per clip" or
+    "a sound clip", and the whisper of a voice that giggles, too.
+    """
+    if "green" in text:
+        text = _no_screen().sub(" ", text).strip()
+    if "clip" in text:
+        text = _CLIP.sub(lambda found: f"{found[1]} recording" if found[1] else "each", text)
+    if "whisper" in text and _VOICED.search(text):
+        text = _WHISPER.sub("softly", text)
+    return text
+
+
+_CLIP = re.compile(r"\b(?:(audio|sound|voice|speech) clips?|per clip)\b")
+_WHISPER = re.compile(r"\bwhisper(?:s|ing)?\b")
+_VOICED = re.compile(r"\b(?:giggle|sigh|laugh|shout|narrat|sob|gasp|chuckle|voice|storytell)")
 
 
 @cache

@@ -57,6 +57,8 @@ _GLUED_MEANS: Mapping[str, str] = {
 _NEAREST_KIN: Mapping[str, str] = {
     "uk": "ru", "ru": "uk", "da": "no", "no": "da", "cs": "sk", "sk": "cs",
 }  # fmt: skip
+# What a word counts for a language that has it as it is, and for one where words begin so.
+_WHOLE, _BEGUN = 3, 2
 # Shorter words may be of any language.
 _SHORTEST_OWN = 5
 # Languages that are meant only where they know more of a question than any larger one.
@@ -177,12 +179,14 @@ class Tongues:
         scores = [0] * (len(self._names) + 1)
         for word in words:
             bits = 0 if _has_digit(word) else self._knowing(word)
+            whole = self._marks.get(word, 0) | 1
             while bits:
-                scores[(bits & -bits).bit_length() - 1] += 1
-                bits &= bits - 1
+                lowest = bits & -bits
+                scores[lowest.bit_length() - 1] += _WHOLE if lowest & whole else _BEGUN
+                bits ^= lowest
         seldom = [True, *[name in _SELDOM for name in self._names]]
         best = max(range(1, len(scores)), key=lambda at: (scores[at], not seldom[at], -at))
-        told = scores[best] > scores[0] and scores[best] >= min(2, len(words))
+        told = scores[best] > scores[0] and scores[best] >= _BEGUN * min(2, len(words))
         if told:
             return self._names[best - 1]
         if owner := self._owner(words):

@@ -1,5 +1,6 @@
 """Understand one step of a query: its tasks, media, name, wishes and the words to look for."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ _INSTEAD_LISTED = (
     " deprecated discontinued offline removed newer dead replaces replaced ersatz nachfolger"
 )
 _INSTEAD = frozenset(_INSTEAD_LISTED.split())
+_ID = re.compile(r"(?:^|\s|\()[a-z][\w.-]*-ai/|(?:^|\s|\()[\w.-]*\d?/[\w.-]*(?:\d|/[a-z])")
 # Below this the media alone say what is mostly meant, this strongly.
 _WEAK, _USUAL_STRENGTH = 0.65, 0.65
 
@@ -81,7 +83,7 @@ class Understood:
         best = self.likely.tasks[0][1] if self.likely.tasks else 1.0
         nothing = self.likely.nothing
         told = any(one.strength >= SURE_TASK for one in self.reading.tasks.values())
-        if self.named or self.is_instead:
+        if self.named or self.is_instead or self.wishes.is_of_models:
             return False
         if told and len(self.reading.words) <= _SHORT:
             return nothing >= _SURE_NOTHING
@@ -141,7 +143,7 @@ def understand(
         frame = frame._replace(given=frozenset({direction.target}))
     names = frozenset(mark.word for mark in named.parts)
     operations = operations_in(reading, lexicon, names)
-    told = tasks_of(operations, frame, lexicon) if "/" not in reading.text else []
+    told = [] if _holds_id(reading.text) else tasks_of(operations, frame, lexicon)
     spoken = _spoken(reading, named, frame, tables)
     understood = Understood(
         reading,
@@ -158,7 +160,7 @@ def understand(
         known = {one.task for one in understood.tasks}
         usual = _usual(frame, understood, tables)
         understood.tasks += [one for one in usual if one.task not in known]
-    if learned is not None and named.covered < 1.0 and "/" not in reading.text:
+    if learned is not None and named.covered < 1.0 and not _holds_id(reading.text):
         understood.likely = learned.likely(reading, frame)
         understood.tasks = with_likely(
             understood.tasks,
@@ -179,6 +181,11 @@ def understand(
     if named.is_sure and (gone := _gone(named, tables)):
         _look_for_living(understood, gone, tables)
     return understood
+
+
+def _holds_id(text: str) -> bool:
+    """Whether *text* holds an endpoint id, other than words such as "start/end frame"."""
+    return "/" in text and (" " not in text.strip() or _ID.search(text) is not None)
 
 
 def _spoken(reading: Reading, named: Named, frame: Frame, tables: SearchTables) -> list[Fired]:

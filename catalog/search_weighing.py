@@ -126,8 +126,10 @@ def with_likely(
             if not name.startswith(_MAKES_ANY) and not _touches(name, kinds, tables):
                 worths[task] *= _UNSPOKEN
     if heard.is_still:
-        moves = {task for task in worths if tables.tasks[task][0] == "i2v.camera"}
-        worths.update({task: _UNSPOKEN * worths[task] for task in moves})
+        moving, plain = tables.task_numbers["i2v.camera"], tables.task_numbers["i2v"]
+        if moving in worths:
+            worths[plain] = max(worths.get(plain, 0.0), worths[moving])
+            worths[moving] *= _UNSPOKEN
     if not worths:
         return fired
     best = min(worths, key=lambda task: (-worths[task], task))

@@ -91,6 +91,11 @@ class Wishes:
         return self.limit is not None or any(f != "long" for f in self.features)
 
     @property
+    def is_of_models(self) -> bool:
+        """Whether a property is wished for that nothing but a model has."""
+        return not _NEEDED.isdisjoint(self.features)
+
+    @property
     def most(self) -> float:
         """The most that a card gains that keeps every wish."""
         gain = _KEPT * ((self.limit is not None) + (self.height >= 0 or self.size > 0))

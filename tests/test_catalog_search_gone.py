@@ -81,3 +81,34 @@ def test_a_product_that_fal_does_not_offer_is_told_beside_what_is_nearest(
     assert "music" in answer.understood
     assert not answer.low_confidence
     assert "not on fal" not in search(index, SearchRequest("ideogram poster")).understood
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("animate my icon picture as lottie", "fal-ai/omnilottie/image-to-lottie"),
+        ("lottie file of a bouncing heart", "fal-ai/omnilottie"),
+        ("denoise my clip with topaz video", "topaz/denoise/video"),
+        ("přehrát video pozpátku", "fal-ai/workflow-utilities/reverse-video"),
+    ],
+)
+def test_what_is_given_and_done_tells_which_of_several_like_models(
+    index: CatalogIndex, query: str, wanted: str
+) -> None:
+    assert search(index, SearchRequest(query)).hits[0].endpoint_id == wanted
+
+
+def test_words_that_stand_for_no_model_and_no_clip_are_not_taken_for_one(
+    index: CatalogIndex,
+) -> None:
+    told = search(index, SearchRequest("narrator who can giggle, sigh and whisper")).hits[:3]
+    assert {hit.category for hit in told} == {"text-to-speech"}
+    sounds = search(index, SearchRequest("sound effects, two cents per clip")).hits[:3]
+    assert all(hit.category == "text-to-audio" for hit in sounds), sounds
+    fixed = search(index, SearchRequest("camera stays locked on a tripod, camera_fixed")).hits[0]
+    assert "fixed camera" in fixed.why
+
+
+def test_a_stroke_between_words_makes_no_id_of_them(index: CatalogIndex) -> None:
+    hits = search(index, SearchRequest("text/image to video, start/end frame")).hits[:3]
+    assert all("video" in hit.category for hit in hits)
