@@ -43,7 +43,7 @@ _SIBLING, _OTHER_KIND, _LIKELY_ENOUGH = 0.85, 0.5, 0.5
 # From this share on all words together are sure of a task, or that none is meant.
 _SURE_SHARE, _SURE_NOTHING = 0.8, 0.8
 # From how likely none is meant on this is believed, where the best task is less likely than so.
-_FOREIGN = ((0.4, 1.1), (0.15, 0.6), (0.05, 0.2))
+_FOREIGN = ((0.4, 1.1), (0.17, 0.6), (0.08, 0.1))
 # A name that fewer cards bear stands for itself.
 _KNOWN_NAME = 8
 # From this share of a query on a name is what is asked for.

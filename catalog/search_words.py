@@ -154,12 +154,12 @@ def understood_words(steps: Sequence[Understood], tables: SearchTables) -> str:
             names.append(f"in {understood.tongue}")
         names += [f"{given} read as {word}" for given, word in understood.reading.mended.items()]
         said.append(", ".join(dict.fromkeys(names)))
-    strange = _elsewhere(steps, tables)
+    strange = elsewhere(steps, tables)
     without = f"not on fal: {', '.join(strange)}; nearest: " if strange else ""
     return f"{without}{'; then '.join(part for part in said if part)}"[:240]
 
 
-def _elsewhere(steps: Sequence[Understood], tables: SearchTables) -> list[str]:
+def elsewhere(steps: Sequence[Understood], tables: SearchTables) -> list[str]:
     """Return the products that are named though fal does not offer them."""
     known: list[str] = tables.lexicon.get("elsewhere", [])
     said = " ".join(understood.reading.text for understood in steps)
@@ -182,6 +182,7 @@ __all__ = [
     "REQUEST",
     "Deeds",
     "deeds_of",
+    "elsewhere",
     "guides_for",
     "price_words",
     "understood_words",

@@ -121,6 +121,10 @@ async def test_a_how_to_question_is_answered_and_the_whole_guide_is_a_query_away
         names = await client.call_tool("search_models", {"query": "guides"})
         unsure = await client.call_tool("search_models", {"query": "how do I tie my shoes"})
         sought = await client.call_tool("search_models", {"query": "erase with a mask"})
+        hung = await client.call_tool(
+            "search_models", {"query": "how do I cancel a job that hangs"}
+        )
+        strange = await client.call_tool("search_models", {"query": "a picture as by midjourney"})
         page = (await client.read_resource("falkit://guides/failures")).contents[0].model_dump()
     for answer in (asked, whole):
         assert record(answer)["guides"][0] == "failures"
@@ -128,6 +132,11 @@ async def test_a_how_to_question_is_answered_and_the_whole_guide_is_a_query_away
     assert len(json.dumps(record(asked))) <= 2000
     assert len(record(asked)["models"]) <= 5
     assert words(whole) == record(whole)["guide"] == page["text"]
+    assert record(hung)["guides"][0] == "long-jobs"
+    assert record(hung)["models"] == []
+    assert "next_cursor" not in record(hung)
+    assert record(strange)["models"][0]["why"].startswith("fal has no midjourney; text to image")
+    assert "fal has no midjourney" in words(strange)
     assert record(names)["guides"] == list(GUIDES)
     assert record(unsure)["guides"] == list(GUIDES)
     assert "keys-and-safety" in words(unsure)

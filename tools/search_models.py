@@ -9,6 +9,7 @@ from decimal import Decimal
 from pydantic import ConfigDict, Field, FiniteFloat
 
 from catalog.search import Hit, SearchAnswer, SearchRequest, search
+from catalog.search_words import elsewhere
 from tools.ports import Call
 from tools.tool import Answer, Arguments, Result, Tool, Unlisted
 
@@ -109,33 +110,51 @@ async def search_models(call: Call, arguments: SearchArguments) -> Answer:
     guides = list(answer.guides)
     if not guides and answer.low_confidence and ASKING.search(arguments.query):
         guides = list(call.rooms.guides)  # perhaps one of them is what is asked for
-    models = _fitted(answer.hits, MOST_BYTES - (len(json.dumps(guides)) if guides else 2))
+    models = _fitted(_shown(answer, gist), MOST_BYTES - (len(json.dumps(guides)) if guides else 2))
     found = FoundModels.model_validate(
         {
             "models": models,
             "low_confidence": answer.low_confidence,
             "guides": guides,
             "guide": gist,
-            "next_cursor": answer.next_cursor,
+            "next_cursor": answer.next_cursor if models else "",
         }
     )
+    return Answer(found, "\n".join(_lines(found, models)))
+
+
+def _shown(answer: SearchAnswer, gist: str) -> Sequence[Hit]:
+    """Return the hits worth showing: none beside a *gist* where no model may be meant.
+
+    The first says which product that is asked for fal does not offer.
+    """
+    hits = [] if gist and answer.low_confidence else list(answer.hits)
+    if hits and (strange := elsewhere(answer.steps, answer.tables)):
+        hits[0] = hits[0]._replace(why=f"fal has no {', '.join(strange)}; {hits[0].why}")
+    return hits
+
+
+def _lines(found: FoundModels, models: Sequence[dict[str, str]]) -> Sequence[str]:
+    """Return what a person reads, the answer to a how-to question first."""
     lines = [
         f"{model['endpoint_id']} | {model['price']} | {model['summary']} | {model['why']}"
         for model in models
     ]
-    if not lines and gist:
-        lines = ["no model is meant; the guide says:"]
-    elif not lines:
+    if not lines and not found.guide:
         lines = ["no model fits; say the need in other words, or drop a filter"]
+    elif not lines:
+        lines = ["no model is meant; the guide says:"]
     elif found.low_confidence:
         lines.insert(0, "low confidence: perhaps nothing here does this")
-    if gist:
-        lines.append(gist)
+    if found.guide and models:
+        lines.insert(0, found.guide)
+    elif found.guide:
+        lines.append(found.guide)
     elif found.guides:
         lines.append(f'guides (query "guide NAME" reads one): {", ".join(found.guides)}')
     if found.next_cursor:
         lines.append(f"more with cursor={found.next_cursor}")
-    return Answer(found, "\n".join(lines))
+    return lines
 
 
 def _guide_named(call: Call, query: str) -> Answer | None:
