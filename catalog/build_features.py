@@ -145,7 +145,8 @@ def features_of(
         found.add("sound")
     if any(f in fields for f in _LIST_REFERENCES) or "reference-to" in card.endpoint_id:
         found.add("reference images")
-    found |= {f"{count} references" for count in COUNTS if count <= _most_references(card, text)}
+    references = _most_references(card, text)
+    found |= {f"{count} references" for count in COUNTS if count <= references}
     if card.streaming or card.endpoint_id.endswith("/stream"):
         found.add("streaming")
     if card.realtime or "realtime" in card.endpoint_id:
@@ -159,7 +160,8 @@ def features_of(
     found |= set(_of_choices(card))
     found |= _formats(card)
     if "video" in kinds:
-        found |= {f"{rate} fps" for rate in _RATES if rate <= _most_frames(card, text)}
+        frames = _most_frames(card, text)
+        found |= {f"{rate} fps" for rate in _RATES if rate <= frames}
     found |= {f"{HEIGHTS[place]}p" for place in heights} | {SIZES[place] for place in sizes}
     found |= {name for place, name in ((4, "4k"), (3, "2k")) if place in heights}
     return tuple(sorted(found))
