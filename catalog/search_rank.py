@@ -17,6 +17,8 @@ _BESIDE_NAME, _CONFIRMED = 0.7, 2.0
 # What a card that returns the only thing spoken of gains where no task is known.
 _MEDIUM = 0.8
 _INSIDE = 0.55
+# From this share of the best task's strength on a second one is meant, too.
+_ALSO_MEANT = 0.5
 _WRONG_TARGET, _WRONG_SOURCE, _LACKS_MEDIUM = -1.6, -0.8, -0.9
 _SORT = 0.9
 # What mostly is meant by a name alone: what makes something of words or of a picture.
@@ -329,7 +331,9 @@ def _sorts(understood: Understood, tables: SearchTables) -> frozenset[int]:
 def _without_goals(understood: Understood, tables: SearchTables) -> Wishes | None:
     """Return the wishes without those that are what the task is about, None where none is left."""
     wishes = understood.wishes
-    goals = {tables.tasks[fired.task][0] for fired in understood.tasks[:2]}
+    best = understood.tasks[0].strength if understood.tasks else 0.0
+    meant = [one for one in understood.tasks[:2] if one.strength >= _ALSO_MEANT * best]
+    goals = {tables.tasks[fired.task][0] for fired in meant}
     if goals & _SIZE_IS_GOAL:
         wishes.height = wishes.size = -1
     if goals & _LENGTH_IS_GOAL:

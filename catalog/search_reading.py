@@ -418,9 +418,14 @@ def _numbered(rows: Mapping[str, list[Any]]) -> Mapping[int, list[Any]]:
     return {int(number): found for number, found in rows.items()}
 
 
+_DOUBLED = re.compile(r"(\w)\1")
+
+
 def _same_but_vowels(word: str, known: str) -> bool:
-    """Whether the letters of both are the same in any order, or differ in a vowel only."""
-    return sorted(word) == sorted(known) or word.translate(_VOWELS) == known.translate(_VOWELS)
+    """Whether the letters of both are the same in any order, or but for a vowel or a doubled one."""
+    if sorted(word) == sorted(known) or word.translate(_VOWELS) == known.translate(_VOWELS):
+        return True
+    return len(word) == len(known) + 1 and _DOUBLED.sub(r"\1", word) == known  # "fluxx"
 
 
 def _alike(word: str, known: str) -> bool:

@@ -88,6 +88,8 @@ def test_a_product_that_fal_does_not_offer_is_told_beside_what_is_nearest(
     [
         ("animate my icon picture as lottie", "fal-ai/omnilottie/image-to-lottie"),
         ("lottie file of a bouncing heart", "fal-ai/omnilottie"),
+        ("oil painting from my photo", "fal-ai/image-editing/style-transfer"),
+        ("fluxx", "fal-ai/flux/schnell"),
         ("denoise my clip with topaz video", "topaz/denoise/video"),
         ("přehrát video pozpátku", "fal-ai/workflow-utilities/reverse-video"),
     ],
@@ -112,3 +114,9 @@ def test_words_that_stand_for_no_model_and_no_clip_are_not_taken_for_one(
 def test_a_stroke_between_words_makes_no_id_of_them(index: CatalogIndex) -> None:
     hits = search(index, SearchRequest("text/image to video, start/end frame")).hits[:3]
     assert all("video" in hit.category for hit in hits)
+
+
+def test_audio_that_a_video_is_wished_with_is_its_sound(index: CatalogIndex) -> None:
+    for query in ("video under 10 cents for 5 seconds with audio", "text to video with audio"):
+        answer = search(index, SearchRequest(query, limit=2))
+        assert all("sound" in hit.why for hit in answer.hits), query
