@@ -422,7 +422,7 @@ _DOUBLED = re.compile(r"(\w)\1")
 
 
 def _same_but_vowels(word: str, known: str) -> bool:
-    """Whether the letters of both are the same in any order, or but for a vowel or a doubled one."""
+    """Whether the letters of both are the same in any order, or but for a vowel or a double."""
     if sorted(word) == sorted(known) or word.translate(_VOWELS) == known.translate(_VOWELS):
         return True
     return len(word) == len(known) + 1 and _DOUBLED.sub(r"\1", word) == known  # "fluxx"
