@@ -137,6 +137,19 @@ async def test_an_endpoint_approved_for_the_day_is_that_endpoint_of_that_account
         assert (await jobs.start(intent("four", "3"))).state == "held"
 
 
+async def test_a_price_nobody_knows_is_kept_within_no_cap_where_nobody_is_asked(
+    tmp_path: Path,
+) -> None:
+    platform = FolderPlatform(tmp_path / "platform")
+    async with jobs_in(tmp_path, platform, key="me:secret") as jobs:
+        held = await jobs.start(intent("one", None, max_dollars=Decimal(1)))
+        assert held.state == "held"  # a person sees that the price is not known
+        await jobs.approve(held.job_id, today=True)
+        with pytest.raises(ActionableError, match="may be over max_dollars"):
+            await jobs.start(intent("two", None, max_dollars=Decimal(1)))
+        assert (await jobs.start(intent("two", None))).state != "held"
+
+
 async def test_what_was_held_for_over_a_week_is_asked_for_anew(tmp_path: Path) -> None:
     platform = FolderPlatform(tmp_path / "platform")
     async with jobs_in(tmp_path, platform, key="me:secret") as jobs:

@@ -156,6 +156,7 @@ async def test_a_waiter_in_another_process_makes_the_carrier_watch(
 
 
 async def test_many_wait_for_one_job(tmp_path: Path, platform: FolderPlatform) -> None:
+    platform.runs = 0.3  # still there when the last of them begins to wait
     ended: list[Job] = []
     async with jobs_in(tmp_path, platform) as jobs:
         job_id = (await jobs.start(intent())).job_id

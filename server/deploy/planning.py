@@ -214,7 +214,9 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     lines = differences(ground.recalled, after, leave=unknown)
     network = change.settings.get("network") is True
     source = ground.checked.source
-    unchanged = not lines and answers_already(running, source.sha256, network=network)
+    # Runners keep the secrets they began with, so that an app that has some is deployed anew.
+    is_same = not lines and not checked.settings.secrets
+    unchanged = is_same and answers_already(running, source.sha256, network=network)
     changes = [opening(running, unchanged=unchanged), *lines, *kept]
     if change.target == "local" and network:
         changes.append("network: its code may reach others from this machine")

@@ -78,6 +78,8 @@ def admit(
     reason = why_held(intent, rules)
     if reason and is_granted(connection, house.account, [intent.endpoint_id], now):
         reason = ""
+    if not reason:
+        check_unknown(intent, rules)
     job_id = insert(connection, row_of(intent, rules, house, (call, reason, now)), reason)
     if reason:
         return Admitted(read(connection, job_id))
@@ -152,6 +154,23 @@ def check_cap(intent: Intent | WholeIntent) -> None:
             f"this costs up to {money(high)}, over max_dollars {money(intent.max_dollars)}",
             hint="make it smaller or cheaper, or raise max_dollars; nothing was submitted",
         )
+
+
+def check_unknown(intent: Intent | WholeIntent, rules: Rules) -> None:
+    """Refuse *intent*, about which nobody is asked, where its price is not known but bounded.
+
+    Raises:
+        OverBudgetError: the caller's cap cannot be kept.
+    """
+    if intent.max_dollars is None or intent.high is not None:
+        return
+    if rules.backend == "emulator" and rules.approve_above is None:
+        return  # its dollars are simulated
+    raise OverBudgetError(
+        f"the price of this is not known, so that it may be over max_dollars"
+        f" {money(intent.max_dollars)}",
+        hint="choose a model whose price is known, or leave max_dollars out; nothing was submitted",
+    )
 
 
 def why_held(intent: Intent | WholeIntent, rules: Rules) -> str:

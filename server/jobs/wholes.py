@@ -14,6 +14,7 @@ from server.jobs.admission import (
     Rules,
     admit_deploy,
     check_cap,
+    check_unknown,
     earlier,
     fingerprint,
     held_note,
@@ -121,6 +122,8 @@ def admit_whole(
     endpoints = {part.endpoint_id for part in intent.parts}
     if reason and is_granted(connection, house.account, endpoints, now):
         reason = ""
+    if not reason:
+        check_unknown(intent, rules)
     whole_id = insert(connection, _row_of_whole(intent, rules, house, (call, reason, now)), reason)
     ids: dict[str, str] = {}
     for place, part in enumerate(intent.parts, start=1):
