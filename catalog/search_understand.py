@@ -203,12 +203,30 @@ def _spoken(reading: Reading, named: Named, frame: Frame, tables: SearchTables) 
 def _settle(understood: Understood, tables: SearchTables) -> None:
     """Let name, kinds and price be read as the tasks demand."""
     named = understood.named
+    _put_training_first(understood, tables)
     if understood.tasks and _trains(understood.tasks[0], tables, _LIKELY_ENOUGH):
         _train_any(understood, tables)
     if named and not named.is_sure and _is_beside(understood, tables):
         understood.named = Named()
     if understood.wishes.measure.kind == PICTURE and understood.product(tables) not in _PICTURES:
         understood.wishes.measure = Measure()  # "a 3D model of one photo" is none for a picture
+
+
+def _put_training_first(understood: Understood, tables: SearchTables) -> None:
+    """Let what is to be learned be no task of its own where the first word is to train."""
+    words = understood.reading.words
+    if not words or words[0].text not in _TRAINS or understood.is_foreign:
+        return
+    if len(words) <= _SHORT or not understood.tasks:
+        return  # "train timetable"
+    top = understood.tasks[0].strength
+    trains = [one for one in understood.tasks if _trains(one, tables, 0.0)]
+    if trains:
+        others = [one for one in understood.tasks if one not in trains]
+        understood.tasks = [
+            *(one._replace(strength=top * one.strength / trains[0].strength) for one in trains),
+            *(one._replace(strength=DAMPED * one.strength) for one in others),
+        ]
 
 
 def _gone(named: Named, tables: SearchTables) -> list[int]:
@@ -252,7 +270,7 @@ def _trains(fired: Fired, tables: SearchTables, least: float = SURE_TASK) -> boo
 def _train_any(understood: Understood, tables: SearchTables) -> None:
     """Let no model be meant that runs what others trained, but whatever trains the one named."""
     wishes, named = understood.wishes, understood.named
-    wishes.features = [one for one in wishes.features if one not in _KINDS_OF_DEED]
+    wishes.features = []  # they tell of what is trained, as "end frame" does
     kinds = understood.frame.spoken - UNTOLD
     best = understood.tasks[0]
     if len(kinds) == 1 and (task := _TRAINS_ON.get(min(kinds))):
@@ -311,6 +329,7 @@ def _usual(frame: Frame, understood: Understood, tables: SearchTables) -> list[F
 
 
 _KINDS_OF_DEED = {"lora"}
+_TRAINS = {"train", "training", "teach", "finetune", "fine-tune", "fine"}
 # Of the trainings on pictures, words must tell which.
 _TRAINS_ON = {"video": "train.video", "audio": "train.audio", "3d": "train.mesh"}
 _USUAL = {

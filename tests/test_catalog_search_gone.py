@@ -120,3 +120,9 @@ def test_audio_that_a_video_is_wished_with_is_its_sound(index: CatalogIndex) -> 
     for query in ("video under 10 cents for 5 seconds with audio", "text to video with audio"):
         answer = search(index, SearchRequest(query, limit=2))
         assert all("sound" in hit.why for hit in answer.hits), query
+
+
+def test_who_begins_with_training_wants_a_trainer(index: CatalogIndex) -> None:
+    for query in ("train for first-frame-last-frame video", "teach a video model my wipe"):
+        hits = search(index, SearchRequest(query, limit=3)).hits
+        assert {hit.category for hit in hits} == {"training"}, query
