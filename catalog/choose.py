@@ -28,6 +28,11 @@ PREFERENCES: tuple[str, ...] = tuple(word for word in get_args(Preference) if wo
 _NAMES_LISTED = "image image_url input_image picture photo img video video_url input_video clip"
 _MEDIA_NAMES = frozenset([*_NAMES_LISTED.split(), "audio", "audio_url", "input_audio", "sound"])
 _WORKS_ON_MEDIA = ("image-", "video-", "audio-", "speech-", "3d-")
+_HOLDS_MEDIA = ("_url", "_urls", "_image", "_images", "_video", "_videos", "_audio")
+_GIVEN = {
+    "image": ("an image", "image_url"), "audio": ("sound", "audio_url"),
+    "speech": ("sound", "audio_url"), "3d": ("a 3D model", "model_mesh_url"),
+}  # fmt: skip
 _LISTS = frozenset(("images", "image_urls", "pictures", "photos", "videos", "video_urls", "clips"))
 _OTHERWISE = {
     "cheapest": "cheap", "cheaper": "cheap", "fastest": "fast", "quick": "fast", "new": "newest",
@@ -109,6 +114,7 @@ def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Cho
     asked = asked_of(catalog, task)
     wanted = _limited(wanted, task, asked)
     name, ids = candidates(catalog, task, asked)
+    _check_given(name, wanted.arguments)
     operation = operation_meant(asked.rest)
     widths = (CANDIDATES, _WIDEST) if name else (CANDIDATES if operation else MOST_HITS,)
     try:
@@ -138,6 +144,24 @@ def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Cho
     notes = (*fit.notes, *_names_told(wanted.arguments, fit.arguments))
     most = None if asked.dollars is None else wanted.most
     return Choice(fit.card, why, fit.fields, notes, fit.arguments, most)
+
+
+def _check_given(category: str, arguments: Mapping[str, object]) -> None:
+    """Refuse to choose among models of *category*, which work on media, where none are given.
+
+    Raises:
+        ActionableError: none are.
+    """
+    medium = category.partition("-to-")[0]
+    if not category.startswith(_WORKS_ON_MEDIA) or any(
+        media_meant(name) or name.endswith(_HOLDS_MEDIA) for name in arguments
+    ):
+        return
+    what, field = _GIVEN.get(medium, (f"a {medium}", f"{medium}_url"))
+    raise ActionableError(
+        f"task {category} works on {what}, and none is given",
+        hint=f'give it, as in arguments {{"{field}": "a path, URL or job id"}}; nothing was sent',
+    )
 
 
 def _best(

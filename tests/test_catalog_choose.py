@@ -19,7 +19,8 @@ CATALOG = CatalogIndex.open()
     ],
 )
 def test_a_task_with_features_chooses_a_model_that_has_them(task: str, feature: str) -> None:
-    wanted = Wanted(prompt="a fox") if task.startswith("text") else Wanted()
+    given = {} if task.startswith("text") else {"image_url": "https://example.com/fox.png"}
+    wanted = Wanted(given, prompt="a fox")
     choice = choose(CATALOG, task, "", wanted)
     able: set[str] = set()
     cursor = ""
@@ -32,6 +33,20 @@ def test_a_task_with_features_chooses_a_model_that_has_them(task: str, feature: 
             break
     assert choice.card.endpoint_id in able
     assert f"with {task.partition(' with ')[2]}" in choice.why
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("image-to-image", "works on an image"),
+        ("image to video with sound", "works on an image"),
+        ("speech-to-text", "works on sound"),
+        ("video-to-video", "works on a video"),
+    ],
+)
+def test_a_task_that_works_on_media_starts_nothing_without_them(task: str, said: str) -> None:
+    with pytest.raises(ActionableError, match=said):
+        choose(CATALOG, task, "", Wanted(prompt="make it blue"))
 
 
 def test_a_feature_that_is_none_is_refused_with_the_nearest() -> None:
