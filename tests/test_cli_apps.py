@@ -47,6 +47,24 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(apps, [*words])
 
 
+def test_from_the_home_folder_paths_are_the_shells_and_the_home_is_no_app(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(home))
+    monkeypatch.delenv("FALKIT_ROOTS")
+    monkeypatch.chdir(home)
+    assert run("new", "cpu", "hello-app").exit_code == 0
+    assert (home / "hello-app").is_dir()
+    assert run("check", "hello-app").exit_code == 0
+    for verb in ("check", "deploy"):
+        told = run(verb)
+        assert told.exit_code == 2
+        assert "no app's folder" in told.output
+
+
 def test_an_app_is_begun_and_found_clean(tmp_path: Path) -> None:
     made = json.loads(run("new", "cpu", "hello-app").stdout)
     assert [Path(file).name for file in made["files"]] == ["README.md", "app.py", "request.json"]

@@ -21,6 +21,7 @@ from server.cli.speaking import (
     CODES,
     RUNNING,
     answer_of,
+    here,
     job_told,
     print_answer,
     settled,
@@ -95,6 +96,7 @@ def check(
     """Check an app."""
     from server.deploy.checking import fixed
 
+    _refuse_home(path)
     checked = interrupting.run(_checked, path, app, load)
     if fix and checked.edits:
         for name in interrupting.run(fixed, Path(path), checked.edits):
@@ -103,6 +105,15 @@ def check(
     print(_written(checked, form))
     if checked.has_errors:
         raise SystemExit(1)
+
+
+def _refuse_home(path: str) -> None:
+    """Take no home folder and no root for an app: all that lies there would belong to it."""
+    from server.media.roots import is_workplace
+
+    folder = Path(path).expanduser()
+    if folder.is_dir() and not is_workplace(folder):
+        fail(f"{path} is {folder.resolve()}, which is no app's folder: name the folder of the app")
 
 
 async def _checked(path: str, app: str, load: str) -> Checked:
@@ -164,6 +175,7 @@ def deploy(
         settings["reset_scale"] = True
     if message:
         settings["message"] = message
+    _refuse_home(path)
     asked = _asked("deploy", on, app=name, path=path, settings=settings)
     _carry_out(asked, yes=yes, dry_run=dry_run, force=force)
 
@@ -319,7 +331,7 @@ def _carry_out(
 
 async def _carried_out(asked: PlanArguments, yes: bool, dry_run: bool, force: bool) -> str:
     """Return the state of the job, ``held`` where a person has still to say yes."""
-    async with open_rooms(Settings.read(os.environ)) as rooms:
+    async with open_rooms(here()) as rooms:
         call = Call(rooms, asked_by=ASKED_BY)
         planned = await deploy_plan(call, asked)
         plan = planned.result
@@ -364,7 +376,7 @@ def apply(plan_id: str) -> None:
 
 
 async def _applied(plan_id: str) -> str:
-    async with open_rooms(Settings.read(os.environ)) as rooms:
+    async with open_rooms(here()) as rooms:
         asked = ApplyArguments(plan_id=plan_id, wait_seconds=0)
         begun = await deploy_apply(Call(rooms, asked_by=ASKED_BY), asked)
         told = begun.result.model_dump() if begun.result is not None else {}

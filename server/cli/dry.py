@@ -1,13 +1,11 @@
 """What a run would be and cost, with nothing sent."""
 
-import os
 from collections.abc import Awaitable, Callable
 from typing import Literal, TypeVar
 
 from server.cli import interrupting
-from server.cli.speaking import ASKED_BY, print_answer
+from server.cli.speaking import ASKED_BY, here, print_answer
 from server.rooms import open_rooms
-from server.settings import Settings
 from tools import edit, generate
 from tools.making import MakeArguments, Order, prepare
 from tools.ports import Call
@@ -49,7 +47,7 @@ def priced_edit(given: edit.EditArguments, *, as_json: bool) -> None:
 
 
 async def _priced(order_of: Callable[[Call, A], Awaitable[Order]], given: A) -> Answer:
-    async with open_rooms(Settings.read(os.environ)) as rooms:
+    async with open_rooms(here()) as rooms:
         order = await order_of(Call(rooms, asked_by=ASKED_BY), given)
         prepared = await prepare(rooms, order)
     price, checked = prepared.price, prepared.checked

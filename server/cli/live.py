@@ -1,6 +1,5 @@
 """`falkit run --stream` and `--realtime`: a model's output while it comes, and its job."""
 
-import os
 import re
 import sys
 from collections.abc import Awaitable, Callable
@@ -16,14 +15,14 @@ from prompts.guides import GUIDES
 from server.asking import price_of
 from server.cli import interrupting
 from server.cli.letters import json_text
-from server.cli.speaking import ASKED_BY, CODES, LONGEST_WAIT, RUNNING, print_answer
+from server.cli.speaking import ASKED_BY, CODES, LONGEST_WAIT, RUNNING, here, print_answer
 from server.cli.yes import is_person_here, read_before, says_yes
 from server.jobs.live import without_bytes
 from server.jobs.outputs import understood
 from server.lent import Opened
 from server.live import LiveKind
 from server.rooms import asking_fal, open_annexe, open_catalog
-from server.settings import EMULATOR_BASE, Settings
+from server.settings import EMULATOR_BASE
 from tools.generate import GENERATE, GenerateArguments, order_of
 from tools.job_view import job_answer
 from tools.ports import Call, Intent, Job, Jobs, Rooms
@@ -77,7 +76,7 @@ def run_live(given: GenerateArguments, kind: LiveKind, *, as_json: bool) -> None
 
 
 async def _lived(given: GenerateArguments, kind: LiveKind, lines: bool) -> tuple[Answer, str]:
-    settings = Settings.read(os.environ)
+    settings = here()
     catalog = open_catalog(settings)[0]
     ask_for = asking_fal(settings, catalog)
     async with open_annexe(settings, catalog) as opened:

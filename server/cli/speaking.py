@@ -51,9 +51,16 @@ def speak(
     return answer
 
 
+def here() -> Settings:
+    """Return the settings of a command that a person gives, whose paths are the shell's."""
+    from server.media.roots import at_shell
+
+    return at_shell(Settings.read(os.environ))
+
+
 async def answer_of(tool: AnyTool, arguments: Arguments) -> Answer:
     """Return what *tool* answers in rooms that are opened for it."""
-    async with open_rooms(Settings.read(os.environ)) as rooms:
+    async with open_rooms(here()) as rooms:
         return await tool.run(Call(rooms, asked_by=ASKED_BY), arguments)
 
 
@@ -100,7 +107,7 @@ def follow(
 async def _followed(
     tool: AnyTool, arguments: Arguments, seconds: float | None
 ) -> tuple[Answer, str]:
-    async with open_rooms(Settings.read(os.environ)) as rooms, shown_progress() as tell:
+    async with open_rooms(here()) as rooms, shown_progress() as tell:
         call = Call(rooms, tell, asked_by=ASKED_BY)
         job_id = ""
         try:

@@ -1,13 +1,11 @@
 """`falkit view`: what a model would see of a file or a job, in a picture that a person can open."""
 
-import os
 from pathlib import Path
 
 from catalog.errors import ActionableError
 from server.cli import interrupting
-from server.cli.speaking import ASKED_BY, print_answer
+from server.cli.speaking import ASKED_BY, here, print_answer
 from server.rooms import open_rooms
-from server.settings import Settings
 from tools.ports import Call, Picture
 from tools.tool import Answer, Result
 from tools.view_media import ViewArguments, view_media
@@ -55,5 +53,5 @@ def _written(picture: Picture, path: Path) -> Path:
 
 
 async def _view(given: ViewArguments) -> Answer:
-    async with open_rooms(Settings.read(os.environ)) as rooms:
+    async with open_rooms(here()) as rooms:
         return await view_media(Call(rooms, asked_by=ASKED_BY), given)

@@ -7,6 +7,7 @@ import stat
 import tempfile
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path, PurePath
@@ -323,6 +324,24 @@ def _decoded(given: str) -> str:
 
 def _letters(name: str) -> str:
     return unicodedata.normalize("NFKC", name)
+
+
+def is_workplace(folder: Path) -> bool:
+    """Return whether *folder* may hold work of its own: not the root, the home, the system's."""
+    return not _is_no_workplace(_resolved(folder), _home())
+
+
+def at_shell(settings: Settings) -> Settings:
+    """Return *settings* for a person at a shell: paths are those of the shell's own folder.
+
+    Where a host was started says nothing of where a person works; where a person typed does, be it
+    the home or the root. `FALKIT_ROOTS` decides as ever.
+    """
+    person, work = _home(), _resolved(_working())
+    if settings.roots is not None or not _is_no_workplace(work, person):
+        return settings
+    own = [person / name for name in _OWN_FOLDERS] if person else []
+    return replace(settings, roots=(work, Path(tempfile.gettempdir()), *own))
 
 
 def _resolved(path: Path) -> Path:
