@@ -32,8 +32,11 @@ async def cancel_job(call: Call, arguments: CancelArguments) -> Answer:
         said = "cancelled"
     if outcome.job.is_settled:
         await call.rooms.jobs.deliver(outcome.job.job_id)
-    shown = CancelledView(**view.model_dump(), cancelled=outcome.cancelled, charged=outcome.charged)
-    return Answer(shown, f"{said}; {CHARGED[outcome.charged]}\n{job_words(view)}")
+    is_done = outcome.job.state == "done"  # then its own line says what it cost
+    charged = True if is_done else outcome.charged
+    shown = CancelledView(**view.model_dump(), cancelled=outcome.cancelled, charged=charged)
+    words = said if is_done else f"{said}; {CHARGED[charged]}"
+    return Answer(shown, f"{words}\n{job_words(view)}")
 
 
 CANCEL_JOB = Tool(

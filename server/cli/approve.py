@@ -41,6 +41,11 @@ async def approve_job(settings: Settings, job_id: str, *, today: bool = False) -
         if approved.state == "approved":
             approved = await rooms.jobs.wait(job.job_id, SUBMIT_WAIT)
         print(f"{approved.job_id} is {approved.state}; `falkit job {approved.job_id}` follows it")
+        if approved.state == "failed":
+            raise ActionableError(
+                approved.error.message if approved.error else approved.note,
+                hint=f"`falkit job {approved.job_id}` tells more",
+            )
         return True
 
 
