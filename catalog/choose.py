@@ -117,6 +117,8 @@ def choose(catalog: CatalogIndex, task: str, prefer: str, wanted: Wanted) -> Cho
     _check_given(name, wanted.arguments)
     operation = operation_meant(asked.rest)
     widths = (CANDIDATES, _WIDEST) if name else (CANDIDATES if operation else MOST_HITS,)
+    if prefer == "cheap" and name:
+        widths = (_WIDEST,)  # the cheapest is seldom among the most used
     try:
         cards, fits = _best(catalog, (name or repr(task[:60]), ids, widths), wanted, prefer, asked)
     except ArgumentsError:

@@ -1,5 +1,7 @@
 """A task is a category, with features where they are named, and the choice is explained."""
 
+from decimal import Decimal
+
 import pytest
 
 from catalog.choose import Wanted, choose
@@ -8,6 +10,7 @@ from catalog.index import CatalogIndex
 from catalog.search import SearchRequest, search
 
 CATALOG = CatalogIndex.open()
+TEN = Decimal("0.10")
 
 
 @pytest.mark.parametrize(
@@ -59,3 +62,5 @@ def test_the_cheapest_with_a_feature_is_among_those_that_have_it() -> None:
     sound = choose(CATALOG, "text-to-video with sound", "cheap", Wanted(prompt="a fox"))
     assert sound.card.category == plain.card.category == "text-to-video"
     assert sound.why.startswith("cheapest of ")
+    within = choose(CATALOG, "text-to-video with sound", "cheap", Wanted(prompt="a fox", most=TEN))
+    assert within.card == sound.card  # a limit finds nothing cheaper than the cheapest
