@@ -282,15 +282,16 @@ def _answered(engine: _Engine, told: _Asked, filters: _Filters, most: int) -> li
         made = understood.product(engine.tables) or made
         ranking = rank(understood, engine.tables, filters.allowed, asked)
         total = len(ranking.scores)
+        shown = shown_for(filters.measure, understood)
         if filters.dollars is not None:
-            cards = [card for card in ranking.all_cards() if _may(engine, filters, card)]
+            bound = filters._replace(measure=shown)
+            cards = [card for card in ranking.all_cards() if _may(engine, bound, card)]
             total = len(cards)
         elif len(parts) > 1:
             cards = ranking.all_cards()
         else:
             cards = ranking.cards(most)
         label, deeds = part if len(parts) > 1 else "", deeds_of(understood, engine.tables)
-        shown = shown_for(filters.measure, understood)
         steps.append(_Step(label, understood, cards, total, ranking.is_low, deeds, shown))
     return steps
 
@@ -396,13 +397,14 @@ def _hit(
     title, summary, usual = tables.texts(card)
     endpoint_id = index.ids[card]
     understood = step.understood if step else None
-    limit = (filters.dollars, filters.measure)
-    why = why_words(card, understood, step.deeds if step else (), tables, limit)
+    measure = step.measure if step else filters.measure
+    deeds = step.deeds if step else ()
+    why = why_words(card, understood, deeds, tables, (filters.dollars, measure))
     if tables.status[card]:
         if card not in engine.retired:
             engine.retired[card] = _retired(index, endpoint_id)
         why = "; ".join(word for word in (engine.retired[card], why) if word)
-    price = price_words(card, step.measure if step else filters.measure, usual, tables)
+    price = price_words(card, measure, usual, tables)
     label, category = step.label if step else "", tables.categories[tables.category[card]]
     return Hit(endpoint_id, title, category, summary, price, why, label)
 

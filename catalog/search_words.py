@@ -106,11 +106,16 @@ def _matched(card: int, understood: Understood, tables: SearchTables) -> list[st
 
 
 def shown_for(measure: Measure, understood: Understood | None) -> Measure:
-    """Return the work whose price is shown: *measure*, or where it is none what is wished for."""
-    if measure != _ONE or understood is None:
+    """Return the work that is priced: *measure*, with the sound and size that are wished for.
+
+    What *measure* says itself of sound or size holds.
+    """
+    if understood is None:
         return measure
-    heard = True if "sound" in understood.wishes.features else None
-    return Measure(height=understood.wishes.height, sound=heard)
+    wishes = understood.wishes
+    if measure.sound is None and "sound" in wishes.features:
+        measure = measure._replace(sound=True)
+    return measure if measure.height >= 0 else measure._replace(height=wishes.height)
 
 
 def price_words(card: int, measure: Measure, usual: str, tables: SearchTables) -> str:

@@ -1,5 +1,6 @@
 """Limits of money in a search: how they are read, and what they are held against."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -82,3 +83,20 @@ def test_work_may_be_told_in_words_of_a_text(index: CatalogIndex) -> None:
     hits = search(index, request).hits
     assert hits
     assert all("for 3000 characters" in hit.price for hit in hits)
+
+
+def test_a_limit_of_money_is_held_against_the_sound_that_words_wish_for(
+    index: CatalogIndex,
+) -> None:
+    request = SearchRequest(
+        "text to video with sound", max_dollars=Decimal("0.25"), for_work="5 seconds", limit=20
+    )
+    hits = {hit.endpoint_id: hit for hit in search(index, request).hits}
+    assert "fal-ai/pixverse/v6/text-to-video" not in hits  # $0.225 silent, $0.30 with sound
+    assert "fal-ai/pixverse/v6/text-to-video" in {
+        hit.endpoint_id for hit in search(index, replace(request, query="text to video")).hits
+    }
+    silent = replace(request, for_work="5 seconds without sound")
+    assert "fal-ai/pixverse/v6/text-to-video" in [
+        hit.endpoint_id for hit in search(index, silent).hits
+    ]
