@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cache
 from itertools import takewhile, zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +25,7 @@ from catalog.search_measure import Measure
 from catalog.search_rank import rank
 from catalog.search_reading import Lexicon
 from catalog.search_spelled import unscreened, written_out
+from catalog.search_steps import steps_in, with_object
 from catalog.search_tables import SearchTables
 from catalog.search_text import LONGEST_QUERY, plain
 from catalog.search_tongues import Tongues
@@ -42,55 +42,10 @@ from catalog.search_words import (
 )
 
 MOST_HITS = 50
-_MOST_STEPS = 4
 # Of so many retired cards in front it is looked up what is used in their place.
 _MOST_HEIRS = 5
-# What only bounds the price, and is no step.
-_MERE_LIMIT = re.compile(
-    r"(?:for |all )?(?:under|below|less than|at most|up to|max(?:imum)?|no more than|within"
-    r"|cheaper than|budget(?: of| is)?)\s*[$€]?\s*[\w.]+"
-    r"(?:\s*[$€]|\s+(?:dollars?|cents?|bucks?|euros?|usd))?(?: in all| total| in total| each)?"
-)
 # A step of so few words says no more than what is to be made.
 _FEW_WORDS = 4
-
-
-@cache
-def _then() -> re.Pattern[str]:
-    """Return what ends one step and begins the next."""
-    return re.compile(
-        r"\s*(?:[,;.]?\s+(?:and\s+)?(?:then|afterwards?|after that|followed by|finally"
-        r"|luego|despues|puis|ensuite|danach|anschliessend|dann|depois|em seguida|poi|dopo|затем"
-        r"|потом)\s+|[,\u3001\uff0c]?\s*"
-        r"(?:然后|接着|之后|再把|それから|その後|次に|그런 다음|그다음|이후)\s*)"
-    )
-
-
-# Without one of these there is no such word.
-_THENS = (
-    "then", "after", "followed", "finally", "luego", "despues", "puis", "ensuite", "danach", "dann",
-    "anschliessend", "depois", "em seguida", "poi", "dopo", "затем", "потом", "然后", "接着",
-    "之后", "再把", "それから", "その後", "次に", "그런 다음", "그다음", "이후",
-)  # fmt: skip
-_OBJECTS = (" it", " them", " him", " her")
-
-
-@cache
-def _part() -> re.Pattern[str]:
-    """Return what parts the steps of a query that has some."""
-    return re.compile(r"\s*[,;]\s+(?:and\s+)?|\s+and\s+(?=\w+ (?:it|them|that|its|her|him)\b)")
-
-
-@cache
-def _object() -> re.Pattern[str]:
-    """Return what parts two or more deeds on one thing: "restore it, colour it and print it"."""
-    return re.compile(r"(?:,\s*(?:and\s+)?|\s+and\s+)(?=\w+ (?:it|them|him|her)\b)")
-
-
-@cache
-def _it() -> re.Pattern[str]:
-    """Return what stands for the thing that the step before has made."""
-    return re.compile(r"\s(?:it|them|daraus|damit|这个|它|それ)\s|\s(?:that|this)(?=\s*$)|它|それ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,12 +224,12 @@ def _may(engine: _Engine, filters: _Filters, card: int) -> bool:
 
 def _answered(engine: _Engine, told: _Asked, filters: _Filters, most: int) -> list[_Step]:
     """Return the steps of *told* with the cards that answer each, *most* where so many do."""
-    parts = _steps(told.text)
+    parts = steps_in(told.text)
     asked = most if len(parts) == 1 and filters.dollars is None else MOST_HITS
     steps: list[_Step] = []
     made = ""
     for part in parts:
-        whole = told.query if len(parts) == 1 else _with_object(part, made) if made else part
+        whole = told.query if len(parts) == 1 else with_object(part, made) if made else part
         understood = _understood(engine, whole, made)
         if len(parts) == 1:
             wished = understood.wishes.features
@@ -314,34 +269,6 @@ def _understood(engine: _Engine, text: str, made: str) -> Understood:
     else:
         return understood
     return understand(text, engine.lexicon, engine.tables, engine.learned)
-
-
-def _steps(text: str) -> list[str]:
-    """Return the steps of *text*: its parts around words such as "then"."""
-    parts: list[str] = []
-    if any(map(text.__contains__, _THENS)):
-        parts = [part for step in _then().split(text) if (part := step.strip(" ,;."))]
-    if len(parts) < 2:
-        if not any(map(text.__contains__, _OBJECTS)):
-            return [text]
-        parts = [part.strip(" ,;.") for part in _object().split(text)]
-        return parts[:_MOST_STEPS] if len(parts) > 2 else [text]
-    finer = [piece for part in parts for piece in _part().split(part) if piece.strip()]
-    steps: list[str] = []
-    for piece in finer:
-        if steps and _MERE_LIMIT.fullmatch(piece.strip()):
-            steps[-1] = f"{steps[-1]} {piece}"  # "then animate it, max 1 dollar"
-        else:
-            steps.append(piece)
-    return steps[:_MOST_STEPS]
-
-
-def _with_object(step: str, made: str) -> str:
-    """Return *step* with its "it" replaced by what the step before it *made*."""
-    named, count = _it().subn(f" {made} ", f" {step} ", count=1)
-    if not count and step.startswith("add"):
-        return f"{step} to {made}"
-    return named.strip() if count else step
 
 
 def _interleaved(steps: Sequence[_Step]) -> list[tuple[int, int]]:
