@@ -86,9 +86,11 @@ async def test_a_yes_is_good_once_and_not_for_the_next_call(tmp_path: Path) -> N
 
 
 @asynccontextmanager
-async def store_in(home: Path) -> AsyncGenerator[SqliteJobStore]:
-    """Yield a store of which nothing is sent by itself, where a person is asked above a dollar."""
-    rules = Rules("cloud", Limits(None, None, None), Decimal(1))
+async def store_in(
+    home: Path, above: Decimal | None = Decimal(1)
+) -> AsyncGenerator[SqliteJobStore]:
+    """Yield a store that sends nothing by itself, where a person is asked *above* some dollars."""
+    rules = Rules("cloud", Limits(None, None, None), above)
     async with open_journal(home / "journal.db") as journal:
         yield SqliteJobStore(journal, House("me", "https://queue.test", "first"), rules, 60)
 
@@ -119,6 +121,22 @@ async def test_a_step_that_became_dearer_than_what_was_approved_waits_for_anothe
     assert sent is not None
     assert sent.job.estimate_high == Decimal("1.01")
     assert whole.estimate_high == Decimal("3.01")
+
+
+async def test_a_step_whose_price_is_not_known_any_more_is_kept_within_no_cap_unasked(
+    tmp_path: Path,
+) -> None:
+    use = Use(("image_url",), "pic", 0, "image")
+    steps = (intent("one", "0.2", name="pic"), intent("two", "0.1", name="cut", uses=(use,)))
+    async with store_in(tmp_path, above=None) as store:
+        whole = WholeIntent("pipeline", steps, {}, max_dollars=Decimal("0.5"))
+        admitted = await store.admit_whole(whole)
+        assert admitted.claim is not None
+        step = (await store.whole(admitted.job.job_id)).parts[1].job
+        unknown = Filled({"prompt": "two"}, None, None)
+        with pytest.raises(ActionableError, match="may be over max_dollars"):
+            await store.claim_part(admitted.claim, step.job_id, unknown)
+        assert (await store.find(step.job_id)).submitted is None
 
 
 async def test_an_endpoint_approved_for_the_day_is_that_endpoint_of_that_account_and_day(

@@ -162,13 +162,20 @@ def check_unknown(intent: Intent | WholeIntent, rules: Rules) -> None:
     Raises:
         OverBudgetError: the caller's cap cannot be kept.
     """
-    if intent.max_dollars is None or intent.high is not None:
+    if intent.high is None:
+        check_cap_of_unknown(intent.max_dollars, rules)
+
+
+def check_cap_of_unknown(cap: Decimal | None, rules: Rules) -> None:
+    """Refuse to send what has a *cap* and no known price, where nobody was asked about it.
+
+    Raises:
+        OverBudgetError: there is a cap, and its dollars are not simulated ones.
+    """
+    if cap is None or (rules.backend == "emulator" and rules.approve_above is None):
         return
-    if rules.backend == "emulator" and rules.approve_above is None:
-        return  # its dollars are simulated
     raise OverBudgetError(
-        f"the price of this is not known, so that it may be over max_dollars"
-        f" {money(intent.max_dollars)}",
+        f"the price of this is not known, so that it may be over max_dollars {money(cap)}",
         hint="choose a model whose price is known, or leave max_dollars out; nothing was submitted",
     )
 

@@ -14,6 +14,7 @@ from server.jobs.admission import (
     Rules,
     admit_deploy,
     check_cap,
+    check_cap_of_unknown,
     check_unknown,
     earlier,
     fingerprint,
@@ -281,7 +282,10 @@ def _why_asked(
         OverBudgetError: no yes would help.
     """
     if filled.high is None:
-        return _why_unknown(connection, whole_row, part, rules)
+        reason = _why_unknown(connection, whole_row, part, rules)
+        if not reason and whole_row["approved"] is None and whole_row["cap"] is not None:
+            check_cap_of_unknown(Decimal(whole_row["cap"]), rules)
+        return reason
     if filled.high > Decimal(part["high"] or 0):
         return _why_dearer(connection, whole_row, part, rules, filled.high)
     return ""
