@@ -252,7 +252,7 @@ class _Index:
             "category": ("B", [categories.index(card.category) for card in self.cards]),
             "status": ("B", [3 if c.seed_only else statuses[c.status] for c in self.cards]),
             "family": ("H", [families[card.family] for card in self.cards]),
-            "age": ("H", [_months(card.published) for card in self.cards]),
+            "age": ("H", ages(self.cards)),
             "prior": ("f", self.priors),
             "variants": ("Q", [self._variants(card) for card in self.cards]),
             "media_in": ("B", [media_bits(self.media_in(card)) for card in self.cards]),
@@ -353,16 +353,43 @@ def priors(cards: Sequence[ModelCard]) -> list[float]:
         if card.status == "active" and not card.seed_only:
             newest.setdefault((card.family, card.category), []).append(_version(card))
     made: list[float] = []
-    for card in cards:
+    for card, months in zip(cards, ages(cards), strict=True):
         rank = card.gallery_rank or _RANKS
         used = 0.9 * (1 - math.log(min(rank, _RANKS)) / math.log(_RANKS))
-        age = max(0, _months(card.published) - 24 * 12)  # months since January 2024
+        age = max(0, months - 24 * 12)  # months since January 2024
         new = 0.25 * min(age, 32) / 32
         versions = sorted(set(newest.get((card.family, card.category), [])), reverse=True)
         later = sum(version > _version(card) for version in versions)
         old = 0.12 * min(later, 3) if card.family else 0.0
         gone = {"active": 0.0, "unknown": 1.2, "deprecated": 4.0}[card.status]
         made.append(round(used + new - old - (3.7 if card.seed_only else gone), 4))
+    return made
+
+
+# A version from here on is a date ("2512").
+_LAST = (100.0,)
+
+
+def ages(cards: Sequence[ModelCard]) -> list[int]:
+    """Return when each card came out, in months since January 2000, 0 where nothing tells.
+
+    A card without a date is supposed to be as old as its version of its family; a version above
+    all that have a date, as new as the newest card of all.
+    """
+    dated: dict[str, dict[tuple[float, ...], int]] = {}
+    for card in cards:
+        if card.published and card.family and card.version:
+            months, versions = _months(card.published), dated.setdefault(card.family, {})
+            versions[_version(card)] = min(months, versions.get(_version(card), months))
+    newest = max((_months(card.published) for card in cards), default=0)
+    made: list[int] = []
+    for card in cards:
+        months = _months(card.published)
+        if not months and card.family and card.version and card.status != "deprecated":
+            known = dated.get(card.family, {}).items()
+            later = [when for version, when in known if _LAST > version >= _version(card)]
+            months = min(later, default=newest)
+        made.append(months)
     return made
 
 

@@ -11,6 +11,9 @@ from catalog.search_tables import HEAD, SearchTables
 from catalog.search_text import word_parts
 
 _VERSION = re.compile(r"\d+(?:\.\d+)*[a-z]?|[a-z]\d")
+# A version as people say it, and what would make an amount of it.
+_RELEASE = re.compile(r"[1-9]\d?(?:\.\d{1,2})?")
+_UNITS = frozenset({"sec", "second", "min", "minute", "hour", "fps", "x", "mp", "cent", "dollar"})
 _SIZE = re.compile(r"\d{3,4}p|[248]k|\d+(?:\.\d+)?s")
 
 # What a card is worth for bearing a name: all of it, each version, each kind; and for lacking them.
@@ -49,7 +52,7 @@ class Named:
 
     *bearers* are the cards that bear some of it, at most `_MOST_BEARERS` of them; *maybe* those
     whose name has an everyday word of the query. *covered* is the share of the query's *own* words
-    (so many) that the name takes up.
+    (so many) that the name takes up. *missing* are versions that no card of that name has.
     """
 
     parts: list[Mark] = field(default_factory=list[Mark])
@@ -60,6 +63,7 @@ class Named:
     kind_bits: int = 0
     bearers: frozenset[int] = frozenset()
     maybe: frozenset[int] = frozenset()
+    missing: list[str] = field(default_factory=list[str])
     covered: float = 0.0
     own: int = 0
     weight: float = 0.0
@@ -137,7 +141,37 @@ def named_in(reading: Reading, lexicon: Lexicon, tables: SearchTables) -> Named:
     named.own = len(own)
     taken = len(named.parts) + len(named.versions) + len(named.kinds)
     named.covered = min(1.0, taken / len(own)) if own else 0.0
+    named.missing = _missing(parts, is_name, named, tables)
     return named
+
+
+def _missing(
+    parts: list[str], is_name: list[bool], named: Named, tables: SearchTables
+) -> list[str]:
+    """Return names with a version that is said right behind them and that no card of them has.
+
+    "flux 4 pro" has one; a number before a plural ("flux 4 images") counts things.
+    """
+    bearers = -1
+    for mark in named.parts:
+        bearers &= tables.bits.of(f"n{mark.word}")
+    if not bearers:
+        return []
+    missing: list[str] = []
+    for at in range(1, len(parts)):
+        version, start = parts[at], at
+        behind = parts[at + 1] if at + 1 < len(parts) else ""
+        if not _RELEASE.fullmatch(version) or behind.endswith("s") or behind in _UNITS:
+            continue
+        while start and (
+            is_name[start - 1]
+            or parts[start - 1] in tables.kinds
+            or (start > 1 and is_name[start - 2] and tables.is_pair(*parts[start - 2 : start]))
+        ):
+            start -= 1
+        if any(is_name[start:at]) and not bearers & tables.bits.of(f"n{version}"):
+            missing.append(" ".join(parts[start : at + 1]))
+    return missing
 
 
 def _mark_words(

@@ -27,6 +27,8 @@ _MAIN = frozenset(
     | {"text-to-3d", "image-to-3d", "speech-to-text", "text-to-music"}
 )
 _MAIN_GAIN = 0.3
+# What a card loses for each month that it is older than the newest of its name, and at most.
+_OLDER, _OLDEST, _UNDATED = 0.12, 2.4, 1.2
 _OTHER_TONGUE, _OWN_TONGUE = -1.8, 1.0
 _VARIANT = -0.35
 # What the cheapest of the good candidates gains, and how far behind the best one is still good.
@@ -239,7 +241,8 @@ class _Look:
         self.media = media_bits(media) if not understood.named.is_sure else 0
         self.sorts = _sorts(understood, tables) if understood.named.is_sure else frozenset[int]()
         self.mains = frozenset[int]()
-        if understood.named.is_sure and understood.named.covered >= 1.0:
+        self.newest = _newest(understood, tables)
+        if self.newest or (understood.named.is_sure and understood.named.covered >= 1.0):
             self.mains = frozenset(
                 at for at, category in enumerate(tables.categories) if category in _MAIN
             )
@@ -298,6 +301,10 @@ class _Look:
                 gain += _OWN_TONGUE if card in self.tongue else _OTHER_TONGUE
             if named is not None and card not in bearers:
                 gain += named.worth(card, tables)
+            if self.newest:
+                age = tables.age[card]
+                lost = _OLDER * max(0, self.newest - age) if age else _UNDATED
+                gain -= min(_OLDEST, lost)
             if wishes is not None:
                 gain += wishes.worth(card, tables)
             final[card] = score + gain
@@ -318,6 +325,18 @@ class _Look:
         if category in self.mains:
             gain += _MAIN_GAIN
         return gain
+
+
+def _newest(understood: Understood, tables: SearchTables) -> int:
+    """Return when the newest card of a name came out, 0 where not the newest of it is wished for.
+
+    A version that no card has is a wish for the newest too. In months, see `SearchTables.age`.
+    """
+    named = understood.named
+    if not named or not (understood.wishes.newest or named.missing):
+        return 0
+    used = [tables.age[card] for card in named.bearers if not tables.status[card]]
+    return max(used, default=0)
 
 
 def _sorts(understood: Understood, tables: SearchTables) -> frozenset[int]:

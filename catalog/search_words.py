@@ -165,11 +165,12 @@ def understood_words(steps: Sequence[Understood], tables: SearchTables) -> str:
 
 
 def elsewhere(steps: Sequence[Understood], tables: SearchTables) -> list[str]:
-    """Return the products that are named though fal does not offer them."""
+    """Return the products and versions that are named though fal does not offer them."""
     known: list[str] = tables.lexicon.get("elsewhere", [])
     said = " ".join(understood.reading.text for understood in steps)
     words = set(re.findall(r"[\w-]+", said)) if known else set[str]()
-    return [word for word in known if word in words and f"n{word}" not in tables.place]
+    strange = [word for word in known if word in words and f"n{word}" not in tables.place]
+    return strange + [name for understood in steps for name in understood.named.missing]
 
 
 def guides_for(steps: Sequence[Understood], lexicon: Lexicon) -> tuple[str, ...]:

@@ -126,3 +126,18 @@ def test_who_begins_with_training_wants_a_trainer(index: CatalogIndex) -> None:
     for query in ("train for first-frame-last-frame video", "teach a video model my wipe"):
         hits = search(index, SearchRequest(query, limit=3)).hits
         assert {hit.category for hit in hits} == {"training"}, query
+
+
+def test_the_newest_of_a_name_is_first_and_a_version_nobody_has_is_said(
+    index: CatalogIndex,
+) -> None:
+    newest = search(index, SearchRequest("what is the newest kling", limit=3))
+    assert all(hit.endpoint_id.startswith("kling/v4/") for hit in newest.hits)
+    for query, missing in (
+        ("veo 4", "veo 4"),
+        ("flux 4 pro", "flux 4"),
+        ("gpt image 3", "gpt image 3"),
+    ):
+        assert f"not on fal: {missing}; nearest: " in search(index, SearchRequest(query)).understood
+    for query in ("veo 3.1", "seedance 12 sec", "flux 4 pictures", "kling 10 seconds", "topaz 4x"):
+        assert "not on fal" not in search(index, SearchRequest(query)).understood, query
