@@ -14,6 +14,8 @@ except ImportError:  # Windows, where open files keep their folder
 
 POINTER, LOOKED, READ, SIZES = "current", "looked", "in-use", "sizes.tsv"
 DAY = 24 * 3600.0
+# After a try that came to nothing, or was for another release, the next waits so long, in seconds.
+RETRY = 3600.0
 # The sizes of these tell one shipped snapshot from another well enough.
 _TELLING = ("cards.jsonl", "search.bin", "search.json", "tongues.json")
 
@@ -76,9 +78,14 @@ def hold(folder: Path) -> int | None:
 
 
 def is_due(catalog_home: Path) -> bool:
-    """Whether no refresh was tried for a day; a try in the future counts as none."""
+    """Whether no refresh came to its end for a day, and none was tried for an hour.
+
+    One for another version of falkit does not count, nor does a try in the future.
+    """
     try:
-        age = time.time() - (catalog_home / LOOKED).stat().st_mtime
-    except OSError:
+        noted = catalog_home / LOOKED
+        age = time.time() - noted.stat().st_mtime
+        is_done = noted.read_text(encoding="utf-8") == shipped_mark()
+    except (OSError, ValueError):
         return True
-    return not 0 <= age < DAY
+    return not 0 <= age < (DAY if is_done else RETRY)

@@ -65,10 +65,7 @@ def fold(
     Raises:
         NotWholeError: too many models in use are missing.
     """
-    in_use = [r["id"] for r in known if r["status"] == "active" and not r.get("seed_only")]
-    gone = [endpoint_id for endpoint_id in in_use if endpoint_id not in models]
-    if not models or len(gone) > MOST_GONE * len(in_use):
-        raise NotWholeError(f"{len(gone)} of {len(in_use)} models in use are missing from the list")
+    missing(known, models)
     told, made = Difference(), list[Record]()
     for record in known:
         live = models.get(record["id"])
@@ -83,6 +80,19 @@ def fold(
             told.new.append(endpoint_id)
     made.sort(key=lambda record: record["id"])
     return made, told
+
+
+def missing(known: Sequence[Record], models: Mapping[str, object]) -> list[str]:
+    """Return the models in use of *known* that *models* lacks.
+
+    Raises:
+        NotWholeError: they are too many.
+    """
+    in_use = [r["id"] for r in known if r["status"] == "active" and not r.get("seed_only")]
+    gone = [endpoint_id for endpoint_id in in_use if endpoint_id not in models]
+    if not models or len(gone) > MOST_GONE * len(in_use):
+        raise NotWholeError(f"{len(gone)} of {len(in_use)} models in use are missing from the list")
+    return gone
 
 
 def fold_one(

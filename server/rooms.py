@@ -99,16 +99,18 @@ def open_catalog(settings: Settings) -> tuple[CatalogIndex, int | None]:
     """
     if settings.backend == "emulator":
         return CatalogIndex.open(beside=partial(hosted_card, settings.home)), None
-    folder = current_snapshot(settings.home / "catalog")
+    from server.refresh.account import catalog_home
+
+    folder = current_snapshot(catalog_home(settings))
     return CatalogIndex.open(folder, beside=fetched_cards(settings).find), hold(folder)
 
 
 def fetched_cards(settings: Settings) -> "FetchedCards":
     """Return the cards that fal was asked for one by one, of this account and address alone."""
     from catalog.fetched import FetchedCards
-    from server.refresh.account import account_mark
+    from server.refresh.account import catalog_home
 
-    return FetchedCards(settings.home / "catalog" / "fetched" / account_mark(settings))
+    return FetchedCards(catalog_home(settings) / "fetched")
 
 
 def asking_fal(settings: Settings, catalog: CatalogIndex) -> AskFor | None:
@@ -129,9 +131,11 @@ async def keep_fresh(settings: Settings) -> None:
     """Refresh the catalog once a day where there is a fal to ask, unless a setting forbids it."""
     if settings.backend == "emulator" or settings.key is None or not settings.catalog_refresh:
         return
+    from server.refresh.account import catalog_home
+
     await anyio.sleep(FRESH_AFTER)
     while True:
-        if is_due(settings.home / "catalog"):
+        if is_due(catalog_home(settings)):
             from server.refresh.refresh import refresh_quietly
 
             await refresh_quietly(settings)

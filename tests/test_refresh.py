@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,15 +22,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from catalog.current import current_snapshot, hold
+from catalog.current import current_snapshot, hold, is_due
 from catalog.fold import Difference, Record, cleaned, fold, unit_of
 from catalog.index import SNAPSHOT, CatalogIndex
 from catalog.live_schema import live_schema
 from catalog.rules import findings
 from catalog.search import SearchRequest, search
+from server.cli.catalog import snapshot_for
 from server.emulator.openapi import document
 from server.fal.problems import FalError
 from server.fal.sender import Sender
+from server.refresh.account import catalog_home
 from server.refresh.refresh import Refreshed, RefreshError, refresh_alone, refresh_quietly
 from server.refresh.shelf import Shelf
 from server.rooms import open_rooms
@@ -67,6 +70,7 @@ class Platform:
     prices: dict[str, float] = field(default_factory=lambda: {FLUX: 0.025})
     spoil: Callable[[str, int], Response | None] = lambda path, number: None
     asked: list[str] = field(default_factory=list[str])
+    pushed_out: set[str] = field(default_factory=set[str])  # of the list's pages, not by name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -85,9 +89,15 @@ class Platform:
                 {"endpoint_id": i, "unit_price": self.prices[i], "unit": "megapixels"} for i in ids
             ]
             return JSONResponse({"prices": prices, "has_more": False, "next_cursor": None})
+        if ids := request.query_params.getlist("endpoint_id"):
+            if unknown := [name for name in ids if name not in self.models]:
+                return refusal(404, "not_found", f"no {unknown[0]}")
+            found = [self.models[name] for name in ids]
+            return JSONResponse({"models": found, "has_more": False, "next_cursor": None})
         at = int(request.query_params.get("cursor", "0"))
-        page = list(self.models.values())[at : at + 3]
-        more = at + 3 < len(self.models)
+        shown = [model for name, model in self.models.items() if name not in self.pushed_out]
+        page = shown[at : at + 3]
+        more = at + 3 < len(shown)
         told = {"has_more": more, "next_cursor": str(at + 3) if more else None}
         return JSONResponse({"models": page, **told})
 
@@ -124,8 +134,9 @@ def template() -> TemporaryDirectory[str]:
 
 def small(home: Path) -> Shelf:
     """Return a shelf whose snapshot in use holds few models."""
-    shutil.copytree(template().name, home / "catalog")
-    return Shelf(home / "catalog")
+    folder = catalog_home(settings_in(home))
+    shutil.copytree(template().name, folder)
+    return Shelf(folder)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -182,7 +193,7 @@ async def test_new_changed_retired_and_repriced_models_are_told_and_own_words_st
 
 @pytest.mark.proof
 async def test_what_fal_says_is_unchanged_is_not_sent_again(tmp_path: Path) -> None:
-    small(tmp_path)
+    shelf = small(tmp_path)
     platform = Tagged()
     first = await refreshed(tmp_path, platform)
     assert first is not None
@@ -198,7 +209,7 @@ async def test_what_fal_says_is_unchanged_is_not_sent_again(tmp_path: Path) -> N
     assert third is not None
     assert third.told.new == [NEW]
     assert platform.spared
-    for page in (tmp_path / "catalog" / "kept").glob("*/*"):
+    for page in (shelf.folder / "kept").iterdir():
         page.write_bytes(b"damaged")
     assert await refreshed(tmp_path, platform) is not None
 
@@ -237,6 +248,18 @@ async def test_a_schema_that_the_list_lacks_is_asked_for_by_itself(tmp_path: Pat
     assert set(got.properties) == set(CARDS.get(FLUX).properties)
 
 
+async def test_a_model_that_the_pages_skip_is_asked_for_by_name_before_it_counts_as_retired(
+    tmp_path: Path,
+) -> None:
+    small(tmp_path)
+    platform = Platform(pushed_out={FLUX})
+    del platform.models["fal-ai/flux/schnell"]
+    done = await refreshed(tmp_path, platform)
+    assert done is not None
+    assert done.told.retired == ["fal-ai/flux/schnell"]
+    assert CatalogIndex.open(done.folder).get(FLUX).status == "active"
+
+
 @pytest.mark.parametrize(
     "spoilt",
     [
@@ -244,6 +267,7 @@ async def test_a_schema_that_the_list_lacks_is_asked_for_by_itself(tmp_path: Pat
         pytest.param(JSONResponse({"models": [{}]}), id="a model without id"),
         pytest.param(JSONResponse({"models": [], "has_more": True}), id="more, and not where"),
         pytest.param(JSONResponse({"models": [], "has_more": False}), id="an early end"),
+        pytest.param(JSONResponse({"models": [{"endpoint_id": FLUX}]}), id="no word of an end"),
         pytest.param(JSONResponse({"models": [], "next_cursor": "0"}), id="pages begin again"),
         pytest.param(Response(status_code=500), id="a failure"),
     ],
@@ -293,10 +317,11 @@ async def test_a_key_that_may_not_see_prices_keeps_the_old_ones_and_says_so(tmp_
 async def test_a_second_refresh_on_one_day_finds_nothing_and_a_quiet_one_does_not_ask(
     tmp_path: Path,
 ) -> None:
-    small(tmp_path)
+    shelf = small(tmp_path)
     platform = Platform()
     first = await refreshed(tmp_path, platform)
     platform.asked.clear()
+    os.utime(shelf.folder / "looked", (time.time() - 80_000, time.time() - 80_000))
     assert await refreshed(tmp_path, platform, quietly=True) is None
     assert platform.asked == []
     second = await refreshed(tmp_path, platform)
@@ -304,6 +329,34 @@ async def test_a_second_refresh_on_one_day_finds_nothing_and_a_quiet_one_does_no
     assert second is not None
     assert second.told.is_empty
     assert second.folder == first.folder
+
+
+async def test_a_quiet_refresh_that_was_interrupted_or_for_another_release_is_tried_again_soon(
+    tmp_path: Path,
+) -> None:
+    shelf = small(tmp_path)
+    looked = shelf.folder / "looked"
+    failing = Platform(spoil=lambda _, __: Response(status_code=403))
+    with pytest.raises(FalError):
+        await refreshed(tmp_path, failing, quietly=True)
+    assert not is_due(shelf.folder)
+    os.utime(looked, (time.time() - 4000, time.time() - 4000))
+    assert is_due(shelf.folder)
+    shelf.note_end()
+    for ahead in (-90_000, 90_000):  # a day ago, and on a clock that went ahead
+        os.utime(looked, (time.time() + ahead, time.time() + ahead))
+        assert is_due(shelf.folder)
+    os.utime(looked, (time.time() - 4000, time.time() - 4000))
+    looked.write_text("1.2.3.4")
+    os.utime(looked, (time.time() - 4000, time.time() - 4000))
+    assert is_due(shelf.folder)
+
+
+def test_what_one_account_sees_another_does_not_find_in_its_catalog(tmp_path: Path) -> None:
+    small(tmp_path)
+    assert snapshot_for(settings_in(tmp_path)) != SNAPSHOT
+    assert snapshot_for(settings_in(tmp_path, FAL_KEY=f"other-{KEY}")) == SNAPSHOT
+    assert snapshot_for(settings_in(tmp_path, FALKIT_API_URL="https://eu.fal.test")) == SNAPSHOT
 
 
 @pytest.mark.proof

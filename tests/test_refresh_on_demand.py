@@ -15,6 +15,7 @@ from catalog.index import SNAPSHOT, CatalogIndex
 from server.emulator.openapi import document
 from server.fal.problems import NetworkError
 from server.refresh import single
+from server.refresh.account import catalog_home
 from server.refresh.on_demand import OnDemand
 from server.refresh.shelf import Shelf
 from server.rooms import open_rooms
@@ -43,10 +44,10 @@ def settings_at(port: int, home: Path, **more: str) -> Settings:
     )
 
 
-def only(home: Path, *endpoint_ids: str) -> None:
-    """Let the snapshot in *home* hold these models alone."""
+def only(settings: Settings, *endpoint_ids: str) -> None:
+    """Let the snapshot of these *settings* hold these models alone."""
     records = [CARDS.record(endpoint_id) or {} for endpoint_id in endpoint_ids]
-    shelf = Shelf(home / "catalog")
+    shelf = Shelf(catalog_home(settings))
     shelf.prepare()
     shelf.put(records, Difference(), {})
 
@@ -78,29 +79,30 @@ def demand(home: Path, fal: Fal) -> tuple[CatalogIndex, OnDemand]:
 
 
 async def test_a_model_that_fal_alone_knows_is_described_priced_and_run(tmp_path: Path) -> None:
-    only(tmp_path / "near", FLUX)
     with anyio.fail_after(30):
-        async with (
-            on_a_port(tmp_path / "far") as port,
-            open_rooms(settings_at(port, tmp_path / "near")) as rooms,
-        ):
-            assert rooms.catalog.find(OTHER) is None
-            call = Call(rooms)
-            page = f"https://fal.ai/models/{OTHER}/playground"
-            told = await DESCRIBE_MODEL.run(call, DescribeArguments(endpoint_id=page))
-            assert isinstance(told.result, ModelDescription)
-            assert told.result.endpoint_id == OTHER
-            assert "prompt*" in told.result.inputs[0]
-            assert "fal's own schema of" in told.result.note
-            asked = {"prompt": "a fox", "image_size": {"width": 64, "height": 64}}
-            quote = await ESTIMATE_COST.run(
-                call, EstimateArguments(endpoint_id=OTHER, arguments=asked)
-            )
-            assert isinstance(quote.result, Quotes)
-            assert quote.result.high
-            made = await GENERATE.run(call, GenerateArguments(endpoint_id=OTHER, arguments=asked))
-            assert isinstance(made.result, JobView)
-            assert made.result.state == "done"
+        async with on_a_port(tmp_path / "far") as port:
+            settings = settings_at(port, tmp_path / "near")
+            only(settings, FLUX)
+            async with open_rooms(settings) as rooms:
+                assert rooms.catalog.find(OTHER) is None
+                call = Call(rooms)
+                page = f"https://fal.ai/models/{OTHER}/playground"
+                told = await DESCRIBE_MODEL.run(call, DescribeArguments(endpoint_id=page))
+                assert isinstance(told.result, ModelDescription)
+                assert told.result.endpoint_id == OTHER
+                assert "prompt*" in told.result.inputs[0]
+                assert "fal's own schema of" in told.result.note
+                asked = {"prompt": "a fox", "image_size": {"width": 64, "height": 64}}
+                quote = await ESTIMATE_COST.run(
+                    call, EstimateArguments(endpoint_id=OTHER, arguments=asked)
+                )
+                assert isinstance(quote.result, Quotes)
+                assert quote.result.high
+                made = await GENERATE.run(
+                    call, GenerateArguments(endpoint_id=OTHER, arguments=asked)
+                )
+                assert isinstance(made.result, JobView)
+                assert made.result.state == "done"
     # Another process reads it without asking, and so do jobs that outlive this one.
     async with open_rooms(settings_at(port, tmp_path / "near")) as rooms:
         assert rooms.catalog.get(OTHER).is_current

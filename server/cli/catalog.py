@@ -9,6 +9,7 @@ from catalog.fold import difference_words
 from catalog.index import SNAPSHOT, CatalogIndex
 from catalog.rules import findings
 from server.cli.speaking import print_json
+from server.refresh.account import catalog_home
 from server.refresh.asking import open_sender
 from server.refresh.refresh import RefreshError, refresh_alone, refuse_emulator
 from server.refresh.shelf import noted_of
@@ -43,7 +44,7 @@ def snapshot_for(settings: Settings) -> Path:
     """Return the snapshot that counts; the emulator keeps to the one it was made from."""
     if settings.backend == "emulator":
         return SNAPSHOT
-    return current_snapshot(settings.home / "catalog")
+    return current_snapshot(catalog_home(settings))
 
 
 async def refresh_catalog(settings: Settings) -> None:

@@ -15,13 +15,13 @@ import anyio
 
 from catalog.current import current_snapshot, is_due
 from catalog.errors import ActionableError
-from catalog.fold import Difference, NotWholeError, Record, fold
+from catalog.fold import Difference, NotWholeError, Record, fold, missing
 from server.fal.platform_calls import MOST_IDS, MOST_PAGES, Calls
 from server.fal.platform_models import Models
 from server.fal.problems import BadInputError, FalError, NotFoundError, UnauthorisedError
 from server.fal.sender import Sender
 from server.fal.wire import Answer, UnreadableAnswerError, listed, mapped
-from server.refresh.account import account_mark
+from server.refresh.account import account_mark, catalog_home
 from server.refresh.asking import open_sender
 from server.refresh.incoming import Entry, Incoming
 from server.refresh.kept import Kept
@@ -81,13 +81,15 @@ async def refresh(
         FalError: fal does not answer.
     """
     whose = account_mark(settings)
-    kept = Kept(shelf.folder / "kept" / whose, Calls(sender))
+    kept = Kept(shelf.folder / "kept", Calls(sender))
     try:
         incoming = await anyio.to_thread.run_sync(Incoming.open, shelf.incoming, whose)
         await _list_models(kept, incoming, say, pause)
+        known = await anyio.to_thread.run_sync(_records, current_snapshot(shelf.folder))
+        await _ask_missing(kept, incoming, missing(known, incoming.models), pause)
         await _ask_schemas(kept, incoming, pause)
         notes = await _ask_prices(kept, incoming, say, pause)
-        done = await anyio.to_thread.run_sync(_put, shelf, incoming)
+        done = await anyio.to_thread.run_sync(_put, shelf, known, incoming)
         await anyio.to_thread.run_sync(kept.tidy)
         return replace(done, notes=notes)
     except NotWholeError as problem:
@@ -141,17 +143,56 @@ def page(answer: Answer) -> tuple[dict[str, Entry], str]:
         if not isinstance(found.get("endpoint_id"), str):
             raise UnreadableAnswerError("the answer holds a model without endpoint_id")
         models[found["endpoint_id"]] = found
-    cursor = raw.get("next_cursor")
-    if raw.get("has_more") and not (isinstance(cursor, str) and cursor):
-        raise UnreadableAnswerError("the answer says that more follows, and not where")
-    ends = raw.get("has_more") is False or not isinstance(cursor, str)
-    return models, "" if ends else cast("str", cursor)
+    return models, _following(raw)
+
+
+def _following(raw: Mapping[str, Any]) -> str:
+    """Return the cursor of the page after *raw*, empty where it is the last.
+
+    Raises:
+        UnreadableAnswerError: it does not say.
+    """
+    cursor, more = raw.get("next_cursor"), raw.get("has_more")
+    if more is False:
+        return ""
+    if isinstance(cursor, str) and cursor:
+        return cursor
+    if more or "next_cursor" not in raw:
+        raise UnreadableAnswerError("the answer does not say what follows, or that nothing does")
+    return ""
+
+
+async def _ask_missing(kept: Kept, incoming: Incoming, names: Sequence[str], pause: float) -> None:
+    """Ask by name for models in use that the list lacks, before they count as retired.
+
+    Its cursors count pages: what is published meanwhile pushes others out of sight.
+    """
+    unknown: list[str] = []
+    for start in range(0, len(names), MOST_IDS):
+        group = names[start : start + MOST_IDS]
+        if not await _named(kept, incoming, group, pause) and len(group) > 1:
+            unknown += group
+    for name in unknown[:MOST_SINGLE]:
+        await _named(kept, incoming, [name], pause)
+
+
+async def _named(kept: Kept, incoming: Incoming, ids: Sequence[str], pause: float) -> bool:
+    """Take up the models of these *ids*; false where one is unknown, which fails them all."""
+    query = {"endpoint_id": ids, "limit": PAGE, "expand": "openapi-3.0"}
+    try:
+        models, _ = await kept.ask(kept.calls.request("GET", "/models", query), page)
+    except NotFoundError:
+        return False
+    finally:
+        await anyio.sleep(pause)
+    await anyio.to_thread.run_sync(incoming.add_page, models, "")
+    return True
 
 
 async def _ask_schemas(kept: Kept, incoming: Incoming, pause: float) -> None:
     """Ask for the documents that the list could not put in, each by itself, as far as they are."""
-    missing = [name for name, model in incoming.models.items() if lacks_document(model)]
-    for name in missing[:MOST_SINGLE]:
+    bare = [name for name, model in incoming.models.items() if lacks_document(model)]
+    for name in bare[:MOST_SINGLE]:
         try:
             document = await Models(kept.calls).openapi(name)
         except NotFoundError:
@@ -187,9 +228,17 @@ async def _ask_prices(kept: Kept, incoming: Incoming, say: Say, pause: float) ->
 
 async def _prices(kept: Kept, ids: Sequence[str], pause: float) -> dict[str, Entry]:
     """Return the prices of *ids*; where one that is unknown fails them all, halves are asked."""
-    request = kept.calls.request("GET", "/models/pricing", {"endpoint_id": ids})
+    found, cursor, seen = dict[str, Entry](), "", set[str]()
     try:
-        return await kept.ask(request, priced)
+        while cursor not in seen:
+            seen.add(cursor)
+            query = {"endpoint_id": ids, "cursor": cursor}
+            request = kept.calls.request("GET", "/models/pricing", query)
+            prices, cursor = await kept.ask(request, priced)
+            found |= prices
+            if not cursor:
+                return found
+        raise UnreadableAnswerError("the pages of prices begin again")
     except NotFoundError:
         if len(ids) == 1:
             return {}
@@ -199,20 +248,23 @@ async def _prices(kept: Kept, ids: Sequence[str], pause: float) -> dict[str, Ent
     return {**first, **await _prices(kept, ids[middle:], pause)}
 
 
-def priced(answer: Answer) -> dict[str, Entry]:
-    """Return the prices that *answer* lists, by endpoint id."""
-    found: dict[str, Entry] = {}
-    for entry in listed(mapped(answer.json()), "prices"):
+def priced(answer: Answer) -> tuple[dict[str, Entry], str]:
+    """Return the prices of a page by endpoint id, and the cursor of the next, empty at the end.
+
+    Raises:
+        UnreadableAnswerError: it is no page.
+    """
+    raw, found = mapped(answer.json()), dict[str, Entry]()
+    for entry in listed(raw, "prices"):
         price = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
         if isinstance(price.get("endpoint_id"), str):
             found[price["endpoint_id"]] = price
-    return found
+    return found, _following(raw) if raw.get("has_more") else ""
 
 
-def _put(shelf: Shelf, incoming: Incoming) -> Refreshed:
+def _put(shelf: Shelf, known: Sequence[Record], incoming: Incoming) -> Refreshed:
     current = current_snapshot(shelf.folder)
     today = f"{datetime.now(UTC):%Y-%m-%d}"
-    known = _records(current)
     records, told = fold(known, incoming.models, incoming.prices, today)
     about: dict[str, Any] = {"refreshed": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
     if _digest(records) != _digest(known):  # also dates: ages are shown
@@ -251,14 +303,16 @@ async def refresh_alone(
         FalError: fal does not answer.
     """
     refuse_emulator(settings)
-    shelf = Shelf(settings.home / "catalog")
+    shelf = Shelf(catalog_home(settings))
     try:
         await anyio.to_thread.run_sync(shelf.prepare)
         with shelf.lease() as mine:
             if not mine or (quietly and not is_due(shelf.folder)):
                 return None
             shelf.note_attempt()
-            return await refresh(settings, sender, shelf, say, pause)
+            done = await refresh(settings, sender, shelf, say, pause)
+            shelf.note_end()
+            return done
     except OSError as problem:
         raise RefreshError(
             f"falkit's home {str(settings.home)!r} cannot be used: {problem.strerror or problem}",

@@ -71,9 +71,14 @@ class Shelf:
             connection.close()
 
     def note_attempt(self) -> None:
-        """Let the next quiet refresh wait a day."""
+        """Let the next quiet refresh wait an hour: this one may be interrupted."""
         make_private_file(self.folder / LOOKED)
+        (self.folder / LOOKED).write_text("", encoding="utf-8")
         os.utime(self.folder / LOOKED)
+
+    def note_end(self) -> None:
+        """Let the next quiet refresh wait a day: this one came to its end."""
+        (self.folder / LOOKED).write_text(shipped_mark(), encoding="utf-8")
 
     def put(self, records: Sequence[Record], told: Difference, about: dict[str, Any]) -> Path:
         """Build a snapshot of *records* beside those there are, let it count, and return it.

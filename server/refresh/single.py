@@ -55,6 +55,7 @@ async def _price(sender: Sender, endpoint_id: str) -> Entry | None:
     calls = Calls(sender)
     request = calls.request("GET", "/models/pricing", {"endpoint_id": [endpoint_id]})
     try:
-        return (await calls.ask(request, priced)).get(endpoint_id)
+        prices, _ = await calls.ask(request, priced)
+        return prices.get(endpoint_id)
     except (NotFoundError, UnauthorisedError):
         return None
