@@ -26,6 +26,19 @@ def taken_by(name: str, others: Iterable[str], *, folds: bool = _FOLDS) -> str:
     return next(same, "") if folds else ""
 
 
+def make_private_folder(path: Path) -> None:
+    """Make the folder *path*, and those above it that are missing, for their owner only.
+
+    `Path.mkdir` gives its mode to the last of them alone.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    for folder in [*reversed(path.parents), path]:
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def make_private_file(path: Path) -> None:
     """Make an empty file at *path*, readable by its owner only, unless there is one.
 

@@ -352,6 +352,13 @@ async def test_a_quiet_refresh_that_was_interrupted_or_for_another_release_is_tr
     assert is_due(shelf.folder)
 
 
+def test_a_refresh_that_makes_the_home_makes_it_for_its_owner_only(tmp_path: Path) -> None:
+    shelf = Shelf(catalog_home(settings_in(tmp_path / "home")))
+    shelf.prepare()
+    made = [shelf.folder, *shelf.folder.parents][:3]
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o700] * 3
+
+
 def test_what_one_account_sees_another_does_not_find_in_its_catalog(tmp_path: Path) -> None:
     small(tmp_path)
     assert snapshot_for(settings_in(tmp_path)) != SNAPSHOT

@@ -14,6 +14,7 @@ from catalog.errors import ActionableError
 from catalog.fetched import FetchedCards
 from catalog.index import LOCAL, CatalogIndex
 from catalog.pasted import misread, plain_id
+from server.home import make_private_folder
 
 log = logging.getLogger("falkit.refresh")
 
@@ -79,7 +80,7 @@ class OnDemand:
             with anyio.fail_after(ANSWERED_WITHIN):
                 record = await self._ask(endpoint_id, known)
             if record is not None:
-                await anyio.to_thread.run_sync(self._fetched.put, record)
+                await anyio.to_thread.run_sync(self._keep, record)
             else:
                 await anyio.to_thread.run_sync(self._fetched.forget, endpoint_id)
         except TimeoutError:
@@ -87,6 +88,10 @@ class OnDemand:
             self._silent_until = time.monotonic() + SILENT_FOR
         except (ActionableError, OSError) as problem:
             log.info("fal was asked for %s in vain: %s", endpoint_id, problem)
+
+    def _keep(self, record: Record) -> None:
+        make_private_folder(self._fetched.folder)
+        self._fetched.put(record)
 
 
 def _is_id(text: str) -> bool:

@@ -25,7 +25,7 @@ from catalog.current import (
 )
 from catalog.fold import Difference, Record, difference_words, encoded_lines
 from catalog.index import CatalogIndex
-from server.home import make_private_file
+from server.home import make_private_file, make_private_folder
 
 try:
     import fcntl
@@ -49,7 +49,7 @@ class Shelf:
         Raises:
             OSError: it cannot be made.
         """
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(self.folder)
 
     @contextmanager
     def lease(self) -> Generator[bool]:
