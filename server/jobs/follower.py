@@ -312,10 +312,10 @@ class Follower:
     async def _ended_badly(self, course: _Course, problem: BackendError, status: Status) -> Work:
         if isinstance(problem, CancelledOnPlatformError):
             return await self._cancelled(course, problem, status)
-        return await self._failed(course, problem)
+        return await self._failed(course, problem, status)
 
-    async def _failed(self, course: _Course, problem: BackendError) -> Work:
-        error = error_of(problem)
+    async def _failed(self, course: _Course, problem: BackendError, status: Status) -> Work:
+        error = error_of(problem, course.work.job.endpoint_id, status.error)
         card = self._catalog.find(course.work.job.endpoint_id)
         cost, amount = settled_failure(course.work.job, card, problem, error.charged)
         fields = Fields(

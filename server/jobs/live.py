@@ -168,7 +168,7 @@ class LiveSender:
         return Sent(done, kept)
 
     async def _failed(self, work: Work, heard: _Heard, problem: BackendError) -> Sent:
-        error = error_of(problem)
+        error = error_of(problem, work.job.endpoint_id)
         card = self._catalog.find(work.job.endpoint_id)
         cost, amount = settled_failure(work.job, card, problem, error.charged)
         fields = Fields(error=error, cost=cost, ended=datetime.now(UTC), note="")

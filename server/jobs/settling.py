@@ -1,11 +1,14 @@
 """How an end becomes money and words: what it made, what it cost, and why it failed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from catalog.card import ModelCard
+from catalog.index import LOCAL
 from catalog.pricing import cost_of_units
+from server.fal.problems import PlatformError
 from server.fal.wire import Result
 from server.jobs.keeper import needs_keeping
 from server.jobs.outputs import understood
@@ -15,6 +18,8 @@ from tools.ports import Cost, Job, JobError
 
 # No request is billed for less or more, so a number beyond says nothing (an assumption of ours).
 LEAST_UNITS, MOST_UNITS = Decimal("1e-9"), Decimal("1e9")
+UNSAID = "Internal Server Error"  # what fal tells a caller of any exception
+_OF_ITS_CODE = ("internal_error", "internal_server_error")
 KEPT_RESULT = 64 * 1024  # characters of a model's JSON that stay in the journal
 
 
@@ -71,8 +76,25 @@ def settled_failure(
     return settled_cost(job, card, units)
 
 
-def error_of(problem: BackendError) -> JobError:
-    """Return *problem* as the job keeps it."""
+def error_of(problem: BackendError, endpoint_id: str = "", said: str = "") -> JobError:
+    """Return *problem* as the job keeps it.
+
+    Of an app of this machine *said* is what its status said of the failure.
+    """
+    error = _error_of(problem)
+    if not endpoint_id.startswith(LOCAL) or not isinstance(problem, PlatformError):
+        return error
+    app = endpoint_id.removeprefix(LOCAL).partition("/")[0]
+    hint = f'app_logs {{"app":"{app}"}} shows what it said; mend it and deploy it again'
+    if problem.error_type not in _OF_ITS_CODE:
+        return replace(error, hint=hint)
+    words = f"{endpoint_id}: the app's own code failed"
+    own = said or problem.message.removeprefix(f"{endpoint_id}: ")
+    words += "" if own in ("", UNSAID) else f": {own}"
+    return replace(error, message=words[:600], hint=hint, retry_helps=False)
+
+
+def _error_of(problem: BackendError) -> JobError:
     return JobError(
         type=problem.error_type or "failed",
         message=problem.message[:600],

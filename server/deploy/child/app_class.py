@@ -9,12 +9,15 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 MODULE = "fal_user_app"
 LINE_CHARACTERS = 16_000
+ENVELOPE = '{"traceback": '  # how fal's own server tells of a failure, in one line
+ENVELOPE_CHARACTERS = 1_000_000
 
 
 class Teller:
@@ -49,13 +52,14 @@ class Lines:
         """Take *text*; lines end at a line feed or a carriage return."""
         held = getattr(self._parts, "held", "") + text.replace("\r", "\n")
         *whole, rest = held.split("\n")
-        while len(rest) > LINE_CHARACTERS:
-            whole.append(rest[:LINE_CHARACTERS])
-            rest = rest[LINE_CHARACTERS:]
+        while len(rest) > _most(rest):
+            most = _most(rest)
+            whole.append(rest[:most])
+            rest = rest[most:]
         self._parts.held = rest
         for line in whole:
             if line:
-                self._tell(line[:LINE_CHARACTERS])
+                self._tell(line[: _most(line)])
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -76,6 +80,31 @@ class Lines:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return getattr(self._raw, name)
+
+
+def _most(line: str) -> int:
+    return ENVELOPE_CHARACTERS if line.startswith(ENVELOPE) else LINE_CHARACTERS
+
+
+class Graded:
+    """Takes the lines of one stream, of level *usual*; those of a traceback are errors."""
+
+    def __init__(self, say: Callable[[str, str], None], usual: str) -> None:
+        self._say = say
+        self._usual = usual
+        self._parts = threading.local()
+
+    def __call__(self, line: str) -> None:
+        if line.startswith(ENVELOPE):  # innermost frame first
+            with suppress(ValueError):
+                text = str(json.loads(line)["traceback"]).rstrip()
+                self._say(text[:LINE_CHARACTERS], "error")
+                return
+        is_inside = getattr(self._parts, "is_inside", False)
+        begins = line.lstrip(" |+-").startswith("Traceback (most recent call last):")
+        self._say(line[:LINE_CHARACTERS], "error" if begins or is_inside else self._usual)
+        # Its frames are indented; the first line that is not names the exception, and is the last.
+        self._parts.is_inside = begins or (is_inside and line.startswith(" "))
 
 
 def loaded_class(folder: Path, file: str, class_name: str) -> Any:  # noqa: ANN401

@@ -200,17 +200,8 @@ def main() -> int:
     say = Sayer(tell)
     os.environ["IS_ISOLATE_AGENT"] = "1"
 
-    def out(line: str) -> None:
-        text, level = line, "info"
-        if line.startswith('{"traceback": '):  # how fal tells a failure: innermost frame first
-            with suppress(ValueError):
-                text, level = str(json.loads(line)["traceback"]).rstrip(), "error"
-        say(text, level)
-
-    def err(line: str) -> None:
-        say(line, "warning")
-
-    sys.stdout, sys.stderr = shared.Lines(sys.stdout, out), shared.Lines(sys.stderr, err)
+    sys.stdout = shared.Lines(sys.stdout, shared.Graded(say, "info"))
+    sys.stderr = shared.Lines(sys.stderr, shared.Graded(say, "warning"))
     logging.getLogger().addHandler(Logged(say))
     logging.getLogger().setLevel(logging.INFO)
     if asked["site"] not in sys.path:

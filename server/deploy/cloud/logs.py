@@ -1,5 +1,6 @@
 """Lines that apps on fal wrote: of the past, and for a bounded time as they come."""
 
+import json
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from tools.deploy_records import LogLine, LogPage, LogQuery
 MOST_READ = 3000
 LONGEST_MESSAGE = 4000
 DAY = timedelta(days=1)
+ENVELOPE = '{"traceback": '  # how fal's own server prints a failure of an app, in one line
 
 Level = Literal["debug", "info", "warning", "error"]
 _LEVELS: dict[str, Level] = {
@@ -97,10 +99,14 @@ async def _followed(
 def line_of(item: LogItem) -> LogLine:
     """Return a line in our words; keys in it are blotted out."""
     labels = item.labels
+    level, message = _LEVELS.get(item.level.lower(), "info"), item.message
+    if message.startswith(ENVELOPE):
+        with suppress(ValueError, KeyError):
+            level, message = "error", str(json.loads(message)["traceback"]).rstrip()
     return LogLine(
         at=item.timestamp or datetime.fromtimestamp(0, UTC),
-        level=_LEVELS.get(item.level.lower(), "info"),
-        message=without_keys(item.message[:LONGEST_MESSAGE]),
+        level=level,
+        message=without_keys(message[:LONGEST_MESSAGE]),
         app=item.app.rpartition("/")[2],
         revision=item.revision,
         request_id=labels.get("fal_request_id", ""),

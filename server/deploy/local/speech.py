@@ -1,6 +1,7 @@
 """`Speech`: hears what runners say, for the log of their app and for those of its requests."""
 
 import logging
+import re
 import sqlite3
 from collections import Counter, deque
 from dataclasses import replace
@@ -16,8 +17,10 @@ from tools.deploy_records import LogLine
 log = logging.getLogger("falkit.deploy")
 
 REMEMBERED = 2_000
+MOST_WORDS = 300  # of an exception
 MOST_LINES = 10_000  # of one request in its own log
 FURTHER = "It says much more, which stands in the log of the app alone"
+_FORWARD = re.compile(r"Traceback \(most recent call last\):\n[ |]*File ")  # one that was logged
 UPLOADING = "HTTP Request: POST http://localhost/v1/upload"  # httpx says so at level INFO
 
 
@@ -30,11 +33,12 @@ class Speech:
         self._lines: deque[tuple[str, float, str, str]] = deque()
         self._came = anyio.Event()
         self._heard: Counter[str] = Counter()
-        self._ours: dict[str, None] = {}  # the requests of the queue that we carried out, in order
+        self._ours: dict[str, str] = {}  # the requests of the queue that we carried out, in order,
+        # each with the last exception that no code of the app caught
 
     def begin(self, request_id: str) -> None:
         """From now on a request of the queue is in a runner."""
-        self._ours[request_id] = None
+        self._ours[request_id] = ""
         self._heard[request_id] = 0
         while len(self._ours) > REMEMBERED:
             oldest = next(iter(self._ours))
@@ -46,6 +50,7 @@ class Speech:
         is_ours = line.request_id in self._ours
         if is_ours:
             self._heard[line.request_id] += 1
+            self._ours[line.request_id] = raised(line) or self._ours[line.request_id]
             self._wake()
         if UPLOADING in line.message:
             return
@@ -57,6 +62,10 @@ class Speech:
         level = "WARN" if line.level == "warning" else line.level.upper()
         self._lines.append((line.request_id, line.at.timestamp(), level, line.message))
         self._wake()
+
+    def failure(self, request_id: str) -> str:
+        """Return the last line of the exception that ended a request in its app, if one did."""
+        return self._ours.get(request_id, "")
 
     def _wake(self) -> None:
         came, self._came = self._came, anyio.Event()
@@ -96,3 +105,11 @@ class Speech:
                 await self._came.wait()
             await self.write_down()
             await anyio.sleep(0.05)
+
+
+def raised(line: LogLine) -> str:
+    """Return the exception that a traceback, innermost frame first, tells of; else nothing."""
+    words, _, frames = line.message.partition("\n")
+    if line.level != "error" or '  File "' not in frames or _FORWARD.search(line.message):
+        return ""
+    return words.strip()[:MOST_WORDS]

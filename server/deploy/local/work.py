@@ -124,7 +124,7 @@ class HostedWork:
             if answer.status_code == 503:
                 self._crew.condemn_held(held, kill=False)
             call.is_small = len(answer.content) <= SMALL_BYTES
-            return outcome_of(answer, base)
+            return outcome_of(answer, base, self._speech.failure(row.request_id))
         assert bound.cancelled_caught  # noqa: S101  # the only way to get here
         self._crew.condemn_held(held, kill=True)
         words = f"The request ran longer than its request_timeout of {limit:g} s; its runner ended"
@@ -156,8 +156,12 @@ def headers_of(row: Row, path: str) -> dict[str, str]:
     return headers
 
 
-def outcome_of(answer: httpx.Response, base: str) -> Outcome:
-    """Return the end of a request whose app, which knows the CDN as *base*, gave *answer*."""
+def outcome_of(answer: httpx.Response, base: str, raised: str = "") -> Outcome:
+    """Return the end of a request whose app, which knows the CDN as *base*, gave *answer*.
+
+    Behind an exception that the app *raised* and no code caught, the status names it; the body is
+    what fal makes of it, which does not.
+    """
     status = answer.status_code
     try:
         kind = answer.headers.get("content-type", "")
@@ -169,6 +173,8 @@ def outcome_of(answer: httpx.Response, base: str) -> Outcome:
     if status < 400:
         return Outcome(status, body, units=_number(answer.headers.get("x-fal-billable-units")))
     words, error_type = _failure(status, body)
+    if raised and status == 500:
+        words = raised
     return Outcome(
         status,
         body,
