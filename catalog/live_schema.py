@@ -5,21 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from catalog.live_rules import sound_limits, sound_rules, with_default
+
 Schema = dict[str, Any]
 
 _DEEPEST = 12
-# The largest input of the shipped catalog holds some 500 rules, its longest default 146 letters.
+# The largest input of the shipped catalog holds some 500 rules.
 _MOST_RULES = 20_000
-_LONGEST_VALUE = 4_000
 _NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)
-# What holds for values; prose, widgets and patterns (which may take for ever) are left out.
-_RULES = frozenset(
-    {
-        "type", "required", "enum", "const", "default", "minimum", "maximum", "exclusiveMinimum",
-        "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems", "multipleOf",
-        "uniqueItems", "format", "deprecated",
-    }
-)  # fmt: skip
 _UNIONS = ("anyOf", "oneOf", "allOf")
 _MEDIA = ("image", "video", "audio", "mask")
 _LOCATION = re.compile(r"(?:^|_)(?:url|urls|uri)$")
@@ -107,24 +100,22 @@ class _Reader:
         found = self._components.get(target)
         if self._folds_files and (kind := _file_kind(found, target, name)):
             return {"type": "object", "x-media": kind}
-        defaults = {"default": given["default"]} if "default" in given else {}
-        return {**self.read(found, name, depth + 1), **defaults}
+        return with_default(self.read(found, name, depth + 1), given)
 
     def _rules(self, given: Mapping[str, Any], name: str, depth: int) -> Schema:
         """Return what *given* says of values."""
-        made: Schema = {
-            key: value for key, value in given.items() if key in _RULES and _is_short(key, value)
-        }
-        _newer(made)
+        made = sound_rules(given)
         for key in _UNIONS:
             if isinstance(branches := given.get(key), list):
-                read = (self.read(each, name, depth + 1) for each in cast("list[Any]", branches))
-                made[key] = list(read)
+                read = [self.read(each, name, depth + 1) for each in cast("list[Any]", branches)]
+                made |= {key: read} if read else {}
         if isinstance(fields := given.get("properties"), dict):
             made["properties"] = self._fields(given, cast("dict[str, Any]", fields), depth)
+            needed = [name for name in made.pop("required", ()) if name in made["properties"]]
+            made |= {"required": needed} if needed else {}
         if "items" in given:
             made["items"] = self.read(given["items"], name, depth + 1)
-        if isinstance(limits := given.get("x-fal"), dict):
+        if limits := sound_limits(given.get("x-fal")):
             made["x-limits"] = limits
         return made
 
@@ -134,21 +125,6 @@ class _Reader:
         names += [name for name in fields if name not in names]
         names = [name for name in names if _NAME.fullmatch(name)]
         return {name: self.read(fields[name], name, depth + 1) for name in names}
-
-
-def _is_short(key: str, value: Any) -> bool:  # noqa: ANN401  # JSON
-    """Return whether *value* is one that a person could read; lists are as long as they are."""
-    each = cast("list[Any]", value) if key in ("enum", "required") else [value]
-    return all(len(str(one)) <= _LONGEST_VALUE for one in each)
-
-
-def _newer(rule: Schema) -> None:
-    """Turn OpenAPI 3.0's boolean bounds of *rule* into numbers."""
-    for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if isinstance(rule.get(exclusive), bool):
-            is_open = rule.pop(exclusive)
-            if is_open and bound in rule:
-                rule[exclusive] = rule.pop(bound)
 
 
 def _file_kind(rule: Any, title: str, name: str) -> str:  # noqa: ANN401  # JSON

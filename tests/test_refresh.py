@@ -572,3 +572,27 @@ def test_a_schema_that_unfolds_without_end_or_fills_pages_is_not_taken_over() ->
     )
     assert odd is not None
     assert odd.input["properties"] == {"prompt": {"type": "string", "maxLength": 9}}
+
+
+def test_rules_that_have_not_their_form_are_left_out_of_a_schema() -> None:
+    odd = live_schema(
+        document_of(
+            {
+                "a": {"type": ["text", 5], "enum": [{"b": 1}], "maxLength": "9", "default": 7},
+                "b": {"type": "number", "minimum": "0", "maximum": float("nan"), "multipleOf": 0},
+                "c": {"type": "array", "items": [], "anyOf": [], "minItems": True},
+                "d": {"$ref": "#/x/Nowhere", "default": "\ud800"},
+                "e": {"type": "integer", "default": "many", "x-fal": {"max_width": "wide"}},
+                "f": {"type": "number", "minimum": 0, "exclusiveMinimum": True, "default": 1},
+            }
+        )
+    )
+    assert odd is not None
+    assert odd.input["properties"] == {
+        "a": {"default": 7},
+        "b": {"type": "number"},
+        "c": {"type": "array", "items": {}},
+        "d": {},
+        "e": {"type": "integer"},
+        "f": {"type": "number", "exclusiveMinimum": 0, "default": 1},
+    }

@@ -1,0 +1,115 @@
+"""Keep of a foreign JSON Schema what is sound, so that nothing that reads cards meets oddities."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from catalog.convert import fits, types_of
+
+Schema = dict[str, Any]
+
+TYPES = ("string", "integer", "number", "boolean", "array", "object", "null")
+# The longest default of the shipped catalog has 146 letters.
+_LONGEST_VALUE = 4_000
+_NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+_COUNTS = ("minLength", "maxLength", "minItems", "maxItems")
+_FLAGS = ("uniqueItems", "deprecated")
+
+
+def sound_rules(given: Mapping[str, Any]) -> Schema:
+    """Return what *given*, one level of a schema, says of values, in the forms of Draft 2020-12.
+
+    Prose, widgets and patterns (which may take for ever) are left out, and so is what is not of
+    the form it should have: a bound that is no number, a choice that is no single value.
+    """
+    made: Schema = {}
+    for key, value in _newer(given).items():
+        if (sound := _sound(key, value)) is not None:
+            made[key] = sound
+    return with_default(made, given)
+
+
+def with_default(rules: Schema, given: Mapping[str, Any]) -> Schema:
+    """Return *rules* with the default that *given* names, if it can be one of theirs."""
+    if "default" not in given or not _fits_default(rules, given["default"]):
+        return rules
+    return {**rules, "default": given["default"]}
+
+
+def sound_limits(limits: object) -> Schema:
+    """Return the bounds of media in *limits* that are numbers."""
+    if not isinstance(limits, dict):
+        return {}
+    entries = cast("dict[str, Any]", limits)
+    return {key: value for key, value in entries.items() if _is_number(value)}
+
+
+def _sound(key: str, value: Any) -> Any:  # noqa: ANN401  # JSON
+    """Return *value* of the rule *key* if it is of its form, else None."""
+    if key == "type":
+        return _types(value)
+    if key in _NUMBERS and _is_number(value):
+        return value if key != "multipleOf" or value > 0 else None
+    if key in _COUNTS and isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if key in _FLAGS and isinstance(value, bool):
+        return value
+    if key == "format" and isinstance(value, str) and len(value) < 100 and _is_sendable(value):
+        return value
+    if key == "const" and _is_choice(value):
+        return value
+    if key == "enum" and isinstance(value, list):
+        choices = cast("list[Any]", value)
+        return choices if choices and all(_is_choice(one) for one in choices) else None
+    if key == "required" and isinstance(value, list):
+        return [name for name in cast("list[Any]", value) if isinstance(name, str)]
+    return None
+
+
+def _types(value: Any) -> Any:  # noqa: ANN401  # JSON
+    names = cast("Sequence[Any]", value) if isinstance(value, list) else (value,)
+    return value if names and all(name in TYPES for name in names) else None
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < 2**63
+
+
+def _is_choice(value: object) -> bool:
+    """Tell whether *value* is a single one, which a person could read."""
+    if isinstance(value, str):
+        return len(value) <= _LONGEST_VALUE and _is_sendable(value)
+    return value is None or isinstance(value, bool) or _is_number(value)
+
+
+def _fits_default(rules: Mapping[str, Any], value: object) -> bool:
+    """Tell whether *value* can be the default of what follows *rules*."""
+    names = types_of(rules)
+    fitting = value is None or not names or any(fits(name, value) for name in names)
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return fitting and len(text) <= _LONGEST_VALUE and _is_sendable(text)
+
+
+def _is_sendable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _newer(given: Mapping[str, Any]) -> Schema:
+    """Return *given* with OpenAPI 3.0's boolean bounds as numbers."""
+    made = dict(given)
+    for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if isinstance(made.get(exclusive), bool):
+            is_open = made.pop(exclusive)
+            if is_open and bound in made:
+                made[exclusive] = made.pop(bound)
+    return made
