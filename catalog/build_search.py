@@ -7,7 +7,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,9 @@ class _Index:
         for at, card in enumerate(self.cards):
             parts = _own_parts(card)
             title = name_parts(f"{card.title} {card.variant}")
-            for part in {*parts, *title, *name_parts(card.maker), *name_parts(card.family)}:
+            makers = [name_parts(maker) for maker in card.maker.split(" / ")]
+            joined = {"".join(maker) for maker in makers}
+            for part in {*parts, *title, *chain(*makers), *joined, *name_parts(card.family)} - {""}:
                 self._add(f"n{part}", at)
             for version in name_parts(card.version or ""):
                 self._add(f"n{version}", at)

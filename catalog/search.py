@@ -162,7 +162,7 @@ def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
         query = request.query if english == given else english
         own = () if english == text else told_in_own_words(text, engine.lexicon)
         asked = _Asked(english, query, own)
-        steps = _answered(engine, asked, filters, start + limit)
+        steps = _answered(index, asked, filters, start + limit)
         found = _interleaved(steps)
         exact = [card for card in _exact(index, text) if _may(engine, filters, card)]
         if exact:
@@ -222,8 +222,9 @@ def _may(engine: _Engine, filters: _Filters, card: int) -> bool:
     return not math.isnan(dollars) and dollars <= filters.dollars * 1.0001
 
 
-def _answered(engine: _Engine, told: _Asked, filters: _Filters, most: int) -> list[_Step]:
+def _answered(index: CatalogIndex, told: _Asked, filters: _Filters, most: int) -> list[_Step]:
     """Return the steps of *told* with the cards that answer each, *most* where so many do."""
+    engine = index.kept(_Engine)
     parts = steps_in(told.text)
     asked = most if len(parts) == 1 and filters.dollars is None else MOST_HITS
     steps: list[_Step] = []
@@ -234,6 +235,7 @@ def _answered(engine: _Engine, told: _Asked, filters: _Filters, most: int) -> li
         if len(parts) == 1:
             wished = understood.wishes.features
             wished += [feature for feature in told.wishes if feature not in wished]
+            understood.named.keep_whole(index.ids)
         made = understood.product(engine.tables) or made
         ranking = rank(understood, engine.tables, filters.allowed, asked)
         total = len(ranking.scores)

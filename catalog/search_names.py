@@ -2,18 +2,21 @@
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
 from catalog.search_reading import Lexicon, Reading
 from catalog.search_tables import HEAD, SearchTables
-from catalog.search_text import word_parts
+from catalog.search_text import name_parts, word_parts
 
 _VERSION = re.compile(r"\d+(?:\.\d+)*[a-z]?|[a-z]\d")
 # A version as people say it, and what would make an amount of it.
 _RELEASE = re.compile(r"[1-9]\d?(?:\.\d{1,2})?")
 _UNITS = frozenset({"sec", "second", "min", "minute", "hour", "fps", "x", "mp", "cent", "dollar"})
+_NUMBERS_LISTED = "one two three four five six seven eight nine"
+_DIGITS = {word: str(n) for n, word in enumerate(_NUMBERS_LISTED.split(), 1)}
 _SIZE = re.compile(r"\d{3,4}p|[248]k|\d+(?:\.\d+)?s")
 
 # What a card is worth for bearing a name: all of it, each version, each kind; and for lacking them.
@@ -28,6 +31,8 @@ _FEW_CARDS = 4
 _SHORTEST_JOINED = 5
 # Of the cards that bear a name, so many are weighed.
 _MOST_BEARERS = 1200
+# An id of more parts is not said in words, and so many cards with the same words tell nothing.
+_LONGEST_ID, _MOST_WHOLE = 9, 60
 # A card whose name says every word of the query.
 _WHOLE_QUERY = 2.4
 _MOST_OF_A_NAME = 0.5
@@ -52,7 +57,9 @@ class Named:
 
     *bearers* are the cards that bear some of it, at most `_MOST_BEARERS` of them; *maybe* those
     whose name has an everyday word of the query. *covered* is the share of the query's *own* words
-    (so many) that the name takes up. *missing* are versions that no card of that name has.
+    (so many) that the name takes up. *missing* are versions that no card of that name has,
+    *inner* the words of the query that are another spelling of it ("gpt image"). *whole* are cards
+    that may be meant by all the *words* of the query together.
     """
 
     parts: list[Mark] = field(default_factory=list[Mark])
@@ -64,6 +71,9 @@ class Named:
     bearers: frozenset[int] = frozenset()
     maybe: frozenset[int] = frozenset()
     missing: list[str] = field(default_factory=list[str])
+    inner: frozenset[str] = frozenset()
+    whole: frozenset[int] = frozenset()
+    words: list[str] = field(default_factory=list[str])
     covered: float = 0.0
     own: int = 0
     weight: float = 0.0
@@ -111,6 +121,14 @@ class Named:
             gain += _WHOLE_QUERY
         return gain - _EXTRA_PART * max(0, tables.parts[card] - matched)
 
+    def keep_whole(self, ids: Sequence[str]) -> None:
+        """Keep of *whole* only the cards whose *ids* have no other words than the query."""
+        if self.whole:
+            words = set(self.words)
+            self.whole = frozenset(
+                card for card in self.whole if words == {*name_parts(ids[card])} - {"fal", "ai"}
+            )
+
     def borne_by(self, card: int) -> list[str]:
         """Return the words of the name that *card* bears."""
         return [m.word for m in (*self.parts, *self.versions, *self.kinds) if m.on(card)]
@@ -118,15 +136,19 @@ class Named:
 
 def named_in(reading: Reading, lexicon: Lexicon, tables: SearchTables) -> Named:
     """Return the name that *reading* holds, if any."""
-    parts = _query_parts(reading, lexicon)
     named = Named()
-    is_name = [_is_name(parts, at, lexicon, tables) for at in range(len(parts))]
+    parts = _in_digits(_query_parts(reading, lexicon, named), tables)
+    is_name = [
+        _is_name(parts, at, lexicon, tables) or (part in named.inner and part in lexicon.weak)
+        for at, part in enumerate(parts)
+    ]
     named.maybe = frozenset(
         card
         for part in parts
         if part in lexicon.weak and tables.size(f"n{part}") <= _FEW_CARDS
         for card in tables.cards(f"n{part}")
     )
+    named.words, named.whole = parts, _whole(parts, tables)
     if any(is_name):
         _mark_words(named, parts, is_name, lexicon, tables)
     _join(parts, named, tables)
@@ -143,6 +165,27 @@ def named_in(reading: Reading, lexicon: Lexicon, tables: SearchTables) -> Named:
     named.covered = min(1.0, taken / len(own)) if own else 0.0
     named.missing = _missing(parts, is_name, named, tables)
     return named
+
+
+def _whole(parts: list[str], tables: SearchTables) -> frozenset[int]:
+    """Return the cards that bear all of *parts* and have as many words in their ids.
+
+    None for a single word.
+    """
+    if not 1 < len(parts) <= _LONGEST_ID:
+        return frozenset()
+    bearers = -1
+    for part in parts:
+        bearers &= tables.bits.of(f"n{part}")
+        if not bearers:
+            return frozenset()
+    found: list[int] = []
+    while bearers and len(found) <= _MOST_WHOLE:
+        card = bearers.bit_length() - 1
+        bearers ^= 1 << card
+        if tables.parts[card] == len(parts):
+            found.append(card)
+    return frozenset(found) if len(found) <= _MOST_WHOLE else frozenset()
 
 
 def _missing(
@@ -235,8 +278,11 @@ def _weigh_others(named: Named, tables: SearchTables) -> None:
     ]
 
 
-def _query_parts(reading: Reading, lexicon: Lexicon) -> list[str]:
-    """Return the parts of names in the query, with other spellings replaced by the catalog's."""
+def _query_parts(reading: Reading, lexicon: Lexicon, named: Named) -> list[str]:
+    """Return the parts of names in the query, with other spellings replaced by the catalog's.
+
+    The words of those spellings are the inner ones of *named*.
+    """
     words = [word.text for word in reading.words]
     parts: list[str] = []
     at = 0
@@ -244,6 +290,7 @@ def _query_parts(reading: Reading, lexicon: Lexicon) -> list[str]:
         for rest, meant in lexicon.aliases.get(words[at], ()):
             if words[at + 1 : at + 1 + len(rest)] == rest:
                 parts += meant
+                named.inner |= {words[at], *rest, *meant}
                 at += 1 + len(rest)
                 break
         else:
@@ -254,6 +301,20 @@ def _query_parts(reading: Reading, lexicon: Lexicon) -> list[str]:
             if run in reading.text:
                 parts += lexicon.aliases[run][0][1]
     return [part for part in parts if part not in ("fal", "ai")]
+
+
+def _in_digits(parts: list[str], tables: SearchTables) -> list[str]:
+    """Return *parts* with a number in words as a digit where names have it as a version.
+
+    "ideogram four" is "ideogram 4"; "flux four images" counts things.
+    """
+    for at in range(1, len(parts)):
+        digit = _DIGITS.get(parts[at], "")
+        if not digit or (parts[at + 1 : at + 2] != [] and parts[at + 1].endswith("s")):
+            continue
+        if tables.is_pair(parts[at - 1], digit):
+            parts[at] = digit
+    return parts
 
 
 def _is_name(parts: list[str], at: int, lexicon: Lexicon, tables: SearchTables) -> bool:

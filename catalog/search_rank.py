@@ -31,6 +31,8 @@ _MAIN_GAIN = 0.3
 _OLDER, _OLDEST, _UNDATED = 0.12, 2.4, 1.2
 _OTHER_TONGUE, _OWN_TONGUE = -1.8, 1.0
 _VARIANT = -0.35
+# What a card gains whose id has just the words of the query.
+_WHOLE_NAME = 4.0
 # What the cheapest of the good candidates gains, and how far behind the best one is still good.
 _CHEAP, _GOOD = 2.2, 5.0
 _VARIANT_KINDS = frozenset(
@@ -186,6 +188,7 @@ def _name_gains(understood: Understood, tables: SearchTables) -> list[tuple[int,
     """Return what cards gain for a name, and for half a name that a sure task confirms."""
     named = understood.named
     gains = [(card, named.worth(card, tables)) for card in named.bearers]
+    gains += [(card, _WHOLE_NAME) for card in sorted(named.whole)]
     if named.maybe:
         does = 0
         for fired in understood.tasks:
@@ -341,7 +344,8 @@ def _newest(understood: Understood, tables: SearchTables) -> int:
 
 def _sorts(understood: Understood, tables: SearchTables) -> frozenset[int]:
     """Return the categories that begin with a medium which is spoken of beside a name."""
-    media = understood.direction.media - {mark.word for mark in understood.named.parts}
+    named = understood.named
+    media = understood.direction.media - {mark.word for mark in named.parts} - named.inner
     if not media:
         return frozenset()
     return frozenset(at for at, source in enumerate(tables.sources) if source in media)

@@ -177,7 +177,7 @@ class Lexicon:
         if parts := self._parts(word):
             return parts
         most = min(most, 1 if len(word) < 6 else 2)
-        best: tuple[int, bool, bool, bool, str] | None = None
+        best: tuple[int, bool, bool, bool, bool, str] | None = None
         bits, bucket = letters(word), self._bucket(word[0])
         sizes = range(len(word) - most, len(word) + most + 1)
         for known, known_bits in [pair for size in sizes for pair in bucket.get(size, ())]:
@@ -193,7 +193,9 @@ class Lexicon:
             if is_short and not is_jumbled and not _same_but_vowels(word, known):
                 continue  # short words have too many neighbours
             foreign = known in self.meaningful and known not in self.english
-            rank = (far, foreign, known[-1] != word[-1], (known in self.meaningful) == named, known)
+            # A letter is rather left out than taken for another.
+            ends = (known[-1] != word[-1], len(known) <= len(word))
+            rank = (far, foreign, *ends, (known in self.meaningful) == named, known)
             if best is None or rank < best:
                 best = rank
         return [best[-1]] if best else [word]

@@ -54,7 +54,7 @@ _HAS_SOFT, _LACKS_SOFT, _LACKS = 1.0, -0.3, -0.9
 COUNTS = (3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 30, 50)
 _NUMBERS_LISTED = "three four five six seven eight nine ten eleven twelve thirteen fourteen"
 _NUMBERS: list[str] = [*_NUMBERS_LISTED.split()]
-_NO_PRICE, _NO_SIZE, _NO_LENGTH = -1.2, -0.6, -0.5
+_NO_PRICE, _NO_SIZE, _NO_LENGTH = -2.2, -0.6, -0.5
 # Months since January 2000 before which nothing counts as new.
 _NOT_NEW = 280
 _PICTURE, _VIDEO = media_bits({"image"}), media_bits({"video"})

@@ -141,3 +141,22 @@ def test_the_newest_of_a_name_is_first_and_a_version_nobody_has_is_said(
         assert f"not on fal: {missing}; nearest: " in search(index, SearchRequest(query)).understood
     for query in ("veo 3.1", "seedance 12 sec", "flux 4 pictures", "kling 10 seconds", "topaz 4x"):
         assert "not on fal" not in search(index, SearchRequest(query)).understood, query
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        ("black forest labs kontext", "fal-ai/flux-pro/kontext"),
+        ("ideogram four", "ideogram/v4"),
+        ("z image turbo", "fal-ai/z-image/turbo"),
+        ("stabilty audio 2.5", "fal-ai/stable-audio-25/text-to-audio"),
+        ("bytdance sedream", "fal-ai/bytedance/seedream/v4.5/edit"),
+        ("flux lora image to image", "fal-ai/flux-lora/image-to-image"),
+        ("image editing age progression", "fal-ai/image-editing/age-progression"),
+        ("flow-edit", "fal-ai/flowedit"),
+    ],
+)
+def test_a_maker_a_version_in_words_and_a_slip_lead_to_the_plain_model(
+    index: CatalogIndex, query: str, wanted: str
+) -> None:
+    assert search(index, SearchRequest(query)).hits[0].endpoint_id == wanted
