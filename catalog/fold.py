@@ -279,8 +279,8 @@ def _differing(ours: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
 def _with_price(
     record: Record, live: Mapping[str, Any] | None, today: str, told: Difference
 ) -> None:
-    amount = live.get("unit_price") if live else None
-    if live is None or not isinstance(amount, int | float) or not 0 < amount < 1e9:
+    amount = _amount(live.get("unit_price")) if live else 0
+    if live is None or not 0 < amount < 1e9:
         return
     if live.get("currency", "USD") != "USD":
         return
@@ -307,6 +307,15 @@ def _with_price(
     record["price"] = _repriced(before, own, (unit, quantity), today)
     old = earlier.get("amount", before["amount"])
     told.repriced[record["id"]] = f"${old:g} → ${amount:g} per {named}"
+
+
+def _amount(value: object) -> float:
+    """Return the number in *value*, also where it is written as text; 0 where it holds none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return 0
+    if not isinstance(value, str):
+        return value
+    return float(value) if re.fullmatch(r"\d{1,9}(\.\d{1,15})?", value, re.ASCII) else 0
 
 
 def _repriced(before: Record, own: Record, counted: tuple[str, int], today: str) -> Record:

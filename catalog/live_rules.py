@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 from catalog.convert import fits, types_of
@@ -68,8 +68,10 @@ def _sound(key: str, value: Any) -> Any:  # noqa: ANN401  # JSON
 
 
 def _types(value: Any) -> Any:  # noqa: ANN401  # JSON
-    names = cast("Sequence[Any]", value) if isinstance(value, list) else (value,)
-    return value if names and all(name in TYPES for name in names) else None
+    names = cast("list[Any]", value) if isinstance(value, list) else [value]
+    if not names or any(name not in TYPES for name in names):
+        return None
+    return names if isinstance(value, list) else names[0]
 
 
 def _is_number(value: object) -> bool:

@@ -442,6 +442,12 @@ def test_live_facts_that_cannot_be_used_leave_the_card_as_it_was() -> None:
     before = next(r for r in KNOWN if r["id"] == FLUX)
     assert (flux["input"], flux["price"]) == (before["input"], before["price"])
     assert told.left == ["../up"]
+    for odd in ({"currency": "EUR"}, {"unit_price": True}, {"unit_price": "$0.03"}):
+        prices[FLUX] = {"endpoint_id": FLUX, "unit_price": 0.03, "unit": "megapixels"} | odd
+        records, _ = fold(KNOWN, models, prices, "2026-11-24")
+        assert next(r for r in records if r["id"] == FLUX)["price"] == before["price"]
+    prices[FLUX] = {"endpoint_id": FLUX, "unit_price": "0.03", "unit": "megapixels"}
+    assert fold(KNOWN, models, prices, "2026-11-24")[1].repriced.keys() == {FLUX}
 
 
 def test_the_embedded_emulator_is_not_asked(tmp_path: Path) -> None:
