@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from catalog.build_facts import facts_of
 from catalog.card import SOURCE, ModelCard
-from catalog.live_schema import live_schema, media_of
+from catalog.live_media import media_of
+from catalog.live_schema import live_schema
 
 Record = dict[str, Any]
 
@@ -178,6 +179,7 @@ def _new(
         "summary": cleaned(facts.get("description"), LONGEST_SUMMARY)
         or cleaned(facts.get("display_name"), LONGEST_SUMMARY),
         "streaming": bool(facts.get("stream_url")),
+        "realtime": endpoint_id.endswith("/realtime"),
     }
     _with_dates(made, facts)
     _with_schema(made, live, today, Difference())

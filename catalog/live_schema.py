@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from catalog.live_media import input_kind, output_kind
 from catalog.live_rules import sound_limits, sound_rules, with_default
 
 Schema = dict[str, Any]
@@ -14,8 +15,6 @@ _DEEPEST = 12
 _MOST_RULES = 20_000
 _NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)
 _UNIONS = ("anyOf", "oneOf", "allOf")
-_MEDIA = ("image", "video", "audio", "mask")
-_LOCATION = re.compile(r"(?:^|_)(?:url|urls|uri)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +89,7 @@ class _Reader:
         made = self._rules(given, name, depth)
         if given.get("nullable") and isinstance(made.get("type"), str):
             made = {"anyOf": [made, {"type": "null"}]}
-        kind = _kind_of(name)
-        if made.get("type") == "string" and kind and _LOCATION.search(name):
+        if made.get("type") == "string" and (kind := input_kind(name)):
             made = {"x-media": kind, **made}
         return made
 
@@ -110,7 +108,7 @@ class _Reader:
                 read = [self.read(each, name, depth + 1) for each in cast("list[Any]", branches)]
                 made |= {key: read} if read else {}
         if isinstance(fields := given.get("properties"), dict):
-            made["properties"] = self._fields(given, cast("dict[str, Any]", fields), depth)
+            made["properties"] = self._fields(given, cast("dict[str, Any]", fields), name, depth)
             needed = [name for name in made.pop("required", ()) if name in made["properties"]]
             made |= {"required": needed} if needed else {}
         if "items" in given:
@@ -119,12 +117,18 @@ class _Reader:
             made["x-limits"] = limits
         return made
 
-    def _fields(self, given: Mapping[str, Any], fields: Mapping[str, Any], depth: int) -> Schema:
+    def _fields(
+        self, given: Mapping[str, Any], fields: Mapping[str, Any], around: str, depth: int
+    ) -> Schema:
+        """Return the rules of *fields*; the name *around* them tells what their url leads to."""
         order = given.get("x-fal-order-properties")
         names = [name for name in cast("list[Any]", order) if name in fields] if order else []
         names += [name for name in fields if name not in names]
         names = [name for name in names if _NAME.fullmatch(name)]
-        return {name: self.read(fields[name], name, depth + 1) for name in names}
+        return {
+            name: self.read(fields[name], f"{around}_url" if name == "url" else name, depth + 1)
+            for name in names
+        }
 
 
 def _file_kind(rule: Any, title: str, name: str) -> str:  # noqa: ANN401  # JSON
@@ -134,20 +138,4 @@ def _file_kind(rule: Any, title: str, name: str) -> str:  # noqa: ANN401  # JSON
     fields = cast("dict[str, Any]", rule).get("properties")
     if not isinstance(fields, dict) or not {"url", "content_type"} <= set(cast("Schema", fields)):
         return ""
-    return _kind_of(title.lower()) or _kind_of(name) or "file"
-
-
-def _kind_of(name: str) -> str:
-    kind = next((kind for kind in _MEDIA if kind in name.lower()), "")
-    return "image" if kind == "mask" else kind
-
-
-def media_of(output: Mapping[str, Any]) -> dict[str, str]:
-    """Return the kind of media of each field of *output* that holds some."""
-    found: dict[str, str] = {}
-    for name, rule in cast("dict[str, Schema]", output.get("properties") or {}).items():
-        items = cast("Schema", rule.get("items") or {})
-        kind = rule.get("x-media") or items.get("x-media")
-        if isinstance(kind, str):
-            found[name] = kind
-    return found
+    return output_kind(title, name)

@@ -11,7 +11,8 @@ from typing import Any, cast
 
 from catalog.card import OWN_SOURCE, ModelCard
 from catalog.index import LOCAL
-from catalog.live_schema import live_schema, media_of
+from catalog.live_media import media_of
+from catalog.live_schema import live_schema
 from server.deploy.local.database import database_of
 
 PRICE_SOURCE = "it runs on this machine, which charges nothing (simulated zero)"
