@@ -25,6 +25,7 @@ _KIND_WORDS = {
     "weights": "a weights file",
     "file": "a file",
 }
+_PLAIN_UNITS = ("", "s", "p", "x", "fps", "steps", "images")
 _TYPE_WORDS = {
     "string": "text",
     "integer": "a whole number",
@@ -257,11 +258,27 @@ def number_rule(schema: Mapping[str, Any], value: float) -> tuple[str, float | N
         return f"is {_span(low, high, above, below)}", _clamped(schema, value, low, high)
     step = schema.get("multipleOf")
     if step and abs(value) < 1e15:
-        rest = Decimal(str(value)) % Decimal(str(step))
-        if rest:
-            near = Decimal(str(value)) - rest
+        exact, by = Decimal(str(value)), Decimal(str(step))
+        if exact % by:
+            near = (exact / by).to_integral_value() * by
+            near -= by if high is not None and near > high else 0
+            near += by if low is not None and near < low else 0
             return f"is a multiple of {step}", int(near) if near == int(near) else float(near)
     return "", None
+
+
+def near_number(schema: Mapping[str, Any], value: object) -> float | None:
+    """Return the number that *schema* takes and *value* most likely means, None where it is none.
+
+    A comma counts as a decimal point, and a unit that changes nothing as none.
+    """
+    wanted = types_of(schema)
+    quantity = quantity_of(value.replace(",", ".") if isinstance(value, str) else value)
+    if quantity is None or quantity[1] not in _PLAIN_UNITS or not {"integer", "number"} & {*wanted}:
+        return None
+    number = quantity[0] if "number" in wanted else math.floor(quantity[0] + 0.5)
+    broken, near = number_rule(schema, number)
+    return near if broken else number
 
 
 def _clamped(

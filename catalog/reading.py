@@ -13,6 +13,7 @@ from catalog.convert import (
     is_list,
     is_object,
     matching_choice,
+    near_number,
     number_rule,
     type_words,
     types_of,
@@ -26,6 +27,10 @@ Path = tuple[str | int, ...]
 
 # Schemas may refer to themselves; nothing real is nested deeper.
 _DEEPEST = 40
+# Unions inside unions, of which each branch is tried.
+_MOST_UNIONS = 8
+# Who is told so many problems has enough of them; a list may hold thousands.
+_MOST_PROBLEMS = 200
 # Beyond this many wrong names nobody reads on, and looking for kin costs time.
 _NEAREST_SOUGHT = 20
 # Input names that take media where no schema says so.
@@ -85,11 +90,13 @@ def _last_name(path: Path) -> str:
     return next((step for step in reversed(path) if isinstance(step, str)), "")
 
 
-def takes_null(root: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
+def takes_null(root: Mapping[str, Any], schema: Mapping[str, Any], depth: int = 0) -> bool:
     """Tell whether *schema* names null among what it takes."""
     schema = resolved(root, schema)
+    if "null" in types_of(schema) or None in schema.get("enum", ()):
+        return True
     branches: Sequence[Mapping[str, Any]] = schema.get("anyOf") or schema.get("oneOf") or ()
-    return "null" in types_of(schema) or any(takes_null(root, branch) for branch in branches)
+    return depth < _MOST_UNIONS and any(takes_null(root, one, depth + 1) for one in branches)
 
 
 def _is_kin(schema: Mapping[str, Any], value: object) -> bool:
@@ -106,6 +113,13 @@ def _as_file_object(schema: Mapping[str, Any], text: str) -> dict[str, object]:
     required = set(cast("Sequence[str]", schema.get("required") or ()))
     alone = len(holders) == 1 and required <= set(holders) and text.strip()
     return {holders[0]: text} if alone else {}
+
+
+def _near(schema: Mapping[str, Any], value: object) -> object:
+    """Return the switch or number that *value*, of another type, most likely means, or None."""
+    if "boolean" in types_of(schema):
+        return _SWITCHES.get(str(value).lower())
+    return near_number(schema, value)
 
 
 def _as_entry(items: Mapping[str, Any], value: object) -> object:
@@ -128,6 +142,15 @@ def _as_size(branches: Sequence[Mapping[str, Any]], value: object) -> object:
     return {"width": value[0], "height": value[1]}
 
 
+def _count(low: int, high: int | None) -> str:
+    """Return in words how many from *low* to *high* are."""
+    if high is None:
+        return f"at least {low}"
+    if low == high:
+        return f"{low}"
+    return f"{low} to {high}" if low else f"at most {high}"
+
+
 def all_texts(value: list[object]) -> bool:
     """Return whether *value* holds nothing but texts, and at least one."""
     return bool(value) and all(isinstance(entry, str) and entry for entry in value)
@@ -141,6 +164,7 @@ class Reader:
     problems: list[Problem] = field(default_factory=list[Problem])
     repairs: list[str] = field(default_factory=list[str])
     media: list[MediaUse] = field(default_factory=list[MediaUse])
+    depth: int = 0
 
     def refuse(self, path: Path, value: object, rule: str, nearest: object = None) -> None:
         near = "" if nearest is None else listed([nearest])
@@ -152,7 +176,7 @@ class Reader:
     def read(self, schema: Mapping[str, Any], value: object, path: Path) -> object:
         """Return *value* as *schema* takes it; a misfit is noted and returned as it is."""
         schema = resolved(self.root, schema)
-        if not schema or len(path) > _DEEPEST:
+        if not schema or len(path) > _DEEPEST or self.depth > _MOST_UNIONS:
             return self.pass_on(value, path)
         if parts := schema.get("allOf"):
             for part in parts:
@@ -205,8 +229,7 @@ class Reader:
             self.repairs.append(f"{dotted(path)}: the text put into its object")
             now = value = wrapped
         if now is MISFIT:
-            near = _SWITCHES.get(str(value).lower()) if "boolean" in types_of(schema) else None
-            self.refuse(path, value, f"must be {type_words(schema)}", near)
+            self.refuse(path, value, f"must be {type_words(schema)}", _near(schema, value))
             return value
         if now is not value:
             self.repair(path, value, now)
@@ -223,7 +246,7 @@ class Reader:
 
     def _read_lone(self, schema: Mapping[str, Any], value: object, path: Path) -> object:
         """Read a single value where a list is wanted: it becomes the list's one entry."""
-        trial = Reader(self.root)
+        trial = Reader(self.root, depth=self.depth)
         entries = trial.read(schema, [value], path)
         if trial.problems and not is_object(value):
             near = _as_entry(resolved(self.root, schema.get("items") or {}), value)
@@ -290,11 +313,16 @@ class Reader:
         self, schema: Mapping[str, Any], value: Sequence[object], path: Path
     ) -> list[object]:
         items: Mapping[str, Any] = schema.get("items") or {}
-        entries = [self.read(items, entry, (*path, index)) for index, entry in enumerate(value)]
         low, high = schema.get("minItems", 0), schema.get("maxItems")
-        if len(entries) < low or (high is not None and len(entries) > high):
-            span = f"at least {low}" if high is None else f"{low} to {high}"
-            self.refuse(path, value, f"takes {span} entries, {len(entries)} were given")
+        entries: list[object] = []
+        for index, entry in enumerate(value[:high]):
+            if len(self.problems) >= _MOST_PROBLEMS:
+                break
+            entries.append(self.read(items, entry, (*path, index)))
+        if len(value) < low or (high is not None and len(value) > high):
+            words = _count(low, high)
+            noun = "entry" if words.rpartition(" ")[2] == "1" else "entries"
+            self.refuse(path, value, f"takes {words} {noun}, {len(value)} were given")
         if schema.get("uniqueItems") and len({repr(entry) for entry in entries}) < len(entries):
             self.refuse(path, value, "must not hold the same entry twice")
         return entries
@@ -304,7 +332,7 @@ class Reader:
     ) -> object:
         best: tuple[tuple[bool, int, int], Reader, object] | None = None
         for branch in branches:
-            trial = Reader(self.root)
+            trial = Reader(self.root, depth=self.depth + 1)
             now = trial.read(branch, value, path)
             kin = not trial.problems or _is_kin(resolved(self.root, branch), value)
             rank = (not kin, len(trial.problems), len(trial.repairs))
