@@ -210,6 +210,9 @@ class LateDeployer:
     async def apply(self, plan_id: str, *, asked_by: str = "") -> Job:
         return await (await self._deployer()).apply(plan_id, asked_by=asked_by)
 
+    async def recheck(self, job: Job) -> None:
+        await (await self._deployer()).recheck(job)
+
     async def status(
         self, app: str = "", target: "Target | None" = None
     ) -> "Sequence[DeployedApp]":

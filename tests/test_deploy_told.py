@@ -13,9 +13,13 @@ from tools.deploy_records import AppSettings, DeployedApp, Revision
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 SHA = "ab" * 32
+ENTRY = "app.py:Hello"
 RUNS = DeployedApp(
     "local", "hello", "local/hello", "r2", "private", AppSettings(), "idle",
-    revisions=(Revision("r2", NOW, "live", "", SHA), Revision("r1", NOW, "old", "", "cd" * 32)),
+    revisions=(
+        Revision("r2", NOW, "live", "", SHA, entry=ENTRY),
+        Revision("r1", NOW, "old", "", "cd" * 32),
+    ),
 )  # fmt: skip
 
 
@@ -45,12 +49,22 @@ def test_inputs_of_an_app_mean_what_it_says_and_not_what_fals_models_mean() -> N
 
 
 def test_an_app_that_answers_with_the_same_source_is_not_changed_by_it() -> None:
-    assert answers_already(RUNS, SHA, network=False)
+    assert answers_already(RUNS, SHA, ENTRY, network=False)
     on_fal = replace(
         RUNS, target="cloud", revisions=(replace(RUNS.revisions[0], source_hash=SHA[:32]),)
     )
-    assert answers_already(on_fal, SHA, network=True)  # runners of fal have it anyway
-    assert opening(RUNS, unchanged=True) == "nothing: hello answers with this source already (r2)"
+    assert answers_already(on_fal, SHA, ENTRY, network=True)  # runners of fal have it anyway
+    nothing = ["nothing: hello answers with this source already (r2)"]
+    assert opening(RUNS, SHA, ENTRY, unchanged=True) == nothing
+
+
+@pytest.mark.parametrize("entry", ["app.py:Other", "other.py:Hello"])
+def test_another_entry_into_the_same_source_is_a_change_and_named(entry: str) -> None:
+    assert not answers_already(RUNS, SHA, entry, network=False)
+    assert opening(RUNS, SHA, entry, unchanged=False) == [
+        "new revision of hello, now r2",
+        f"entry: app.py:Hello → {entry}; the source is the same",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -64,4 +78,4 @@ def test_an_app_that_answers_with_the_same_source_is_not_changed_by_it() -> None
     ],
 )
 def test_all_else_is_a_change(running: DeployedApp | None, network: bool) -> None:
-    assert not answers_already(running, SHA, network=network)
+    assert not answers_already(running, SHA, ENTRY, network=network)

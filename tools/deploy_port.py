@@ -56,6 +56,14 @@ class Deployer(Protocol):
         """
         ...
 
+    async def recheck(self, job: Job) -> None:
+        """Refuse a held change, before a person is asked about it, under which something moved.
+
+        Raises:
+            ActionableError: what it was planned from is not so any more; it stays held.
+        """
+        ...
+
     async def status(self, app: str = "", target: Target | None = None) -> Sequence[DeployedApp]:
         """Return the apps of that name (empty: all) on that target (None: on both).
 

@@ -236,6 +236,7 @@ class Revision:
     message: str = ""
     source_hash: str = ""  # as far as its target keeps it: half of it on fal
     network: bool = False  # what reaches others from this machine
+    entry: str = ""  # its module and class, such as "app.py:Hello", as far as its target keeps them
 
 
 @dataclass(frozen=True, slots=True)

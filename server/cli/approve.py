@@ -19,7 +19,7 @@ async def approve_job(settings: Settings, job_id: str, *, today: bool = False) -
 
     Raises:
         UnknownJobError: there is no such job.
-        ActionableError: it is not held.
+        ActionableError: it is not held, or what a change was planned from is not so any more.
     """
     async with open_annexe(settings, open_catalog(settings)[0]) as rooms:
         job = await rooms.jobs.find(job_id)
@@ -33,6 +33,8 @@ async def approve_job(settings: Settings, job_id: str, *, today: bool = False) -
                 f"{job.job_id} changes an app, and each change is approved by itself",
                 hint="leave --endpoint-today out",
             )
+        if job.kind == "deploy":
+            await (await rooms.deployer()).recheck(job)
         print(read_before(job))
         if not await says_yes(_question(job, today=today)):
             print(f"not approved; the job stays held (`falkit cancel {job.job_id}` drops it)")

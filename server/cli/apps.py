@@ -94,12 +94,12 @@ def check(
     form: Annotated[Form, typer.Option("--format", help="text, json or sarif.")] = Form.TEXT,
 ) -> None:
     """Check an app."""
-    from server.deploy.checking import fixed
+    from server.deploy.checking import fixed, parted
 
     _refuse_home(path)
     checked = interrupting.run(_checked, path, app, load)
     if fix and checked.edits:
-        for name in interrupting.run(fixed, Path(path), checked.edits):
+        for name in interrupting.run(fixed, Path(parted(path)[0]), checked.edits):
             print(f"fixed {name}", file=sys.stderr)
         checked = interrupting.run(_checked, path, app, load)
     print(_written(checked, form))
@@ -117,13 +117,14 @@ def _refuse_home(path: str) -> None:
 
 
 async def _checked(path: str, app: str, load: str) -> Checked:
-    from server.deploy.checking import check_source
+    from server.deploy.checking import check_source, parted
     from server.deploy.deployer import plans_of
 
     settings = Settings.read(os.environ)
     plans = await anyio.to_thread.run_sync(plans_of, settings.home)
-    place = await anyio.Path(path).expanduser()
-    found = await check_source(Path(place), settings, plans, app=app, load=load)
+    named, its = parted(path)
+    place = await anyio.Path(named).expanduser()
+    found = await check_source(Path(place), settings, plans, app=its or app, load=load)
     return found.checked
 
 

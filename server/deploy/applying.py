@@ -102,10 +102,12 @@ class Applier:
             return done
         await tell(0.02, "checking that nothing moved under the plan")
         try:
-            check_allowed(self.settings, _target(kept))
-            if not again:
+            if again:
+                check_allowed(self.settings, _target(kept))
+                await self._check_running(plan_id, kept)
+            else:
                 await run_sync(self._check_word, job, plan_id, kept)
-            await self._check_running(plan_id, kept)
+                await self.check_current(plan_id, kept)
             words = await self._changed(target, plan_id, kept, tell)
         except ActionableError as problem:
             is_unknown = getattr(problem, "error_type", "") == "unknown_outcome"
@@ -119,9 +121,8 @@ class Applier:
         """Refuse what is not what a person said yes to, or what nobody need have been asked about.
 
         Raises:
-            PlanError: the plan was changed, is old, or the policy asks now and nobody was asked.
+            PlanError: the plan was changed, or the policy asks now and nobody was asked.
         """
-        self.plans.check_age(plan_id)
         if job.arguments.get("seal") != self.plans.seal_of(plan_id)[:SEAL]:
             raise PlanError(
                 f"plan {plan_id} is not the one that was begun", hint="plan the change again"

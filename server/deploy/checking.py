@@ -25,12 +25,22 @@ from tools.deploy_records import AppSettings, Checked, Edit
 
 @dataclass(frozen=True, slots=True)
 class CheckedSource:
-    """An app at *path*: its *source* as it was read, and what was found in it."""
+    """An app at *path*: its *source* as it was read, and what was found in it.
+
+    *classes* are all apps of the entry, of which one was checked.
+    """
 
     path: Path
     source: Source
     checked: Checked
     openapi: Mapping[str, Any]
+    classes: tuple[str, ...] = ()
+
+
+def parted(path: str) -> tuple[str, str]:
+    """Return a path and the class that it names behind ``::``, as fal writes it, or nothing."""
+    place, _, app = path.rpartition("::")
+    return (place, app) if place and app.isidentifier() else (path, "")
 
 
 async def check_source(
@@ -65,7 +75,8 @@ async def check_source(
         edits=found.edits,
         notes=tuple(filter(None, [await _unlike_python(said, settings)])),
     )
-    return CheckedSource(path, source, checked, seen.openapi if seen is not None else {})
+    openapi: Mapping[str, Any] = {} if seen is None else seen.openapi
+    return CheckedSource(path, source, checked, openapi, found.class_names)
 
 
 async def _unlike_python(said: AppSettings, settings: Settings) -> str:

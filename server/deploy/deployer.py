@@ -12,7 +12,7 @@ from catalog.errors import ActionableError
 from server.deploy.advice import cost_as_set
 from server.deploy.applying import Applier
 from server.deploy.asking import reasons, reserve
-from server.deploy.checking import CheckedSource, check_source
+from server.deploy.checking import CheckedSource, check_source, parted
 from server.deploy.environments import ready_tool_environment
 from server.deploy.isolation import exposed, rung_of
 from server.deploy.local.fidelity import unlike_here
@@ -77,15 +77,38 @@ class AppDeployer:
     async def _read(self, path: str, app: str = "", load: str = "") -> CheckedSource:
         if not path.strip():
             raise ActionableError("no path is given", hint="give the app's file or folder")
-        place = await run_sync(self.roots.locate, path)
-        return await check_source(place, self.settings, self.plans, app=app, load=load)
+        named, its = parted(path)
+        place = await run_sync(self.roots.locate, named)
+        return await check_source(place, self.settings, self.plans, app=its or app, load=load)
+
+    async def _chosen(self, path: str, name: str) -> CheckedSource:
+        """Return the app at *path* that is to be deployed: of several the one called *name*.
+
+        Raises:
+            ActionableError: the file has several apps, and none of them was chosen.
+        """
+        read = await self._read(path)
+        listed, chosen = ", ".join(read.classes[:8]), parted(path)[1]
+        if chosen and read.classes and chosen not in read.classes:
+            raise ActionableError(
+                f"{read.source.entry} has no app {chosen[:60]!r}", hint=f"it has: {listed}"
+            )
+        if len(read.classes) < 2 or chosen:
+            return read
+        for each in read.classes:
+            if name and (found := await self._read(path, each)).checked.app == name:
+                return found
+        raise ActionableError(
+            f"{read.source.entry} has several apps ({listed}), and which to deploy is not said",
+            hint=f"name its class behind the path: {path}::{read.classes[0]}",
+        )
 
     async def plan(self, change: Change) -> Plan:
         """Describe *change* against what is deployed now, and remember it under its id."""
         check_allowed(self.settings, change.target)
         checked = None
         if change.action == "deploy":
-            checked = await self._read(change.path)
+            checked = await self._chosen(change.path, change.app)
             change = replace(change, app=change.app or checked.checked.app)
             if not change.app:
                 raise ActionableError(
@@ -127,6 +150,7 @@ class AppDeployer:
                     f"plan {plan_id} was applied by job {job_id} ({job.state})",
                     hint="a plan is applied once; plan the change again",
                 )
+            await self.recheck(job)
             return replace(job, repeated=True)
         applier = Applier(self.settings, self.plans, self.target_of)
         await applier.check_current(plan_id, kept)
@@ -142,6 +166,23 @@ class AppDeployer:
         )
         await run_sync(self.plans.mark_applied, plan_id, job.job_id)
         return job
+
+    async def recheck(self, job: Job) -> None:
+        """Refuse a held change whose plan nobody need be asked about any more: something moved.
+
+        Raises:
+            PlanError: source, running revision or settings are not what they were.
+        """
+        if job.state != "held":
+            return
+        plan_id = str(job.arguments.get("plan_id", ""))
+        kept, _ = await run_sync(self.plans.find, plan_id)
+        try:
+            applier = Applier(self.settings, self.plans, self.target_of)
+            await applier.check_current(plan_id, kept)
+        except PlanError as problem:
+            drops = f'cancel_job {{"job_id":"{job.job_id}"}} drops this one'
+            raise PlanError(problem.message, hint=f"{problem.hint}; {drops}") from None
 
     async def _why_asked(self, plan_id: str, kept: Kept) -> tuple[str, ...]:
         """Return why a person is asked now; what nobody is asked about is counted as spent."""

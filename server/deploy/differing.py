@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from typing import Any, cast
 
 from server.deploy.applied import Recalled
-from tools.deploy_records import AppSettings, DeployedApp
+from tools.deploy_records import AppSettings, DeployedApp, Revision
 
 # Scale settings of the code that a redeploy leaves as they are unless it resets them
 # (fal 1.83: `deploy --reset-scale`); machine, multiplexing and startup always come from the code.
@@ -54,23 +54,32 @@ def left_unknown(running: Recalled | None, *, reset: bool) -> tuple[str, ...]:
     return tuple(name for name in INHERITED if name in running.unknown)
 
 
-def answers_already(running: DeployedApp | None, source: str, *, network: bool) -> bool:
-    """Return whether *running* is well and was deployed from the *source* of that hash."""
+def answers_already(running: DeployedApp | None, source: str, entry: str, *, network: bool) -> bool:
+    """Return whether *running* is well and was deployed from the *source* of that hash, with the
+    same *entry* into it, as `entry_of` writes it."""
     if running is None or running.health not in _WELL:
         return False
-    its = next((one for one in running.revisions if one.revision == running.revision), None)
+    its = _current(running)
     if its is None or not its.source_hash or its.network != (network and running.target == "local"):
         return False
-    return source.startswith(its.source_hash)
+    return source.startswith(its.source_hash) and its.entry == entry
 
 
-def opening(running: DeployedApp | None, *, unchanged: bool) -> str:
-    """Return the first line of what a deploy changes."""
+def opening(running: DeployedApp | None, source: str, entry: str, *, unchanged: bool) -> list[str]:
+    """Return the first lines of what a deploy of *source* by *entry* changes."""
     if running is None:
-        return "new app"
+        return ["new app"]
     if unchanged:
-        return f"nothing: {running.name} answers with this source already ({running.revision})"
-    return f"new revision of {running.name}, now {running.revision}"
+        return [f"nothing: {running.name} answers with this source already ({running.revision})"]
+    lines = [f"new revision of {running.name}, now {running.revision}"]
+    its = _current(running)
+    if its and its.source_hash and source.startswith(its.source_hash) and its.entry != entry:
+        lines.append(f"entry: {its.entry or 'not known'} → {entry}; the source is the same")
+    return lines
+
+
+def _current(running: DeployedApp) -> Revision | None:
+    return next((one for one in running.revisions if one.revision == running.revision), None)
 
 
 def differences(

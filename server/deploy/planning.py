@@ -26,7 +26,7 @@ from server.deploy.plans import Kept, Plans
 from server.deploy.policy import check_allowed, is_own, scaled
 from server.deploy.prices import Prices, read_prices
 from server.deploy.source import not_sent, snapshot
-from server.deploy.targets import SCALING
+from server.deploy.targets import SCALING, entry_of
 from server.settings import SecretSource, Settings
 from tools.deploy_records import (
     Action,
@@ -214,10 +214,11 @@ def _deploy(change: Change, ground: Ground, settings: Settings) -> _Sketch:
     lines = differences(ground.recalled, after, leave=unknown)
     network = change.settings.get("network") is True
     source = ground.checked.source
-    # Runners keep the secrets they began with, so that an app that has some is deployed anew.
+    # Runners keep the secrets they began with: an app that has some is deployed anew.
     is_same = not lines and not checked.settings.secrets
-    unchanged = is_same and answers_already(running, source.sha256, network=network)
-    changes = [opening(running, unchanged=unchanged), *lines, *kept]
+    entry = entry_of(source.entry, checked.class_name)
+    unchanged = is_same and answers_already(running, source.sha256, entry, network=network)
+    changes = [*opening(running, source.sha256, entry, unchanged=unchanged), *lines, *kept]
     if change.target == "local" and network:
         changes.append("network: its code may reach others from this machine")
     errors = [finding for finding in checked.findings if finding.severity == "error"]

@@ -57,6 +57,11 @@ class Release:
     reset_scale: bool = False
 
 
+def entry_of(file: str, class_name: str) -> str:
+    """Return how a revision names where its app begins, such as ``app.py:Hello``."""
+    return f"{file}:{class_name}"[:200]
+
+
 def numbers_of(told: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of scaling in *told* that are numbers, by the names of `AppSettings`."""
     return {

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from server.deploy.cloud.files import SentFile
-from server.deploy.targets import Release
+from server.deploy.targets import Release, entry_of
 from tools.deploy_records import AppSettings
 
 # Times of `fal` where a class says none: of `fal.App`, and of the platform.
@@ -75,6 +75,12 @@ class Order:
         }
 
 
+def annotations_of(release: Release) -> dict[str, str]:
+    """Return what fal keeps beside a revision, from which a later plan sees whether it is so."""
+    entry = entry_of(release.file, release.class_name)
+    return {"falkit-source": release.source_hash[:32], "falkit-entry": entry}
+
+
 def deploying(
     release: Release, plan_id: str, source: str, files: Sequence[SentFile], *, runs: bool
 ) -> Order:
@@ -97,7 +103,7 @@ def deploying(
             "auth": settings.auth,
             "reset_scale": release.reset_scale,
             "message": release.message,
-            "annotations": {MARK: plan_id, "falkit-source": release.source_hash[:32]},
+            "annotations": {MARK: plan_id, **annotations_of(release)},
         },
         seconds=DEPLOY_SECONDS,
         app=release.name,

@@ -206,6 +206,7 @@ def revision_of(record: RevisionRecord) -> Revision:
         state=state,
         message=record.message[:300],
         source_hash=record.annotations.get("falkit-source", ""),
+        entry=record.annotations.get("falkit-entry", ""),
     )
 
 

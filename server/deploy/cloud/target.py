@@ -22,6 +22,7 @@ from server.deploy.cloud.files import SentFile, files_in, send_files
 from server.deploy.cloud.logs import read_logs
 from server.deploy.cloud.orders import (
     Order,
+    annotations_of,
     deleting,
     deploying,
     looking,
@@ -172,7 +173,7 @@ class CloudTarget:
                 revision_id=str(answer.get("revision")),
                 created_at=datetime.now(UTC),
                 message=release.message,
-                annotations={"falkit-source": release.source_hash[:32]},
+                annotations=annotations_of(release),
             )
         return await self._settled(release.name, revision, tell)
 

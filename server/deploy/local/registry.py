@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from uuid import uuid4
 
 from server.deploy.local.database import Database
-from server.deploy.targets import Release
+from server.deploy.targets import Release, entry_of
 from tools.deploy_records import AppSettings, Revision
 from tools.errors import BackendError
 
@@ -48,7 +48,10 @@ class KnownRevision:
         """The record that callers see."""
         created = datetime.fromtimestamp(self.created, UTC)
         message = self.message or self.error
-        return Revision(self.revision, created, self.state, message, self.source_hash, self.network)
+        return Revision(
+            self.revision, created, self.state, message, self.source_hash, self.network,
+            entry_of(self.file, self.class_name),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
