@@ -13,23 +13,23 @@ _GROUPS: tuple[tuple[str, ...], ...] = (
         "caption", "message", "query", "text_input", "input_text", "gen_text", "script", "lyrics",
         "transcript", "lyrics_prompt", "edit_prompt", "instructions", "input", "content",
     ),
-    ("negative_prompt", "negative", "avoid", "exclude", "neg_prompt", "unwanted"),
+    ("negative_prompt", "negative", "avoid", "exclude", "neg_prompt", "unwanted", "neg"),
     (
         "image_url", "image", "image_urls", "images", "input_image", "input_image_url",
         "input_image_urls", "start_image_url", "first_frame_url", "first_image_url", "init_image",
         "img", "picture", "photo", "source_image", "image_path", "start_frame", "first_frame",
         "init_image_url", "img_url", "start_image", "source_image_url", "image_data_url",
         "reference_image_url", "reference_image_urls", "human_image_url", "base_image_url",
-        "media", "file", "media_url",
+        "media", "file", "media_url", "input_images", "src",
     ),
     (
         "reference_image_urls", "reference_image_url", "reference_images", "references",
         "reference", "image_urls", "ref_image", "ref_images", "style_image_url",
-        "image_style_references", "style_reference", "elements",
+        "image_style_references", "style_reference", "elements", "input_images",
     ),
     (
         "end_image_url", "tail_image_url", "last_frame_url", "last_image_url", "end_image",
-        "last_frame", "end_frame", "tail_image", "end_frame_url", "final_frame",
+        "last_frame", "end_frame", "tail_image", "end_frame_url", "final_frame", "last_image",
     ),
     (
         "video_url", "video", "video_urls", "videos", "input_video", "input_video_url",
@@ -39,7 +39,7 @@ _GROUPS: tuple[tuple[str, ...], ...] = (
     (
         "audio_url", "audio", "audio_urls", "sound_url", "audio_file", "input_audio", "music_url",
         "speech", "voice_url", "reference_audio_url", "audio_path", "sound_file", "song",
-        "reference_audio_urls", "ref_audio_url", "media", "file",
+        "reference_audio_urls", "ref_audio_url", "media", "file", "music",
     ),
     (
         "mask_url", "mask", "mask_image_url", "mask_image", "mask_video_url", "masks",
@@ -52,7 +52,7 @@ _GROUPS: tuple[tuple[str, ...], ...] = (
     (
         "image_size", "size", "video_size", "resolution", "dimensions", "output_size",
         "target_resolution", "width", "height", "image_resolution", "video_resolution", "canvas",
-        "canvas_size", "aspect_ratio", "quality",
+        "canvas_size", "aspect_ratio", "quality", "res",
     ),
     (
         "aspect_ratio", "ratio", "aspect", "ar", "image_aspect_ratio", "video_aspect_ratio",
@@ -89,7 +89,7 @@ _GROUPS: tuple[tuple[str, ...], ...] = (
     ("seed", "random_seed", "noise_seed", "rng_seed"),
     (
         "output_format", "format", "image_format", "file_format", "response_format", "extension",
-        "file_type", "audio_format", "video_format", "output_type", "geometry_file_format",
+        "file_type", "audio_format", "video_format", "output_type", "geometry_file_format", "ext",
     ),
     ("loras", "lora", "lora_url", "lora_path", "lora_weights", "lora_scale", "adapters", "path"),
     (
@@ -112,7 +112,7 @@ _GROUPS: tuple[tuple[str, ...], ...] = (
     ("style", "style_id", "style_name", "preset", "style_preset", "styles", "style_type"),
     (
         "enable_safety_checker", "safety_checker", "safety", "nsfw", "safety_tolerance",
-        "safe_mode", "disable_safety_checker", "enable_output_safety_checker", "moderation",
+        "safe_mode", "disable_safety_checker", "enable_output_safety_checker", "moderation", "safe",
     ),
     (
         "enable_prompt_expansion", "expand_prompt", "prompt_optimizer", "enhance_prompt",
@@ -135,6 +135,7 @@ _GROUPS: tuple[tuple[str, ...], ...] = (
     # Fields of objects inside lists and sizes.
     ("path", "url", "lora_url", "lora_path", "weights", "file_url", "repo", "model"),
     ("scale", "weight", "strength", "lora_scale", "multiplier"),
+    ("audio_url", "audio_urls", "sound"),
     ("width", "w"),
     ("height", "h"),
 )  # fmt: skip

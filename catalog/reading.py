@@ -301,7 +301,8 @@ class Reader:
                     continue
                 result[name] = self.read(inner, entry, (*path, name))
             elif others is False:
-                self.unknown((*path, name), f"is not a field of {dotted(path)}", known)
+                rule = f"is not a field of {dotted(path)}"
+                self.unknown((*path, name), rule, known, isinstance(entry, bool))
             else:
                 result[name] = self.pass_on(entry, (*path, name))
         for name in required:
@@ -376,14 +377,28 @@ class Reader:
             rule = f"takes at most {high} characters, {len(value)} were given"
             self.refuse(path, value, rule)
 
-    def unknown(self, path: Path, rule: str, names: Mapping[str, object]) -> None:
+    def unknown(
+        self, path: Path, rule: str, names: Mapping[str, object], is_switch: bool = False
+    ) -> None:
+        """Note that there is no such name as *path* ends in among *names*, and the nearest.
+
+        With *is_switch* true or false was given, which means a switch rather than media.
+        """
         sought = len(self.problems) < _NEAREST_SOUGHT and isinstance(path[-1], str)
         near = self._named(str(path[-1]), names) if sought else ""
+        if near and is_switch and (switches := self._switches(names)) and near not in switches:
+            near = nearest_name(str(path[-1]), switches) or near
         if sought and not near and (kind := media_meant(str(path[-1]))):
             rule += f"; it takes no {kind}"
         if near == "width" and "height" in names and "w" not in str(path[-1]).lower():
             near = "width and height"  # a size or a ratio is said by both
         self.problems.append(Problem(dotted(path), "", rule, near))
+
+    def _switches(self, names: Mapping[str, object]) -> list[str]:
+        rules = (
+            (name, resolved(self.root, rule)) for name, rule in names.items() if is_object(rule)
+        )
+        return [name for name, rule in rules if "boolean" in types_of(rule)]
 
     def _named(self, name: str, names: Mapping[str, object]) -> str:
         """Return the nearest of *names*, or the field of an object among them that is meant."""

@@ -113,7 +113,8 @@ def _read_fields(
         schema = known.get(name)
         if schema is None:
             if card.completeness == "full":
-                reader.unknown((name,), f"is not a parameter of {card.endpoint_id}", known)
+                rule = f"is not a parameter of {card.endpoint_id}"
+                reader.unknown((name,), rule, known, isinstance(value, bool))
                 continue
             result[name] = reader.pass_on(value, (name,))
             near = nearest_name(name, known.keys())

@@ -81,3 +81,27 @@ def test_a_schema_that_refers_to_itself_without_end_is_read_to_some_depth() -> N
         }
     )
     assert check(card, {"u": 5, "loop": None}).arguments == {"u": 5}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("sound", True, "generate_audio"),
+        ("sound", "a.mp3", "generate_audio"),
+        ("audio", True, "generate_audio"),
+        ("audio", "a.mp3", "audio_url"),
+        ("music", "a.mp3", "audio_url"),
+        ("last_image", "a.png", "end_image_url"),
+        ("input_images", ["a.png"], "image_url"),
+    ],
+)
+def test_a_wrong_name_means_what_its_value_can_be(name: str, value: object, meant: str) -> None:
+    media = ("image_url", "end_image_url", "audio_url")
+    fields: dict[str, dict[str, object]] = {
+        **{each: {"type": "string"} for each in media},
+        "num_images": {"type": "integer"},
+        "generate_audio": {"type": "boolean"},
+    }
+    with pytest.raises(ArgumentsError) as caught:
+        check(holding(**fields), {name: value})
+    assert [problem.nearest for problem in caught.value.problems] == [meant]
