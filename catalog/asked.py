@@ -179,6 +179,12 @@ def _counted(text: str) -> tuple[int, str]:
     return int(number_of(found[1])), f"{text[: found.start()]} {kept} {text[found.end() :]}"
 
 
+def tongue_of(word: object) -> tuple[str, str] | None:
+    """Return the language that a name or code stands for, as English name and code."""
+    said = word.strip().lower() if isinstance(word, str) else ""
+    return next(((name, code) for name, code in _TONGUES.items() if said in (name, code)), None)
+
+
 def height_of(found: re.Match[str] | None) -> int:
     """Return the lines of a size that was *found*: as a number, in thousands, or by a name."""
     if found is None:

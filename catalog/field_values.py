@@ -1,5 +1,6 @@
 """What single fields of a card take."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,9 @@ from catalog.card import ModelCard
 from catalog.convert import types_of
 from catalog.nearest import quantity_of
 from catalog.reading import Reader, resolved
+
+# Seconds by which two lengths are the same.
+_SAME = 0.01
 
 
 def choices_of(card: ModelCard, name: str) -> list[Any]:
@@ -31,7 +35,7 @@ def length_value(card: ModelCard, name: str, seconds: float) -> object:
     """Return how the field *name* of *card* says so many *seconds*, None where it takes none."""
     for choice in choices_of(card, name):
         quantity = quantity_of(choice)
-        if quantity and abs(float(quantity[0]) - seconds) < 0.01:
+        if quantity and abs(float(quantity[0]) - seconds) < _SAME:
             return choice
     if choices_of(card, name):
         return None
@@ -41,6 +45,30 @@ def length_value(card: ModelCard, name: str, seconds: float) -> object:
     if "number" not in types_of(card.properties[name]):
         tried = iter((whole, f"{whole}", f"{whole}s"))
     return next((value for value in tried if takes(card, name, value)), None)
+
+
+def near_length(card: ModelCard, name: str, seconds: float) -> tuple[object, float] | None:
+    """Return how the field *name* says the shortest length of at least *seconds*, and how long.
+
+    Its longest where none is so long; None where it tells no such lengths.
+    """
+    lengths = [(float(got[0]), one) for one in choices_of(card, name) if (got := quantity_of(one))]
+    if lengths:
+        enough = [one for one in lengths if one[0] >= seconds - _SAME]
+        made, value = min(enough, key=_first) if enough else max(lengths, key=_first)
+        return value, made
+    schema, parts = card.properties[name], 1000 if name.endswith("_ms") else 1
+    low, high = schema.get("x-range-seconds") or (schema.get("minimum"), schema.get("maximum"))
+    made = seconds if low is None else max(seconds, low / parts)
+    made = made if high is None else min(made, high / parts)
+    for length in (made, float(math.ceil(made))):
+        if (value := length_value(card, name, length)) is not None:
+            return value, length
+    return None
+
+
+def _first(pair: tuple[float, object]) -> float:
+    return pair[0]
 
 
 def rule_told(card: ModelCard, name: str) -> str:

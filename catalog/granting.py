@@ -20,7 +20,8 @@ LENGTH_FIELDS = (
 )  # fmt: skip
 _SHAPE_FIELDS = ("aspect_ratio", "image_size", "video_size", "size")
 _SIZED = frozenset(("image_size", "video_size", "size", "resolution", "width", "height"))
-_FRAMES = ("num_frames", "number_of_frames")
+FRAMES = ("num_frames", "number_of_frames")
+_SIDED = ("image_size", "video_size", "size", "resolution")
 _FORMATS = ("output_format", "format", "image_format")
 _SOUND_WORDS = re.compile(
     r"\b(?:with|native|optional|synchronised|and) (?:audio|sound|speech)|audio$"
@@ -81,6 +82,23 @@ def granted(card: ModelCard, asked: Asked, given: Mapping[str, object]) -> Grant
     return Granted({**wishes.fields, **also}, (*wishes.unmet, *unmet))
 
 
+def takes_sides(card: ModelCard, name: str) -> bool:
+    """Tell whether the field *name* of *card* takes an object of width and height."""
+    parts = [
+        resolved(card.input_schema, one) for one in card.properties.get(name, {}).get("anyOf", ())
+    ]
+    return any({"width", "height"} <= set(part.get("properties") or ()) for part in parts)
+
+
+def sized_fields(card: ModelCard, lines: int, ratio: str) -> Mapping[str, object]:
+    """Return a size of so many *lines* as width and height, as *card* takes them; empty if not."""
+    sides = _sides(lines, ratio)
+    for name in _SIDED:
+        if takes_sides(card, name) and takes(card, name, sides):
+            return {name: sides}
+    return sides if all(takes(card, name, number) for name, number in sides.items()) else {}
+
+
 def usual_length(card: ModelCard, given: Mapping[str, object]) -> Mapping[str, object]:
     """Return a usual length where *card* would choose one itself, else nothing.
 
@@ -130,10 +148,10 @@ class _Wishes:
     def length(self) -> None:
         seconds = self.asked.seconds
         names = [name for name in LENGTH_FIELDS if name in self.card.properties]
-        frames = [name for name in _FRAMES if name in self.card.properties]
+        frames = [name for name in FRAMES if name in self.card.properties]
         if not seconds or self.given & {*names, *frames, "max_duration"}:
             return
-        if self.moves and (most := _longest_known(self.card, names)) and seconds > most:
+        if self.moves and (most := longest_known(self.card, names)) and seconds > most:
             self.unmet.append(f"{seconds:g} seconds: it is not known to make more than {most:g}")
             return
         for name in names:
@@ -141,16 +159,12 @@ class _Wishes:
                 self.fields[name] = value
                 return
         for name in frames:
-            rate = self.asked.fps or next((q for q in map(self._default, RATES) if q), None)
+            rate = self.asked.fps or usual_rate(self.card)
             if rate and takes(self.card, name, count := int(seconds * rate) + 1):
                 self.fields[name] = count
                 return
         told = rule_told(self.card, names[0]) if names else "its length cannot be set"
         self.unmet.append(f"{seconds:g} seconds: {told}")
-
-    def _default(self, name: str) -> float | None:
-        quantity = quantity_of(self.card.properties.get(name, {}).get("default"))
-        return float(quantity[0]) if quantity else None
 
     def size(self) -> None:
         height, kilo = self.asked.height, self.asked.kilo
@@ -168,8 +182,8 @@ class _Wishes:
                 ):
                     self.fields[name] = choice
                     return
-        if self.draws and height <= _MOST_LINES and self._takes_sides("image_size"):
-            self.fields["image_size"] = _sides(height, self.asked.ratio or "16:9")
+        if sides := self._lined(height):
+            self.fields |= sides
             return
         said = kilo or f"{height}p"
         if re.search(rf"\b{said}\b", f"{self.card.summary} {self.card.endpoint_id}".lower()):
@@ -179,27 +193,32 @@ class _Wishes:
         told = f"{names[0]} is one of {choices}" if names else "its resolution cannot be set"
         self.unmet.append(f"{said}: {told}")
 
+    def _lined(self, height: int) -> Mapping[str, object]:
+        """Return a width and height of so many lines, nothing where that may not be asked for."""
+        ratio = self.asked.ratio
+        if self.draws and height <= _MOST_LINES and takes_sides(self.card, "image_size"):
+            return {"image_size": _sides(height, ratio or "16:9")}
+        # A film made from a picture has the picture's shape, if nobody says another.
+        if self.moves and (ratio or "image" not in self.card.media_in.values()):
+            return sized_fields(self.card, height, ratio or "16:9")
+        return {}
+
     def _exact(self, pixels: tuple[int, int]) -> None:
         """Ask for a width and height as they were said, however the card has them said."""
         wide, high = pixels
         sides = {"width": wide, "height": high}
-        for name in ("image_size", "video_size", "size", "resolution"):
+        for name in _SIDED:
             for choice in choices_of(self.card, name):
                 if pair_of(choice) == pixels:
                     self.fields[name] = choice
                     return
-            if self._takes_sides(name) and takes(self.card, name, sides):
+            if takes_sides(self.card, name) and takes(self.card, name, sides):
                 self.fields[name] = sides
                 return
         if all(takes(self.card, name, number) for name, number in sides.items()):
             self.fields |= sides
         else:
             self.unmet.append(f"{wide}x{high}: its size cannot be set so")
-
-    def _takes_sides(self, name: str) -> bool:
-        schema = self.card.properties.get(name, {})
-        parts = [resolved(self.card.input_schema, one) for one in schema.get("anyOf", ())]
-        return any({"width", "height"} <= set(part.get("properties") or ()) for part in parts)
 
     def shape(self) -> None:
         ratio = self.asked.ratio
@@ -236,7 +255,7 @@ class _Wishes:
         off, _, best = min(found, key=lambda one: one[:2], default=(1.0, 0.0, None))
         if off < 0.02:
             return best
-        if name != "aspect_ratio" and self._takes_sides(name) and not self.asked.loose:
+        if name != "aspect_ratio" and takes_sides(self.card, name) and not self.asked.loose:
             return _sides(768, ratio)
         same_way = best is not None and (_choice_worth(best) or 1) - 1
         if self.asked.loose and same_way and (same_way > 0) == (_worth(ratio) > 1):
@@ -293,7 +312,13 @@ class _Wishes:
             self.unmet.append(f"seed {seed}: it takes no such seed")
 
 
-def _longest_known(card: ModelCard, names: Sequence[str]) -> float:
+def usual_rate(card: ModelCard) -> float | None:
+    """Return the frames a second that *card* makes by default, None where it tells none."""
+    defaults = (quantity_of(card.properties.get(name, {}).get("default")) for name in RATES)
+    return next((float(rate[0]) for rate in defaults if rate and rate[0]), None)
+
+
+def longest_known(card: ModelCard, names: Sequence[str]) -> float:
     """Return the longest clip that the words about *card* tell of where its fields set no end.
 
     0 where its fields do, so that they say what is right.

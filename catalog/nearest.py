@@ -195,6 +195,12 @@ def same_name(one: str, other: str) -> bool:
     return _plain(one) == _plain(other)
 
 
+def is_meant(name: str, lead: str) -> bool:
+    """Tell whether an input called *name* would mean what *lead* does, a name as cards have it."""
+    plain = _plain(name) if len(name) <= _LONGEST else ""
+    return any(group[0] == lead and plain in group for group in _GROUPS)
+
+
 def media_meant(name: str) -> str:
     """Return the kind of media that an input called *name* would take, empty where it is none."""
     plain = _plain(name) if len(name) <= _LONGEST else ""

@@ -25,7 +25,7 @@ _DURATIONS = (
 )  # fmt: skip
 _FRAMES = ("num_frames", "number_of_frames", "video_length")
 _RATES = ("frames_per_second", "fps", "frame_rate", "output_fps", "target_fps")
-_FACTORS = ("upscale_factor", "scale_factor", "upscaling_factor", "scale")
+FACTORS = ("upscale_factor", "scale_factor", "upscaling_factor", "scale")
 _FOLLOWS = ("match_video_length", "match_audio_length", "match_input_num_frames")
 _TEXTS = ("inputs", "scene", "context", "dialogue", "turns", "segments", "texts")
 # Words that leave the choice to the model, so that no one value can be read from them.
@@ -354,7 +354,7 @@ class Work:
         """Return the pixels of an enlarged input."""
         if self.value("upscale_mode") == "target":
             return None
-        factor = next((name for name in _FACTORS if self.takes(name)), None)
+        factor = next((name for name in FACTORS if self.takes(name)), None)
         if factor is None or "upscal" not in f"{self.card.endpoint_id} {factor}":
             return None
         by = self.number(factor)

@@ -170,9 +170,8 @@ async def test_a_comparison_gives_the_price_also_of_a_model_that_lacks_an_argume
     dev, turbo, banana = text.splitlines()
     assert "for 20 runs" in dev
     assert "prices of 20" in turbo
-    assert "cost unknown" in banana
-    assert "image_size: is not a parameter; nearest: resolution" in banana
-    assert "price: $0.08/image" in banana
+    assert "$1.2 for 20 runs" in banana
+    assert "$0.08/image x 0.75 (0.5K)" in banana  # 512 x 512 as that model says it
 
 
 async def test_a_mask_of_another_size_is_refused_with_the_right_size(

@@ -1,6 +1,7 @@
 """Say what exact arguments would cost, before anything is paid."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field
 
@@ -9,6 +10,7 @@ from catalog.errors import ActionableError, ArgumentsError
 from catalog.history import with_history
 from catalog.limits import check_media
 from catalog.pricing import Estimate, estimate, price_words
+from catalog.same_work import SameWork, same_work
 from catalog.schema import check
 from catalog.sides import limits_words
 from tools.finding import found
@@ -21,6 +23,12 @@ from tools.wording import one_line
 PROBLEM_SHOWN = 200
 # Several quotes together, in bytes: they are read side by side.
 SIDE_BY_SIDE = 1900
+# Characters of what is said beside dollars, less and less: how many things assumed, and how much
+# of formula, limits and of what is otherwise.
+_SIZES = (
+    (2, 160, 120, 160), (1, 100, 90, 120), (1, 60, 70, 90), (0, 60, 60, 80), (0, 45, 50, 70),
+    (0, 36, 40, 56),
+)  # fmt: skip
 
 
 class EstimateArguments(Arguments):
@@ -58,68 +66,96 @@ class Quotes(Quote):
     estimates: Annotated[list[Quote], OBJECTS] = []
 
 
+class _Side(NamedTuple):
+    """A quote beside others, and what of the work is otherwise with that model."""
+
+    quote: Quote
+    told: str = ""
+
+
 async def estimate_cost(call: Call, arguments: EstimateArguments) -> Answer:
-    """Return dollars for exact arguments: exact, a range, or unknown; never a guess."""
+    """Return dollars for exact arguments: exact, a range, or unknown; never a guess.
+
+    Several models take the same work each in its own fields; what one cannot is told.
+    """
     ids = list(dict.fromkeys([*filter(None, [arguments.endpoint_id]), *arguments.endpoint_ids]))
     if not 1 <= len(ids) <= 8:
         raise ActionableError(
             f"{len(ids)} endpoints to price", hint="give endpoint_id, or endpoint_ids with 1 to 8"
         )
-    quotes = [await _quote(call, endpoint_id, arguments, len(ids) > 1) for endpoint_id in ids]
-    if len(quotes) > 1:
-        quotes = _fitted(quotes)
-    words = "\n".join(_words(quote, arguments.runs) for quote in quotes)
-    if len(quotes) == 1:
-        return Answer(Quotes(**quotes[0].model_dump()), words)
+    if len(ids) == 1:
+        card = await found(call.rooms, ids[0])
+        quote = _as_quote(
+            card, await _estimate(call, card, SameWork(arguments.arguments), arguments)
+        )
+        return Answer(Quotes(**quote.model_dump()), _words(quote, arguments.runs))
+    sides = _fitted([await _side(call, endpoint_id, arguments) for endpoint_id in ids])
+    words = "\n".join(_words(side.quote, arguments.runs, side.told) for side in sides)
+    quotes = [_with_told(side) for side in sides]
     return Answer(Quotes(estimates=quotes), words)
 
 
-async def _quote(
-    call: Call, endpoint_id: str, arguments: EstimateArguments, comparing: bool
-) -> Quote:
+async def _estimate(
+    call: Call, card: ModelCard, work: SameWork, arguments: EstimateArguments
+) -> Estimate:
+    checked = check(card, work.arguments, whole=False)
+    _, facts = await facts_of(call.rooms, checked)
+    check_media(card, checked.media, facts)
+    past = await call.rooms.jobs.past_runs(card.endpoint_id)
+    runs = arguments.runs * work.runs
+    return with_history(estimate(card, checked.arguments, facts, runs), past, runs)
+
+
+async def _side(call: Call, endpoint_id: str, arguments: EstimateArguments) -> _Side:
     card: ModelCard | None = None
     try:
         card = await found(call.rooms, endpoint_id)
-        checked = check(card, arguments.arguments, whole=False)
-        _, facts = await facts_of(call.rooms, checked)
-        check_media(card, checked.media, facts)
-        past = await call.rooms.jobs.past_runs(card.endpoint_id)
-        made = estimate(card, checked.arguments, facts, arguments.runs)
-        made = with_history(made, past, arguments.runs)
+        work = same_work(card, arguments.arguments)
+        made = await _estimate(call, card, work, arguments)
     except ActionableError as problem:
-        if not comparing:
-            raise
+        known = card.endpoint_id if card is not None else one_line(endpoint_id, 120)
         limits = limits_words(card) if card is not None else ""
-        return Quote(
-            endpoint_id=card.endpoint_id if card is not None else one_line(endpoint_id, 120),
-            kind="unknown",
-            formula=_unfit(problem, card),
-            limits=limits,
-        )
-    quote = _as_quote(card.endpoint_id, made)
-    return quote.model_copy(update={"limits": limits_words(card)}) if comparing else quote
+        formula = _unfit(problem, card)
+        return _Side(Quote(endpoint_id=known, kind="unknown", formula=formula, limits=limits))
+    quote = _as_quote(card, made)
+    if work.beyond:  # dollars for less work would look cheap beside the others
+        least = "" if made.high is None else f"; that costs ${made.high:f}"
+        beyond = f"cannot: {'; '.join(work.beyond)}{least}"
+        quote = Quote(endpoint_id=card.endpoint_id, kind="unknown", formula=beyond)
+    return _Side(quote.model_copy(update={"limits": limits_words(card)}), "; ".join(work.told))
 
 
-def _fitted(quotes: list[Quote]) -> list[Quote]:
-    """Return *quotes* so that together they fit `SIDE_BY_SIDE` bytes.
+def _fitted(sides: Sequence[_Side]) -> list[_Side]:
+    """Return *sides* so that together they fit `SIDE_BY_SIDE` bytes.
 
-    Where prices stand goes first, then what was assumed; dollars and limits stay.
+    Where prices stand goes first, then what was assumed, then how dollars were reached; dollars,
+    limits and what is otherwise with a model stay.
     """
-    for assumed, formula, limits in ((2, 160, 120), (1, 100, 90), (1, 60, 70), (0, 60, 60)):
+    shown: list[_Side] = []
+    for assumed, formula, limits, told in _SIZES:
         shown = [
-            quote.model_copy(
-                update={
-                    "source": "",
-                    "assumptions": [_cut(one, 60) for one in quote.assumptions[:assumed]],
-                    "formula": _cut(quote.formula, formula),
-                    "limits": _cut(quote.limits, limits),
-                }
+            _Side(
+                side.quote.model_copy(
+                    update={
+                        "source": "",
+                        "assumptions": [_cut(one, 60) for one in side.quote.assumptions[:assumed]],
+                        "formula": _cut(side.quote.formula, formula),
+                        "limits": _cut(side.quote.limits, limits),
+                    }
+                ),
+                _cut(side.told, told),
             )
-            for quote in quotes
+            for side in sides
         ]
-        if sum(len(one.model_dump_json(exclude_defaults=True)) for one in shown) <= SIDE_BY_SIDE:
+        sizes = (len(_with_told(one).model_dump_json(exclude_defaults=True)) for one in shown)
+        if sum(sizes) <= SIDE_BY_SIDE:
             return shown
-    return [quote.model_copy(update={"assumptions": [], "as_of": ""}) for quote in shown]
+    return [side._replace(quote=side.quote.model_copy(update={"as_of": ""})) for side in shown]
+
+
+def _with_told(side: _Side) -> Quote:
+    assumptions = [*filter(None, [side.told]), *side.quote.assumptions]
+    return side.quote.model_copy(update={"assumptions": assumptions})
 
 
 def _cut(text: str, most: int) -> str:
@@ -139,9 +175,9 @@ def _unfit(problem: ActionableError, card: ModelCard | None) -> str:
     return f"{told}; price: {price_words(card).removeprefix('price ')}"
 
 
-def _as_quote(endpoint_id: str, made: Estimate) -> Quote:
+def _as_quote(card: ModelCard, made: Estimate) -> Quote:
     return Quote(
-        endpoint_id=endpoint_id,
+        endpoint_id=card.endpoint_id,
         kind=made.kind,
         low=None if made.low is None else float(made.low),
         high=None if made.high is None else float(made.high),
@@ -152,19 +188,18 @@ def _as_quote(endpoint_id: str, made: Estimate) -> Quote:
     )
 
 
-def _words(quote: Quote, runs: int) -> str:
+def _words(quote: Quote, runs: int, told: str = "") -> str:
+    limits = "".join(f"; {one}" for one in (told, quote.limits) if one)
     match quote.kind:
         case "exact":
             price = f"${quote.low:g}"
         case "range":
             price = f"${quote.low:g} to ${quote.high:g}"
         case _:
-            limits = f"; {quote.limits}" if quote.limits else ""
             return f"{quote.endpoint_id}: cost unknown ({quote.formula}){limits}"
     times = f" for {runs} runs" if runs > 1 else ""
     assumed = f"; assumed: {', '.join(quote.assumptions)}" if quote.assumptions else ""
     seen = f"; prices of {quote.as_of}" if quote.as_of else ""
-    limits = f"; {quote.limits}" if quote.limits else ""
     return f"{quote.endpoint_id}: {price}{times} ({quote.formula}){assumed}{limits}{seen}"
 
 
