@@ -31,6 +31,7 @@ _SAME_AREA = 0.9
 _SAME_SECONDS = 0.06
 # Media beside what is worked on: a model may do the work without them.
 _BESIDE = re.compile(r"ref|mask|end|last|tail|final|style|voice|lora|control")
+_SPOKEN = ("text", "script")
 _PARTS: Mapping[str, float] = {
     "": 1, "s": 1, "ms": 0.001, "min": 60, "mins": 60, "minute": 60, "minutes": 60, "m": 60,
 }  # fmt: skip
@@ -128,6 +129,9 @@ class _Work:
         names = [n for n in self.rest if is_meant(n, "prompt") and isinstance(self.rest[n], str)]
         for name in sorted(names, key=_text_order):
             text = self.rest.pop(name)
+            if target and name in _SPOKEN and target == "prompt" in self.fields:
+                del self.fields["prompt"]  # how to speak, where there is but one text
+                self.without.append("prompt")
             if target is None or self.fields.get(target, text) != text:
                 self.without.append(name)
             elif problem := self._problem(target, text):

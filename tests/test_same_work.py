@@ -39,6 +39,11 @@ PHOTO = "https://example.com/a.png"
         ("fal-ai/flux/dev", {"aspect_ratio": "16:9"}, {"image_size": "landscape_16_9"}),
         ("fal-ai/pixverse/v6/text-to-video", FILM, {"generate_audio_switch": True}),
         ("fal-ai/minimax/speech-2.8-hd", {"text": "hello"}, {"prompt": "hello"}),
+        (
+            "fal-ai/minimax/speech-2.8-hd",
+            {"prompt": "warm", "text": "hello"},
+            {"prompt": "hello"},
+        ),
         ("fal-ai/vibevoice", {"prompt": "hello"}, {"script": "hello"}),
         (
             "fal-ai/kling-video/v3/pro/image-to-video",
