@@ -2,7 +2,8 @@
 
 ActionableError                 what happened, and the next step
 ├── UnknownModelError           the catalog holds no such endpoint
-│   └── MisreadModelError       it holds the one in what was given, and more than would be sent
+│   ├── MisreadModelError       it holds the one in what was given, and more than would be sent
+│   └── UnknownAppError         no app of this machine has that name
 ├── ArgumentsError              arguments do not fit the card's schema
 ├── UnpricedError               the price cannot be turned into money
 └── (tools.errors adds its own)
@@ -47,6 +48,21 @@ class MisreadModelError(UnknownModelError):
         super().__init__(endpoint_id, nearest=nearest)
         self.message = f"{endpoint_id[:120]!r} {what}; nothing was sent"
         self.hint = f"use {', '.join(nearest)}; {instead}" if nearest else instead
+
+
+class UnknownAppError(UnknownModelError):
+    """No app that was deployed on this machine has that name, or that path."""
+
+    def __init__(self, endpoint_id: str, *, nearest: Sequence[str]) -> None:
+        super().__init__(endpoint_id, nearest=nearest)
+        self.message = f"no app {endpoint_id[:120]!r} on this machine"
+        if not nearest:
+            self.hint = "app_status lists the apps that there are"
+
+
+def among_others(problem: ActionableError) -> str:
+    """Return *problem* in words for a list that says itself that nothing was sent."""
+    return str(problem).replace("; nothing was sent", "")
 
 
 @dataclass(frozen=True, slots=True)

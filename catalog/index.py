@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any, TypeVar, cast
 
 from catalog.card import ModelCard
-from catalog.errors import MisreadModelError, UnknownModelError
+from catalog.errors import MisreadModelError, UnknownAppError, UnknownModelError
 from catalog.pasted import misread, plain_id
 
 SNAPSHOT = Path(__file__).resolve().parent / "snapshot"
@@ -36,14 +36,19 @@ class CatalogIndex:
     """The shipped catalog. Opening reads nothing; each part is read when it is first asked for.
 
     It never changes and may be shared between threads. *beside*, where given, is asked for a bare
-    id that the snapshot does not hold, or holds as retired or without all inputs.
+    id that the snapshot does not hold, or holds as retired or without all inputs. *local* tells the
+    ids of the apps of this machine, where they can be run.
     """
 
     def __init__(
-        self, folder: Path, beside: Callable[[str], ModelCard | None] | None = None
+        self,
+        folder: Path,
+        beside: Callable[[str], ModelCard | None] | None = None,
+        local: Callable[[], Sequence[str]] | None = None,
     ) -> None:
         self.folder = folder
         self._beside = beside
+        self._local = local
         self._parsed: dict[int, ModelCard] = {}
         self._lock, self._reading = Lock(), Lock()
         self._kept: dict[Callable[[Path], object], object] = {}
@@ -54,9 +59,10 @@ class CatalogIndex:
         folder: Path | None = None,
         *,
         beside: Callable[[str], ModelCard | None] | None = None,
+        local: Callable[[], Sequence[str]] | None = None,
     ) -> "CatalogIndex":
         """Return the catalog in *folder*, by default the one that is shipped. Nothing is read."""
-        return cls(folder or SNAPSHOT, beside)
+        return cls(folder or SNAPSHOT, beside, local)
 
     @cached_property
     def ids(self) -> Sequence[str]:
@@ -83,6 +89,8 @@ class CatalogIndex:
     def unknown(self, endpoint_id: str) -> UnknownModelError:
         """Return what to tell of *endpoint_id*, which the catalog does not hold."""
         bare = plain_id(endpoint_id)
+        if self._local is not None and bare.startswith(LOCAL):
+            return UnknownAppError(endpoint_id, nearest=nearest_ids(bare[:200], self._local(), 3))
         if (told := misread(bare)) is None:
             return UnknownModelError(endpoint_id, nearest=self.nearest(bare))
         what, meant, instead = told

@@ -1,6 +1,6 @@
 """The embedded platform as an application that is opened when it is first called."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -82,6 +82,15 @@ def hosted_card(home: Path, endpoint_id: str) -> ModelCard | None:
     from server.deploy.local.cards import find_card
 
     return find_card(home, endpoint_id)
+
+
+def hosted_ids(home: Path) -> Sequence[str]:
+    """Return the ids of the apps that run on this machine, by name."""
+    if not _apps(home).exists():
+        return ()
+    from server.deploy.local.cards import known_ids
+
+    return known_ids(home)
 
 
 class LateHosted:

@@ -21,7 +21,7 @@ from catalog.index import CatalogIndex
 from prompts.guides import GUIDES
 from server.asking import Approve
 from server.late import Late, alongside
-from server.late_emulator import hosted_card, late_emulator
+from server.late_emulator import hosted_card, hosted_ids, late_emulator
 from server.lent import LateDeployer, LateJobs, LateMedia, Opened
 from server.settings import Settings
 from tools.errors import NotConfiguredError
@@ -98,7 +98,9 @@ def open_catalog(settings: Settings) -> tuple[CatalogIndex, int | None]:
     A running server keeps what it began with. The emulator answers from the shipped snapshot.
     """
     if settings.backend == "emulator":
-        return CatalogIndex.open(beside=partial(hosted_card, settings.home)), None
+        home = settings.home
+        beside, local = partial(hosted_card, home), partial(hosted_ids, home)
+        return CatalogIndex.open(beside=beside, local=local), None
     from server.refresh.account import catalog_home
 
     folder = current_snapshot(catalog_home(settings))

@@ -115,6 +115,10 @@ def test_a_held_job_is_approved_at_a_terminal_only(
     code, _, err = said("approve", job_id)
     assert (code, f"a person runs `falkit approve {job_id}` in one" in err) == (2, True)
     assert said("approve", job_id, "--yes")[0] == 2
+    code, out, _ = said("doctor")  # what waits for a word is nothing that is wrong
+    (held,) = [one for one in json.loads(out)["findings"] if one["name"] == "journal"]
+    assert (code, held["words"]) == (0, "1 held for your word")
+    assert f"falkit approve {job_id}" in held["todo"]
     assert json.loads(said("job", job_id)[1])["state"] == "held"
 
 
@@ -125,6 +129,15 @@ def test_code_is_code_where_it_is_written_into_a_file(said: Any) -> None:
     assert "install: pip install fal-client" in err
     code, out, err = said("code", FLUX, "prompt=a", "--language", "curl")
     assert (code, "curl " in out, out.startswith("{")) == (0, True, False)
+
+
+def test_code_and_price_take_a_bare_prompt_as_run_does(said: Any) -> None:
+    assert "{'prompt': 'a fox', 'num_images': 2}" in said("code", FLUX, "a fox", "num_images=2")[1]
+    assert "'text': 'hello'" in said("code", "fal-ai/elevenlabs/tts/eleven-v3", "hello")[1]
+    priced = json.loads(said("price", FLUX, "a fox", "num_images=2")[1])
+    assert priced["formula"].startswith("2 x")
+    code, _, err = said("code", FLUX, "a fox", "prompt=a dog")
+    assert (code, "given twice" in err) == (2, True)
 
 
 def test_search_show_price_and_code_speak_json_where_nobody_reads(said: Any) -> None:
@@ -170,7 +183,14 @@ def test_doctor_says_what_does_not_work_and_what_to_do(
     [
         pytest.param("FALKIT_HOME", "a-file", "home", "is a file", "set FALKIT_HOME", id="home"),
         pytest.param("FALKIT_MEDIA", "a-file/x", "media", "is a file", "FALKIT_MEDIA", id="media"),
-        pytest.param("FALKIT_BUDGET_DAY", "0", "budget", "day $0", "raise the limit", id="budget"),
+        pytest.param(
+            "FALKIT_BUDGET_DAY",
+            "0",
+            "budget",
+            "$0 of $0 left today",
+            "raise the limit",
+            id="budget",
+        ),
         pytest.param("FALKIT_BUDGET_DAY", "abc", "settings", "'abc'", "such as 2.50", id="setting"),
         pytest.param("FALKIT_DEPLOY_CAPS", "none", "settings", "cannot be read", "CAPS", id="caps"),
         pytest.param(

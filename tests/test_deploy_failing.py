@@ -120,8 +120,10 @@ async def test_a_caller_of_an_app_is_told_the_exception_that_nothing_in_it_caugh
         async with connected(tmp_path, **more) as client:
             given = {"endpoint_id": "local/kitchen/boom", "prompt": "x", "wait_seconds": 30}
             failed = words(await client.call_tool("generate", given))
+            unknown = await client.call_tool("describe_model", {"endpoint_id": "local/kitchen/bom"})
             lines = record(await client.call_tool("app_logs", {"app": "kitchen", "level": "error"}))
 
     assert "the app's own code failed: RuntimeError: kaboom (app_logs" in failed
     assert "again in a minute" not in failed
+    assert "nearest: local/kitchen/boom" in words(unknown)
     assert lines["lines"][-1]["message"].startswith("RuntimeError: kaboom")

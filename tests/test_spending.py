@@ -22,8 +22,8 @@ from server.cli.spending import show_spending
 from server.jobs.tables import cell
 from tests.house import connected, environment, record, words
 from tests.jobs_platform import FolderPlatform, intent, jobs_in, settings_in
-from tools.ports import SpendingQuery
-from tools.spending import SpendingArguments, start_of
+from tools.ports import Spending, SpendingQuery, SpendingRow
+from tools.spending import SpendingArguments, left_words, money, start_of
 
 QUEUE = "http://emulator.invalid/queue"
 
@@ -103,11 +103,25 @@ async def test_the_tool_says_the_sums_in_words_and_in_a_record(tmp_path: Path) -
     assert shown["rows"] == [{"name": "fal-ai/flux/schnell", "jobs": 1, "spent": shown["spent"]}]
     assert words(answer) == snapshot(
         """\
-today: $0.003 spent in 1 job; $24.997 of $25 left this day
-fal-ai/flux/schnell: $0.003 in 1
+today: $0.003 spent in 1 job; $24.99 of $25 left today
+fal-ai/flux/schnell: $0.003 in 1 job
 simulated: the emulator charges nothing\
 """
     )
+
+
+def test_money_is_told_to_the_cent_from_a_dollar_on_and_what_is_left_never_rounded_up() -> None:
+    assert [money(one) for one in (0, 0.0000004, 0.003, 0.25, 1.005, 10, 1234567.891)] == [
+        "$0", "$0", "$0.003", "$0.25", "$1.01", "$10", "$1234567.89",
+    ]  # fmt: skip
+    left = {"month": Decimal("9.999"), "fal-ai/veo* a day": Decimal(3), "day": Decimal("0.0245")}
+    limits = {"day": Decimal(2), "month": Decimal(10), "fal-ai/veo* a day": Decimal(5)}
+    total = SpendingRow("", 1, Decimal(0), Decimal(0), 0)
+    assert left_words(Spending(total, (), limits, left)) == [
+        "$0.0245 of $2 left today",
+        "$9.99 of $10 left this month",
+        "$3 of $5 left for fal-ai/veo* a day",
+    ]
 
 
 async def test_a_period_that_is_none_is_refused_with_what_would_be(tmp_path: Path) -> None:

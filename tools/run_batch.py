@@ -9,7 +9,7 @@ from typing import Any, cast
 from pydantic import Field, FiniteFloat
 
 from catalog.card import ModelCard
-from catalog.errors import ActionableError
+from catalog.errors import ActionableError, among_others
 from tools.finding import usable
 from tools.making import (
     ANSWERED_WITHIN,
@@ -195,7 +195,9 @@ async def _prepared(
             order = _order(card, given, _common(card, arguments))
             prepared[number] = await prepare(call.rooms, order)
         except ActionableError as problem:
-            problems.append(f"item {number} ({endpoint_id[:60]}): {str(problem)[:PROBLEM_SHOWN]}")
+            problems.append(
+                f"item {number} ({endpoint_id[:60]}): {among_others(problem)[:PROBLEM_SHOWN]}"
+            )
     if problems:
         told = "; ".join(problems[:PROBLEMS_SHOWN])
         more = len(problems) - PROBLEMS_SHOWN

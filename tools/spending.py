@@ -1,8 +1,8 @@
 """What was spent, is reserved and is left."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from typing import Literal
 
 from pydantic import Field
@@ -13,8 +13,19 @@ from tools.ports import BackendName, Call, Spending, SpendingQuery, SpendingRow
 from tools.tool import Answer, Arguments, Result, Tool, Unlisted
 
 ROWS_SHOWN = 30
-PERIODS = ("today", "day", "week", "month", "year", "all")
+PERIODS: Mapping[str, str] = {
+    "today": "today",
+    "day": "today",
+    "yesterday": "since yesterday",
+    "week": "this week",
+    "month": "this month",
+    "year": "this year",
+    "all": "in all",
+    "total": "in all",
+    "ever": "in all",
+}
 DRIFTS_SOUGHT = 10
+ENDS: Mapping[str, str] = {"day": "today", "month": "this month"}
 
 
 class SpendingArguments(Arguments):
@@ -61,8 +72,8 @@ async def spending(call: Call, arguments: SpendingArguments) -> Answer:
         rows=[_shown(row) for row in found.rows[:ROWS_SHOWN]],
         notes=[*_notes(call.rooms.backend, found), *drifts, *await _billed(call, start)],
     )
-    said = arguments.period.strip() or "month"
-    said = said if said.lower() in PERIODS else f"since {said}"
+    asked = arguments.period.strip().lower().removeprefix("this ") or "month"
+    said = PERIODS.get(asked) or f"since {arguments.period.strip()}"
     return Answer(view, "\n".join(_lines(found, view, said)))
 
 
@@ -94,7 +105,7 @@ def start_of(period: str) -> datetime | None:
 
 def _shown(row: SpendingRow) -> SpentRow:
     return SpentRow(
-        name=row.name or "(none)",
+        name=row.name or "(no tag)",
         jobs=row.jobs,
         spent=float(row.spent),
         reserved=float(row.reserved),
@@ -124,27 +135,34 @@ async def _drifts(call: Call, rows: Sequence[SpendingRow]) -> list[str]:
 
 def _lines(found: Spending, view: SpendingView, period: str) -> list[str]:
     jobs = "1 job" if found.total.jobs == 1 else f"{found.total.jobs} jobs"
-    said = [f"{period}: {_money(found.total.spent)} spent in {jobs}"]
+    said = [f"{period}: {money(found.total.spent)} spent in {jobs}"]
     if found.total.reserved:
-        said.append(f"{_money(found.total.reserved)} reserved")
-    for name in ("day", "month"):
-        if name in found.left:
-            limit = _money(found.limits[name])
-            said.append(f"{_money(found.left[name])} of {limit} left this {name}")
-    said += [
-        f"{_money(found.left[name])} of {_money(found.limits[name])} left for {name}"
-        for name in sorted(found.left.keys() - {"day", "month"})
-    ]
+        said.append(f"{money(found.total.reserved)} set aside for what is not over")
+    said += left_words(found)
     rows = [
-        f"{row.name}: ${row.spent:g} in {row.jobs}"
-        + (f", ${row.reserved:g} reserved" if row.reserved else "")
+        f"{row.name}: {money(row.spent)} in {row.jobs} {'job' if row.jobs == 1 else 'jobs'}"
+        + (f", {money(row.reserved)} set aside" if row.reserved else "")
         for row in view.rows
     ]
     return ["; ".join(said), *rows, *view.notes]
 
 
-def _money(dollars: Decimal) -> str:
-    return f"${float(dollars):g}"
+def left_words(found: Spending) -> list[str]:
+    """Return what is left of each budget, in words; never more than there is."""
+    told: list[str] = []
+    for name in sorted(found.left, key=lambda name: (name not in ENDS, name)):
+        left = money(max(found.left[name], Decimal(0)), rounding=ROUND_FLOOR)
+        end = ENDS.get(name, f"for {name}")
+        told.append(f"{left} of {money(found.limits[name])} left {end}")
+    return told
+
+
+def money(dollars: Decimal | float, *, rounding: str = ROUND_HALF_UP) -> str:
+    """Return *dollars* to the cent; below one dollar to at most six digits behind the point."""
+    exact = Decimal(str(dollars))
+    digits = Decimal("0.01") if abs(exact) >= 1 else Decimal("0.000001")
+    shown = exact.quantize(digits, rounding)
+    return f"${shown:f}".removesuffix(".00") if abs(exact) >= 1 else f"${shown.normalize():f}"
 
 
 SPENDING = Tool(

@@ -8,7 +8,7 @@ from typing import Any, cast
 from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from catalog.errors import ActionableError
+from catalog.errors import ActionableError, among_others
 from catalog.expected import expected, makes, most_outputs
 from catalog.history import with_history
 from catalog.limits import check_media
@@ -123,7 +123,7 @@ async def plan(
             planned[step.name] = await _planned(call, step, planned, kept)
         except ActionableError as problem:
             failed.add(step.name)
-            problems.append(f"step {step.name!r}: {str(problem)[:PROBLEM_SHOWN]}")
+            problems.append(f"step {step.name!r}: {among_others(problem)[:PROBLEM_SHOWN]}")
     _raise(problems, "nothing was sent")
     repairs = [
         f"{one.name}: {note}"

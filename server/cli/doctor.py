@@ -4,9 +4,9 @@ import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,32 +21,48 @@ from server.introduced import introduced_in
 from server.rooms import OpenRooms, open_rooms
 from server.settings import Settings
 from server.volumes import unsafe_place
-from tools.ports import JobQuery, SpendingQuery
+from tools.ports import JobQuery, JobState, SpendingQuery
+from tools.spending import left_words, money
 
 LEAST_FREE = 500 * 2**20
 ASKED_WITHIN = 8.0
+# Jobs that are not over, and what a person reads of them.
+OPEN: Mapping[JobState, str] = {
+    "queued": "queued",
+    "running": "running",
+    "held": "held for your word",
+    "unconfirmed": "unconfirmed",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the screen; *todo* is empty where all is well."""
+    """One line of the screen; *todo* is empty where there is nothing to do.
+
+    Where something only *waits* for a person's word, nothing is wrong.
+    """
 
     name: str
     words: str
     todo: str = ""
     places: tuple[str, ...] = ()  # paths in the words
+    waits: bool = False
+
+    @property
+    def is_wrong(self) -> bool:
+        return bool(self.todo) and not self.waits
 
 
 def examine(*, as_json: bool = False) -> bool:
     """Print the screen, as JSON where nobody reads along, and return whether all is well."""
     findings = interrupting.run(_findings)
-    well = not any(finding.todo for finding in findings)
+    well = not any(finding.is_wrong for finding in findings)
     if as_json or not sys.stdout.isatty():
         print_json({"ok": well, "findings": [_told(finding) for finding in findings]})
         return well
     wide = max(len(finding.name) for finding in findings)
     for finding in findings:
-        mark = "!!" if finding.todo else "ok"
+        mark = "!!" if finding.is_wrong else "ok"
         lines = [f"{mark}  {finding.name:<{wide}} {finding.words}"]
         if finding.todo:
             lines.append(f"    {'':<{wide}} {finding.todo}")
@@ -57,7 +73,7 @@ def examine(*, as_json: bool = False) -> bool:
 
 
 def _told(finding: Finding) -> dict[str, str]:
-    return {name: value for name, value in asdict(finding).items() if name != "places"}
+    return {"name": finding.name, "words": finding.words, "todo": finding.todo}
 
 
 async def _findings() -> list[Finding]:
@@ -157,14 +173,13 @@ def place_of(home: Path) -> Iterator[Finding]:
 
 
 async def _journal(rooms: OpenRooms) -> Finding:
-    open_states = ("queued", "running", "held", "unconfirmed")
     try:
-        pages = [await rooms.jobs.list(JobQuery(state=state, limit=50)) for state in open_states]
+        pages = [await rooms.jobs.list(JobQuery(state=state, limit=50)) for state in OPEN]
     except ActionableError as problem:
         return Finding("journal", problem.message, problem.hint or "see the message")
     counts = [
-        f"{len(page.jobs)} {state}"
-        for page, state in zip(pages, open_states, strict=True)
+        f"{len(page.jobs)}{' or more' if page.next_cursor else ''} {said}"
+        for page, said in zip(pages, OPEN.values(), strict=True)
         if page.jobs
     ]
     todo = ""
@@ -172,7 +187,8 @@ async def _journal(rooms: OpenRooms) -> Finding:
         todo = f"`falkit approve {held[0].job_id}` shows it and asks you; `falkit jobs` has all"
     if pages[3].jobs:
         todo = "`falkit jobs --state unconfirmed`: they may have been charged"
-    return Finding("journal", ", ".join(counts) or "nothing unfinished", todo)
+    words = ", ".join(counts) or "nothing unfinished"
+    return Finding("journal", words, todo, waits=not pages[3].jobs)
 
 
 async def _budget(rooms: OpenRooms) -> Finding:
@@ -180,8 +196,11 @@ async def _budget(rooms: OpenRooms) -> Finding:
         told = await rooms.jobs.spending(SpendingQuery())
     except ActionableError:
         return Finding("budget", "not known without the journal", "as for the journal")
-    limits = "; ".join(f"{name} ${amount:f}" for name, amount in told.limits.items())
-    left = "; ".join(f"{name} ${amount:f}" for name, amount in told.left.items())
+    words = left_words(told)
+    if "job" in told.limits:
+        words.append(f"at most {money(told.limits['job'])} a job")
+    if "approve_above" in told.limits:
+        words.append(f"you are asked about a job above {money(told.limits['approve_above'])}")
     spent = [name for name, amount in told.left.items() if amount <= 0]
     todo = ""
     if spent:
@@ -189,7 +208,7 @@ async def _budget(rooms: OpenRooms) -> Finding:
             f"nothing more runs for this {' and '.join(spent)}: wait for the next, or raise the "
             "limit in its setting; `falkit jobs --state held` shows what sets money aside"
         )
-    return Finding("budget", f"left: {left or 'no limit'} (limits: {limits or 'none'})", todo)
+    return Finding("budget", "; ".join(words) or "no limit", todo)
 
 
 async def _reach(settings: Settings) -> Finding:

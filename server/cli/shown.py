@@ -9,7 +9,7 @@ from tools.app_logs import AppLogsView
 from tools.describe_model import ModelDescription
 from tools.list_jobs import JobList, JobRow
 from tools.search_models import FoundModels, ModelHit
-from tools.spending import SpendingView, SpentRow
+from tools.spending import SpendingView, SpentRow, money
 from tools.tool import Answer
 from tools.wording import one_line
 
@@ -68,15 +68,15 @@ def sums(answer: Answer) -> str:
     if not isinstance(view, SpendingView):
         return answer.text
     wide = _widest([row.name for row in view.rows])
-    dear = _widest([_dollars(row.spent) for row in view.rows])
+    dear = _widest([money(row.spent) for row in view.rows])
     told = [_sum(row, wide, dear) for row in view.rows]
     return "\n".join([answer.text.partition("\n")[0], *told, *view.notes])
 
 
 def _sum(row: SpentRow, wide: int, dear: int) -> str:
     jobs = "1 job" if row.jobs == 1 else f"{row.jobs} jobs"
-    reserved = f", {_dollars(row.reserved)} reserved" if row.reserved else ""
-    return f"  {row.name:<{wide}}  {_dollars(row.spent):>{dear}}  {jobs}{reserved}"
+    reserved = f", {money(row.reserved)} set aside" if row.reserved else ""
+    return f"  {row.name:<{wide}}  {money(row.spent):>{dear}}  {jobs}{reserved}"
 
 
 def model_described(answer: Answer) -> str:

@@ -1,6 +1,7 @@
 """What the tools do for a model, for a person at a terminal."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -11,6 +12,7 @@ from server.cli.speaking import fields_of, follow, speak
 AsJson = Annotated[bool, typer.Option("--json", help="JSON also on a terminal.")]
 _MODEL = typer.Argument(help="The model's endpoint id.", autocompletion=model_ids)
 Model = Annotated[str, _MODEL]
+Words = Annotated[str, typer.Argument(help="The words it works from.")]
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="Word to find it by; repeatable.")]
 MaxDollars = Annotated[
     float,
@@ -99,6 +101,7 @@ def show(
 def price(
     context: typer.Context,
     endpoint_id: Model,
+    prompt: Words = "",
     beside: Annotated[
         list[str] | None, typer.Option("--with", help="Another model to compare; repeatable.")
     ] = None,
@@ -111,7 +114,7 @@ def price(
     given = EstimateArguments(
         endpoint_id="" if beside else endpoint_id,
         endpoint_ids=[endpoint_id, *beside] if beside else [],
-        arguments=fields_of(context.args),
+        arguments=_worded(prompt, context.args),
         runs=runs,
     )
     speak(ESTIMATE_COST, given, as_json=as_json)
@@ -120,6 +123,7 @@ def price(
 def code(
     context: typer.Context,
     endpoint_id: Model,
+    prompt: Words = "",
     language: Annotated[str, typer.Option(help="python, typescript or curl.")] = "python",
     style: Annotated[
         str, typer.Option(help="run, queue, stream, realtime, webhook, proxy.")
@@ -132,17 +136,33 @@ def code(
 
     given = CodeArguments(
         endpoint_id=endpoint_id,
-        arguments=fields_of(context.args),
+        arguments=_worded(prompt, context.args),
         language=language,
         style=style,
     )
     print_code(given, as_json=as_json)
 
 
+def _parted(prompt: str, words: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the prompt and the fields among the words behind a model."""
+    if "=" in prompt and prompt.partition("=")[0].isidentifier():
+        return "", [prompt, *words]  # a field where the prompt would stand
+    return prompt, [*words]
+
+
+def _worded(prompt: str, words: Sequence[str]) -> dict[str, Any]:
+    """Return what is typed behind a model as its arguments, a bare prompt among them."""
+    prompt, rest = _parted(prompt, words)
+    fields = fields_of(rest)
+    if prompt and "prompt" in fields:
+        fail("the prompt is given twice: as words and as a field")
+    return {"prompt": prompt, **fields} if prompt else fields
+
+
 def run(
     context: typer.Context,
     endpoint_id: Model = "",
-    prompt: Annotated[str, typer.Argument(help="The words it works from.")] = "",
+    prompt: Words = "",
     task: Annotated[str, typer.Option(help="Instead of a model: a category.")] = "",
     prefer: Annotated[str, typer.Option(help="With --task: popular, cheap, fast, newest.")] = "",
     from_job: Annotated[str, typer.Option(help="Repeat this job, changed by what is given.")] = "",
@@ -164,9 +184,7 @@ def run(
     if help_asked or not (endpoint_id or task or from_job):
         print(run_help(context, endpoint_id))
         return
-    words = [*context.args]
-    if "=" in prompt and prompt.partition("=")[0].isidentifier():
-        prompt, words = "", [prompt, *words]  # a field where the prompt would stand
+    prompt, words = _parted(prompt, context.args)
     if (task or from_job) and endpoint_id and not prompt:
         endpoint_id, prompt = "", endpoint_id  # no model stands there: it is the first word
     given = GenerateArguments(

@@ -84,6 +84,24 @@ def find_card(home: Path, endpoint_id: str) -> ModelCard | None:
     return _card(found["app"], path, found["openapi"], float(found["created"]))
 
 
+def known_ids(home: Path) -> tuple[str, ...]:
+    """Return the ids of all apps, each with those of its further paths; none where nothing is."""
+    try:
+        with closing(sqlite3.connect(database_of(home), timeout=5)) as db:
+            lines = db.execute(
+                "SELECT name, openapi FROM apps JOIN revisions"
+                " ON revision = CASE live WHEN '' THEN rolling ELSE live END ORDER BY name"
+            ).fetchall()
+    except sqlite3.Error:
+        return ()
+    ids: list[str] = []
+    for name, openapi in lines:
+        paths = cast("Mapping[str, Any]", json.loads(openapi).get("paths") or {})
+        calls = [path for path, does in paths.items() if isinstance(does, dict) and "post" in does]
+        ids += [f"{LOCAL}{name}{'' if path == '/' else path}" for path in calls]
+    return tuple(ids)
+
+
 @lru_cache(maxsize=64)
 def _card(app: str, path: str, openapi: str, created: float) -> ModelCard | None:
     return card_of(app, path, json.loads(openapi), datetime.fromtimestamp(created, UTC))
