@@ -123,11 +123,13 @@ def test_a_copy_is_what_was_read_and_a_change_in_it_is_seen(tmp_path: Path) -> N
 def test_a_path_without_an_app_says_what_to_give(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="nothing at"):
         read_source(tmp_path / "nowhere")
-    with pytest.raises(SourceError, match="no module in"):
+    with pytest.raises(
+        SourceError, match=r"there is no app in the folder .*: it holds no Python file"
+    ):
         read_source(tmp_path)
     for name in ("one.py", "two.py"):
         (tmp_path / name).write_text(APP, "utf-8")
-    with pytest.raises(SourceError, match=r"several modules hold a fal.App: one.py, two.py"):
+    with pytest.raises(SourceError, match=r"several files hold an app: one.py, two.py"):
         read_source(tmp_path)
 
 

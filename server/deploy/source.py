@@ -61,11 +61,14 @@ def read_source(path: Path) -> Source:
         SourceError: there is nothing, no app, or too much.
     """
     if not path.exists():
-        raise SourceError(f"there is nothing at {str(path)[:200]!r}", hint="give an app's file")
+        raise SourceError(
+            f"there is nothing at {str(path)[:200]!r}",
+            hint="give the folder or the file of your app",
+        )
     if path.is_file():
         if path.suffix != ".py":
             raise SourceError(
-                f"{path.name!r} is no Python module", hint="give the file that holds the fal.App"
+                f"{path.name!r} is no Python file", hint="give the one in which the app is written"
             )
         root = path.parent.resolve()
         paths = tuple(sorted(_with_imports(root, path.name)))
@@ -157,12 +160,20 @@ def _entry(root: Path, paths: tuple[str, ...]) -> str:
         return (usual or modules)[0]
     if not modules:
         raise SourceError(
-            f"no module in {root.name!r} holds a fal.App",
-            hint="give the app's file, or begin one with scaffold_app",
+            f"there is no app in the folder {str(root)[-200:]!r}: {_why_none(paths)}",
+            hint="give the folder or the file of your app; scaffold_app begins a new one",
         )
     raise SourceError(
-        f"several modules hold a fal.App: {', '.join(modules[:6])}", hint="give one of the files"
+        f"several files hold an app: {', '.join(modules[:6])}", hint="give one of the files"
     )
+
+
+def _why_none(paths: tuple[str, ...]) -> str:
+    count = sum(path.endswith(".py") for path in paths)
+    if not count:
+        return "it holds no Python file"
+    its = "its one Python file" if count == 1 else f"its {count} Python files"
+    return f"no class in {its} derives from fal.App"
 
 
 def _named_in_project(root: Path) -> str | None:
