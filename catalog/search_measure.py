@@ -94,7 +94,7 @@ def _per() -> re.Pattern[str]:
         r"(?P<number>\d+(?=\D)(?!\s?(?:k|m|mio|million)\b)|thousand|(?:1\s?)?(?:k|million|mio|m)\b|one)?\s*"
         r"(?P<unit>sec\w*|s\b|seg\w*|sek\w*|秒|初|сек\w*|min\w*|image\w*|img|pict\w*|pics?\b|photo\w*"
         r"|bild\w*|imag\w*|foto\w*|张|枚|char\w*|caract\w*|zeichen|字符|文字|video\w*|clip\w*|run\w*"
-        r"|generation\w*|request\w*|song\w*|track\w*|model\w*|call\w*|mega\w*|mp\b)"
+        r"|generation\w*|request\w*|edits?\b|upscales?\b|song\w*|track\w*|model\w*|call\w*|mega\w*|mp\b)"
     )
 
 

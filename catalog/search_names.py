@@ -16,6 +16,7 @@ _VERSION = re.compile(r"\d+(?:\.\d+)*[a-z]?|[a-z]\d")
 _RELEASE = re.compile(r"[1-9]\d?(?:\.\d{1,2})?")
 _UNITS = frozenset({"sec", "second", "min", "minute", "hour", "fps", "x", "mp", "cent", "dollar"})
 _NUMBERS_LISTED = "one two three four five six seven eight nine"
+_HEIGHTS = frozenset({"480", "720", "1080"})
 _DIGITS = {word: str(n) for n, word in enumerate(_NUMBERS_LISTED.split(), 1)}
 _SIZE = re.compile(r"\d{3,4}p|[248]k|\d+(?:\.\d+)?s")
 
@@ -29,6 +30,8 @@ _FEW = 0.2
 # An everyday word in the names of so few cards may be meant as a name ("aurora").
 _FEW_CARDS = 4
 _SHORTEST_JOINED = 5
+# From so many letters on a word that is not English and that so few cards bear is a name.
+_COINED, _FEW_BEAR = 6, 24
 # Of the cards that bear a name, so many are weighed.
 _MOST_BEARERS = 1200
 # An id of more parts is not said in words, and so many cards with the same words tell nothing.
@@ -59,7 +62,8 @@ class Named:
     whose name has an everyday word of the query. *covered* is the share of the query's *own* words
     (so many) that the name takes up. *missing* are versions that no card of that name has,
     *inner* the words of the query that are another spelling of it ("gpt image"). *whole* are cards
-    that may be meant by all the *words* of the query together.
+    that may be meant by all the *words* of the query together. It *is_coined* if a word
+    of it stands for few models, some of them in use, and for nothing else.
     """
 
     parts: list[Mark] = field(default_factory=list[Mark])
@@ -74,6 +78,7 @@ class Named:
     inner: frozenset[str] = frozenset()
     whole: frozenset[int] = frozenset()
     words: list[str] = field(default_factory=list[str])
+    is_coined: bool = False
     covered: float = 0.0
     own: int = 0
     weight: float = 0.0
@@ -84,7 +89,8 @@ class Named:
     @property
     def is_sure(self) -> bool:
         """Whether the name alone says what is wanted."""
-        return bool(self.parts) and (bool(self.versions) or self.covered > _MOST_OF_A_NAME)
+        is_most = self.covered > _MOST_OF_A_NAME
+        return bool(self.parts) and (bool(self.versions) or is_most or self.is_coined)
 
     @property
     def stranger(self) -> float:
@@ -163,6 +169,14 @@ def named_in(reading: Reading, lexicon: Lexicon, tables: SearchTables) -> Named:
     named.own = len(own)
     taken = len(named.parts) + len(named.versions) + len(named.kinds)
     named.covered = min(1.0, taken / len(own)) if own else 0.0
+    named.is_coined = any(
+        len(mark.word) >= _COINED
+        and tables.size(f"n{mark.word}") <= _FEW_BEAR
+        and mark.word not in lexicon.english
+        and mark.word not in lexicon.meaningful
+        and not all(tables.status[card] for card in tables.cards(f"n{mark.word}"))
+        for mark in named.parts
+    )
     named.missing = _missing(parts, is_name, named, tables)
     return named
 
@@ -310,6 +324,9 @@ def _in_digits(parts: list[str], tables: SearchTables) -> list[str]:
     """
     for at in range(1, len(parts)):
         digit = _DIGITS.get(parts[at], "")
+        if parts[at] in _HEIGHTS:
+            bearers = tables.bits.of(f"n{parts[at - 1]}")
+            parts[at] += "p" if bearers & tables.bits.of(f"n{parts[at]}p") else ""
         if not digit or (parts[at + 1 : at + 2] != [] and parts[at + 1].endswith("s")):
             continue
         if tables.is_pair(parts[at - 1], digit):

@@ -187,7 +187,8 @@ class Lexicon:
             far = 1 if is_jumbled else distance(word, known, most)  # "vedio"
             if far > most or (far == 2 and not _alike(word, known)):
                 continue
-            if far == 2 and (bits ^ known_bits).bit_count() > (len(word) >= _LONG_WORD):
+            is_cut = len(known) == len(word) + 2  # two letters are left out: "bakgroud"
+            if far == 2 and (bits ^ known_bits).bit_count() > (len(word) >= _LONG_WORD) + is_cut:
                 continue
             is_short = len(word) < 6 and len(known) <= len(word)
             if is_short and not is_jumbled and not _same_but_vowels(word, known):
@@ -432,4 +433,9 @@ def _same_but_vowels(word: str, known: str) -> bool:
 
 def _alike(word: str, known: str) -> bool:
     """Whether two words that differ in two letters still look like one."""
-    return len(word) >= 7 and (word[:3] == known[:3] or word[-2:] == known[-2:])
+    if len(word) < 7:
+        return False
+    if len(known) == len(word) + 2 and word[0] == known[0]:  # "bakgroud"
+        rest = iter(known)
+        return all(letter in rest for letter in word)
+    return word[:3] == known[:3] or word[-2:] == known[-2:]

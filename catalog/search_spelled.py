@@ -15,6 +15,7 @@ _WORTH: Mapping[str, float] = (
     | {word: 20.0 + 10 * n for n, word in enumerate(_TENS)}
     | {"a": 1.0, "an": 1.0, "half": 0.5, "quarter": 0.25, "quarters": 0.25, "couple": 2.0}
 )
+_MANY: Mapping[str, int] = {"hundred": 100, "thousand": 1000, "million": 1_000_000}
 _COINS: Mapping[str, int] = {"penny": 1, "nickel": 5, "dime": 10, "quarter": 25}
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?!\d)")
 # A text without any of these spells nothing that is read here.
@@ -41,6 +42,8 @@ def spelled(text: str) -> str:
         text = _thousand().sub("000 ", text)
     if "." in text:
         text = _bare().sub(r"\1 $\2", text)
+    if "hundred" in text or "thousand" in text or "million" in text:
+        text = _many().sub(lambda found: f"{_number(found[1]) * _MANY[found[2]]:.0f} ", text)
     if not any(sign in text for sign in _SIGNS):
         return text
     text = _dollars().sub(_in_dollars, text)
@@ -121,6 +124,15 @@ def _thousand() -> re.Pattern[str]:
 
 
 @cache
+def _many() -> re.Pattern[str]:
+    """Match the number of "half a million characters" or "two thousand pictures"."""
+    things = r"(?:char|letter|sign|word|image|pict|pics|photo|video|clip|run|request|song|track)"
+    return re.compile(
+        rf"\b({_words()}|an?|\d+(?:\.\d+)?) (hundred|thousand|million)s?(?: of)? (?={things})"
+    )
+
+
+@cache
 def _with() -> re.Pattern[str]:
     return re.compile(r"(?<![\w/.-])w/(o\b)?(?![\w-]*/)\s*")
 
@@ -137,8 +149,8 @@ def _words() -> str:
     tens = "|".join(_TENS)
     ones = "|".join(_SMALL[1:10])
     return (
-        rf"(?:half(?: of)? an?|(?:a |one |three )?quarters?(?: of)? an?|a couple of"
-        rf"|(?:{small})(?: and a half)?|(?:{tens})(?:[ -](?:{ones}))?)"
+        r"(?:half(?: of)? an?|(?:a |one |three )?quarters?(?: of)? an?|quarter(?= dollar)"
+        rf"|a couple of|(?:{small})(?: and a half)?|(?:{tens})(?:[ -](?:{ones}))?)"
     )
 
 

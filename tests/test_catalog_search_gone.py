@@ -160,3 +160,21 @@ def test_a_maker_a_version_in_words_and_a_slip_lead_to_the_plain_model(
     index: CatalogIndex, query: str, wanted: str
 ) -> None:
     assert search(index, SearchRequest(query)).hits[0].endpoint_id == wanted
+
+
+def test_an_amount_of_a_million_in_words_is_the_work_a_limit_is_held_against(
+    index: CatalogIndex,
+) -> None:
+    answer = search(index, SearchRequest("a million characters of audiobook for ten dollars"))
+    assert "at most $10 for 1000 x 1000 characters" in answer.understood
+    assert all("within $10" in hit.why and "$0.01/" in hit.price for hit in answer.hits[:2])
+    fine = search(index, SearchRequest("ten thousand pictures a month, 2 cents per edit at most"))
+    assert "at most $0.02 per run" in fine.understood
+
+
+def test_letters_left_out_and_a_coined_name_are_read(index: CatalogIndex) -> None:
+    cut = search(index, SearchRequest("bakgroud remvoal for shoes pics in my webshpo"))
+    assert "background removal" in cut.hits[0].why
+    named = search(index, SearchRequest("longcat 720 distilled t2v"))
+    assert named.hits[0].endpoint_id == "fal-ai/longcat-video/distilled/text-to-video/720p"
+    assert not search(index, SearchRequest("the newer OmniHuman, not the first")).low_confidence
