@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -15,10 +16,11 @@ from catalog.index import CatalogIndex
 from server.fal.problems import LostAnswerError, NetworkError
 from server.fal.wire import PLAIN_HEAD
 from server.jobs.live import LiveSender
+from server.jobs.outcome import outcome
 from server.jobs.pace import Pace
 from tests.jobs_platform import FolderPlatform, intent, jobs_in
 from tools.errors import UnknownJobError
-from tools.ports import JobQuery
+from tools.ports import Cancelled, Cost, Job, JobError, JobQuery
 
 HASTY = Pace(heartbeat=0.1, poll_gap=0.05, poll_first=0.05, cancel_wait=0.3)
 
@@ -43,13 +45,46 @@ async def test_a_held_job_is_dropped_and_nothing_was_sent(
 ) -> None:
     async with jobs_in(tmp_path, platform, HASTY, ask_on_emulator="on") as jobs:
         held = await jobs.start(intent(dollars="5"))
-        outcome = await jobs.cancel(held.job_id)
+        came = await jobs.cancel(held.job_id)
         again = await jobs.cancel(held.job_id)
 
-    assert (outcome.cancelled, outcome.charged, outcome.job.state) == (True, False, "cancelled")
+    assert (came.cancelled, came.charged, came.job.state) == (True, False, "cancelled")
     assert (again.cancelled, again.charged) == (True, False)
-    assert outcome.job.note == "cancelled; nothing was sent"
+    assert came.job.note == "cancelled; nothing was sent"
     assert platform.looks == []
+
+
+def over(state: Literal["done", "failed"], **more: Any) -> Job:
+    given: dict[str, Any] = {
+        "endpoint_id": "acme/a",
+        "backend": "cloud",
+        "account": "",
+        "origin": "",
+        **more,
+    }
+    return Job(job_id="1", state=state, arguments={}, created=datetime.now(UTC), **given)
+
+
+@pytest.mark.parametrize(
+    ("job", "charged"),
+    [
+        pytest.param(over("done", cost=Cost("billed", Decimal("0.1"))), True, id="billed"),
+        pytest.param(over("done", cost=Cost("estimated", Decimal("0.1"))), True, id="finished"),
+        pytest.param(over("done"), True, id="finished, at a price that nobody knows"),
+        pytest.param(over("done", cost=Cost("billed", Decimal(0))), False, id="billed nothing"),
+        pytest.param(
+            over("done", backend="emulator", cost=Cost("simulated", Decimal(1))), False, id="here"
+        ),
+        pytest.param(over("done", kind="deploy"), False, id="a change to an app"),
+        pytest.param(over("failed", error=JobError("x", "y", charged=None)), None, id="a 4xx"),
+        pytest.param(over("failed", error=JobError("x", "y", charged=False)), False, id="a 5xx"),
+        pytest.param(over("failed", error=JobError("x", "y", charged=True)), True, id="by units"),
+    ],
+)
+def test_a_job_that_was_over_before_its_cancellation_tells_what_it_cost(
+    job: Job, charged: bool | None
+) -> None:
+    assert outcome(job) == Cancelled(job, cancelled=False, charged=charged)
 
 
 async def test_a_queued_job_is_cancelled_in_time_and_free(
@@ -57,9 +92,9 @@ async def test_a_queued_job_is_cancelled_in_time_and_free(
 ) -> None:
     platform.waits = 60
     async with jobs_in(tmp_path, platform, HASTY) as jobs:
-        outcome = await jobs.cancel((await jobs.start(intent())).job_id)
+        came = await jobs.cancel((await jobs.start(intent())).job_id)
 
-    assert (outcome.cancelled, outcome.charged, outcome.job.state) == (True, False, "cancelled")
+    assert (came.cancelled, came.charged, came.job.state) == (True, False, "cancelled")
 
 
 async def test_a_running_job_is_cancelled_and_its_cost_is_not_known(
@@ -70,9 +105,9 @@ async def test_a_running_job_is_cancelled_and_its_cost_is_not_known(
         job = await jobs.start(intent())
         while job.state != "running":
             job = await jobs.wait(job.job_id, 0.05)
-        outcome = await jobs.cancel(job.job_id.upper())
+        came = await jobs.cancel(job.job_id.upper())
 
-    assert (outcome.cancelled, outcome.charged, outcome.job.state) == (True, None, "cancelled")
+    assert (came.cancelled, came.charged, came.job.state) == (True, None, "cancelled")
 
 
 async def test_of_one_that_began_between_two_looks_nobody_says_that_it_was_free(
@@ -84,9 +119,9 @@ async def test_of_one_that_began_between_two_looks_nobody_says_that_it_was_free(
         job = await jobs.start(intent())
         await anyio.sleep(0.05)
         assert (await jobs.find(job.job_id)).started is None
-        outcome = await jobs.cancel(job.job_id)
+        came = await jobs.cancel(job.job_id)
 
-    assert (outcome.cancelled, outcome.charged, outcome.job.state) == (True, None, "cancelled")
+    assert (came.cancelled, came.charged, came.job.state) == (True, None, "cancelled")
 
 
 async def test_a_job_that_is_done_is_not_cancelled(
@@ -94,9 +129,9 @@ async def test_a_job_that_is_done_is_not_cancelled(
 ) -> None:
     async with jobs_in(tmp_path, platform, HASTY, key="id:secret") as jobs:
         job = await jobs.wait((await jobs.start(intent())).job_id, 10)
-        outcome = await jobs.cancel(job.job_id)
+        came = await jobs.cancel(job.job_id)
 
-    assert (outcome.cancelled, outcome.charged, outcome.job.state) == (False, True, "done")
+    assert (came.cancelled, came.charged, came.job.state) == (False, True, "done")
     assert not any(kind == "cancel" for kind, _ in platform.looks)
 
 
@@ -106,11 +141,11 @@ async def test_a_platform_that_does_not_say_is_reported_as_such(tmp_path: Path) 
             return "requested"
 
     async with jobs_in(tmp_path, Deaf(tmp_path / "platform", runs=60), HASTY) as jobs:
-        outcome = await jobs.cancel((await jobs.start(intent())).job_id)
+        came = await jobs.cancel((await jobs.start(intent())).job_id)
 
-    assert (outcome.cancelled, outcome.charged) == (False, None)
-    assert outcome.job.state in ("queued", "running")
-    assert outcome.job.note == (
+    assert (came.cancelled, came.charged) == (False, None)
+    assert came.job.state in ("queued", "running")
+    assert came.job.note == (
         "the platform was asked to cancel it and has not said yet whether it did"
     )
 
@@ -123,9 +158,9 @@ async def test_a_submit_under_way_is_waited_for_and_then_cancelled(
         with anyio.move_on_after(0.05):
             await jobs.start(intent())
         (job,) = (await jobs.list(JobQuery())).jobs
-        outcome = await jobs.cancel(job.job_id)
+        came = await jobs.cancel(job.job_id)
 
-    assert (job.state, outcome.cancelled, outcome.job.state) == ("planned", True, "cancelled")
+    assert (job.state, came.cancelled, came.job.state) == ("planned", True, "cancelled")
     assert len(platform.requests) == 1
 
 
@@ -134,9 +169,9 @@ async def test_an_unconfirmed_job_cannot_be_cancelled(
 ) -> None:
     platform.submit_problem = LostAnswerError("no answer")
     async with jobs_in(tmp_path, platform, HASTY) as jobs:
-        outcome = await jobs.cancel((await jobs.start(intent())).job_id)
+        came = await jobs.cancel((await jobs.start(intent())).job_id)
 
-    assert (outcome.cancelled, outcome.charged, outcome.job.state) == (False, None, "unconfirmed")
+    assert (came.cancelled, came.charged, came.job.state) == (False, None, "unconfirmed")
 
 
 async def test_a_job_of_another_account_is_not_touched(
@@ -190,10 +225,10 @@ async def test_a_live_call_is_cancelled_from_another_process_and_may_be_charged(
         tasks.start_soon(here.start, intent(dollars="0.5"), live)
         await spoken.wait()
         (job,) = (await there.list(JobQuery())).jobs
-        outcome = await there.cancel(job.job_id)
+        came = await there.cancel(job.job_id)
         assert closed.is_set()
-        assert (outcome.cancelled, outcome.charged, outcome.job.state) == (True, None, "cancelled")
-        assert "may be charged" in outcome.job.note
+        assert (came.cancelled, came.charged, came.job.state) == (True, None, "cancelled")
+        assert "may be charged" in came.job.note
         counted = await there.store.counted_since("cloud", datetime.now(UTC) - timedelta(hours=1))
         assert counted == Decimal("0.5")  # until somebody knows better
 

@@ -33,8 +33,8 @@ async def cancel_job(call: Call, arguments: CancelArguments) -> Answer:
     if outcome.job.is_settled:
         await call.rooms.jobs.deliver(outcome.job.job_id)
     is_done = outcome.job.state == "done"  # then its own line says what it cost
-    charged = True if is_done else outcome.charged
-    shown = CancelledView(**view.model_dump(), cancelled=outcome.cancelled, charged=charged)
+    cancelled, charged = outcome.cancelled, outcome.charged
+    shown = CancelledView(**view.model_dump(), cancelled=cancelled, charged=charged)
     words = said if is_done else f"{said}; {CHARGED[charged]}"
     return Answer(shown, f"{words}\n{job_words(view)}")
 

@@ -10,8 +10,21 @@ def outcome(job: Job) -> Cancelled:
     if job.state == "cancelled":
         free = job.started is None or (job.cost is not None and job.cost.dollars == Decimal(0))
         return Cancelled(job, cancelled=True, charged=False if free else _billed(job))
+    if job.state == "done":
+        return Cancelled(job, cancelled=False, charged=_is_paid(job))
     charged = job.error.charged if job.error is not None else _billed(job)
     return Cancelled(job, cancelled=False, charged=charged)
+
+
+def _is_paid(job: Job) -> bool:
+    """Return whether money went for a *job* that came to its end.
+
+    fal charges what finished (its FAQ, read in autumn 2026), unless it was billed nothing; a change
+    to an app costs nothing by itself, and the emulator nothing at all.
+    """
+    if job.backend == "emulator" or job.kind == "deploy":
+        return False
+    return job.cost is None or job.cost.dollars != Decimal(0)
 
 
 def _billed(job: Job) -> bool | None:
