@@ -1,20 +1,24 @@
 """Change media that exist."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from pydantic import Field
 
 from catalog.card import ModelCard
+from catalog.edit_limit import Limited, limited
 from catalog.edit_words import said
 from catalog.errors import ActionableError
 from catalog.index import CatalogIndex
 from catalog.operation_fit import fit
 from catalog.operations import OPERATIONS, Operation, operation_named
+from catalog.pricing import tidy
+from tools.errors import OverBudgetError
 from tools.finding import in_use, usable
-from tools.making import MakeArguments, Order, make, merged
-from tools.ports import Call, GivenMedia
+from tools.making import MakeArguments, Order, make, merged, prepare
+from tools.ports import Call, GivenMedia, Rooms
 from tools.tool import Answer, Tool
 from tools.whole_view import ShortJobView
 
@@ -57,15 +61,86 @@ async def order_of(call: Call, arguments: EditArguments) -> Order:
         raise
     if arguments.mask:
         await _check_mask(call, given, arguments.mask)
+    limit = limited(arguments.instruction, (given.facts and given.facts.seconds) or 0.0)
+    arguments = arguments.model_copy(update={"instruction": limit.rest})
+    told = _limit_told(limit)
     if arguments.endpoint_id:
         card = await usable(call.rooms, arguments.endpoint_id)
-        own, chosen = _own(card, operation, arguments, given), ()
+        own = _own(card, operation, arguments, given)
+        sent = merged(own.arguments, arguments.arguments)
+        return Order(card, sent, notes=(*told, *own.notes), most=limit.dollars)
+    wanted = (operation, arguments, given)
+    models = operation.models(_kind(given), mask=bool(arguments.mask))
+    capped = Decimal(str(arguments.max_dollars)) if arguments.max_dollars else None
+    most = min((one for one in (limit.dollars, capped) if one is not None), default=None)
+    if most is None:
+        order = _order(call.rooms.catalog, models, wanted)
     else:
-        models = operation.models(_kind(given), mask=bool(arguments.mask))
-        card, own, why = _fitting(call.rooms.catalog, models, (operation, arguments, given))
-        chosen = (f"chose {card.endpoint_id} for {operation.name}{why}",)
-    sent = merged(own.arguments, arguments.arguments)
-    return Order(card, sent, notes=(*chosen, *own.notes))
+        order = await _affordable(call.rooms, models, wanted, most)
+    return replace(order, notes=(*told, *order.notes), most=limit.dollars)
+
+
+def _limit_told(limit: Limited) -> tuple[str, ...]:
+    """Return what is to be said of money in the instruction."""
+    if limit.dollars is not None:
+        return (f"limit read from the instruction: ${limit.dollars:f}",)
+    if limit.unread:
+        return (f"{limit.unread!r} counts as part of the change; max_dollars limits the cost",)
+    return ()
+
+
+def _order(
+    catalog: CatalogIndex,
+    models: Sequence[str],
+    wanted: tuple[Operation, EditArguments, GivenMedia],
+) -> Order:
+    """Return what is *wanted* on the first of *models* that takes it.
+
+    Raises:
+        ActionableError: none does.
+    """
+    card, own, why = _fitting(catalog, models, wanted)
+    notes = (f"chose {card.endpoint_id} for {wanted[0].name}{why}", *own.notes)
+    return Order(card, merged(own.arguments, wanted[1].arguments), notes=notes)
+
+
+async def _affordable(
+    rooms: Rooms,
+    models: Sequence[str],
+    wanted: tuple[Operation, EditArguments, GivenMedia],
+    most: Decimal,
+) -> Order:
+    """Return what is *wanted* on the first of *models* that takes it for at most *most* dollars.
+
+    Raises:
+        OverBudgetError: none is known to; the cheapest is named.
+        ActionableError: none takes it.
+    """
+    left = list(models)
+    prices: list[tuple[Decimal, str]] = []
+    while left:
+        try:
+            order = _order(rooms.catalog, left, wanted)
+            high = (await prepare(rooms, order)).price.high
+        except ActionableError:
+            if len(left) < len(models):
+                break  # those before it did, and were too dear
+            raise
+        if high is not None and high <= most:
+            if not prices:
+                return order
+            first = prices[0]
+            note = f"passed over {first[1]}, which costs up to ${tidy(first[0]):f}"
+            return replace(order, notes=(*order.notes, note))
+        if high is not None:
+            prices.append((high, order.card.endpoint_id))
+        left.remove(order.card.endpoint_id)
+    cheapest = min(prices, default=None)
+    named = f"; the cheapest, {cheapest[1]}, costs up to ${tidy(cheapest[0]):f}" if cheapest else ""
+    raise OverBudgetError(
+        f"no model for {wanted[0].name} is known to do this within ${tidy(most):f}{named}",
+        hint="raise the limit, or name a cheaper model; search_models finds one; nothing was sent",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,8 +157,8 @@ def _most(order: Order, arguments: MakeArguments, price: Estimate) -> Decimal | 
     """
     if order.most is not None and price.high is None:
         raise OverBudgetError(
-            f"what this costs is not known, and the task allows ${tidy(order.most):f}",
-            hint="leave the limit out of task, or name another model; nothing was sent",
+            f"what this costs is not known, and the words allow ${tidy(order.most):f}",
+            hint="leave the limit out, or name another model; nothing was sent",
         )
     named = Decimal(str(arguments.max_dollars)) if arguments.max_dollars else None
     return min((one for one in (named, order.most) if one is not None), default=None)
