@@ -1,4 +1,4 @@
-"""Amounts in an instruction of an edit: limits where they can only be that, else part of it."""
+"""Amounts in the words of an edit: limits where they can only be that, else part of it."""
 
 from decimal import Decimal
 from pathlib import Path
