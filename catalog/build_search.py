@@ -23,6 +23,7 @@ from catalog.build_lexicon import (
     rows,
 )
 from catalog.build_operations import packed_operations
+from catalog.build_prices import spans_of
 from catalog.build_tongues import build_tongues
 from catalog.card import ModelCard
 from catalog.describe import example_arguments
@@ -249,7 +250,7 @@ class _Index:
         categories = sorted({card.category for card in self.cards})
         statuses = {"active": 0, "unknown": 1, "deprecated": 2}
         order = sorted(range(len(self.cards)), key=lambda at: (-self.priors[at], at))
-        prices = [price for fact in self.facts for price in fact.prices]
+        prices = [price for fact in self.facts for price in fact.prices.columns]
         return {
             "category": ("B", [categories.index(card.category) for card in self.cards]),
             "status": ("B", [3 if c.seed_only else statuses[c.status] for c in self.cards]),
@@ -260,11 +261,12 @@ class _Index:
             "media_in": ("B", [media_bits(self.media_in(card)) for card in self.cards]),
             "media_out": ("B", [media_bits(self.media_out(card)) for card in self.cards]),
             "longest": ("f", [fact.longest for fact in self.facts]),
-            "length": ("f", [fact.length for fact in self.facts]),
+            "length": ("f", [fact.prices.length for fact in self.facts]),
             "heights": ("B", [sum(1 << h for h in fact.heights) for fact in self.facts]),
             "prices": ("f", prices),
-            "unit": ("B", [fact.unit for fact in self.facts]),
-            "usual": ("B", [fact.usual for fact in self.facts]),
+            "unit": ("B", [fact.prices.unit for fact in self.facts]),
+            "usual": ("B", [fact.prices.usual for fact in self.facts]),
+            **spans_of([fact.prices for fact in self.facts]),
             "parts": ("B", [len(_own_parts(card)) for card in self.cards]),
             "by_prior": ("I", order),
         }

@@ -328,7 +328,16 @@ class _Work:
             elif area * _SAME_AREA > wanted:
                 self.told.append(f"{choice}, not {size}")
             return
-        self.without.append(name)
+        named = re.findall(
+            r"\b(\d{3,4}p|[248]k)\b", f"{self.card.endpoint_id} {self.card.summary}".lower()
+        )
+        made = max((one for one in map(size_of, named) if one), key=_lines, default=None)
+        if made is None or not self.moves:
+            self.without.append(name)
+        elif made.lines < size.lines * _SAME_AREA:
+            self.beyond.append(f"{size}: {made} at most")
+        else:
+            self.told.append(f"{made}, not {size}")
 
     def shape(self) -> None:
         for name, value in self._taken("aspect_ratio"):
@@ -419,6 +428,10 @@ def _seconds(name: str, value: object, rate: float | None) -> float:
         return round((float(got[0]) - 1) / (rate or TOKEN_RATE), 2) or 0.0
     part = _PARTS.get(got[1], 0.0)
     return float(got[0]) * (0.001 if name.endswith("_ms") and not got[1] else part)
+
+
+def _lines(size: Size) -> int:
+    return size.lines
 
 
 def _text_order(name: str) -> int:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from catalog.search_tables import (
     CHARACTERS,
     COLUMNS,
+    FULL_HD,
     HEIGHTS,
     PICTURE,
     REQUEST,
@@ -58,6 +59,8 @@ _LONGEST_IN_S = 3
 # These may mean something else altogether.
 _SHORT = ("c", "ct", "cts")
 _DIGIT, _SHORT_CENTS = re.compile(r"\d"), re.compile(r"\dc\b")
+_SAME_SECONDS = 0.06
+_FULL_HD = HEIGHTS.index(1080)
 _SIDES = re.compile(r"(?<!\d)(\d{3,4})\s?[x\u00d7*]\s?(\d{3,4})(?!\d)")
 # From this long side on a picture is one of 4K or 2K.
 _SIDE_4K, _SIDE_2K = 3500, 1900
@@ -136,6 +139,7 @@ class Measure(NamedTuple):
     """An amount of work: *amount* of *kind* (a column group), a height or size, with sound or not.
 
     *kind* is -1 for one of whatever a card is priced in; a limit for that is one for a whole run.
+    Seconds are those of a run, which may have to be longer; of a *rate* they are just a unit.
     """
 
     kind: int = -1
@@ -143,6 +147,7 @@ class Measure(NamedTuple):
     height: int = -1
     size: int = -1
     sound: bool | None = None
+    rate: bool = False
 
     def dollars(self, card: int, tables: SearchTables) -> float:
         """Return what this costs on *card*, NaN where it is not known or not offered."""
@@ -152,12 +157,18 @@ class Measure(NamedTuple):
         if kind == SECOND:
             own = usual if tables.unit[card] == SECOND else SECOND + 3
             heard = (own - SECOND) % 2 if self.sound is None else int(self.sound)
-            height = (own - SECOND) // 2 if self.height < 0 else self.height
-            dollars = prices[base + SECOND + 2 * height + heard] * self.amount
+            height = self.height_made(card, tables)
+            height = (own - SECOND) // 2 if height < 0 else height
+            seconds = self.amount
+            if self.kind == SECOND and not self.rate:
+                seconds = tables.spans.lasting(card, seconds)[1]
+            dollars = prices[base + SECOND + 2 * height + heard] * seconds
             if math.isnan(dollars) and tables.unit[card] == REQUEST and self.kind >= 0:
                 return prices[base + REQUEST] if tables.media_out[card] & 6 else math.nan
             return dollars
         if kind == PICTURE:
+            if self.height == _FULL_HD and not math.isnan(dollars := prices[base + FULL_HD]):
+                return dollars * self.amount
             return prices[base + PICTURE + max(0, self.size)] * self.amount
         if kind == CHARACTERS:
             return prices[base + CHARACTERS] * self.amount
@@ -170,6 +181,24 @@ class Measure(NamedTuple):
         """
         by_second = self.kind < 0 and tables.unit[card] == SECOND
         return tables.length[card] if by_second else math.nan
+
+    def height_made(self, card: int, tables: SearchTables) -> int:
+        """Return the place of the size that *card* makes for this one: the next larger it has."""
+        heights = tables.heights[card] >> self.height if self.height >= 0 else 0
+        if not heights or heights & 1:
+            return self.height
+        return self.height + (heights & -heights).bit_length() - 1
+
+    def made(self, card: int, tables: SearchTables) -> float | None:
+        """Return how long a run on *card* is that serves for the seconds asked, None if not asked.
+
+        Less than was asked where it makes none so long; infinite where nobody can tell.
+        """
+        if self.kind != SECOND or self.rate:
+            return None
+        made = tables.spans.lasting(card, self.amount)[0]
+        longest = tables.spans.longest(card) or tables.longest[card]
+        return longest if longest < self.amount - _SAME_SECONDS else made
 
     def limited(self, card: int, tables: SearchTables) -> float:
         """Return what a limit of money has to be held against: `dollars`, of a clip as a whole."""
@@ -250,9 +279,11 @@ def _limit_at(text: str, found: re.Match[str]) -> tuple[float, Measure]:
 def _per_unit(per: re.Match[str]) -> Measure:
     unit = per["unit"]
     if unit.startswith(("sec", "seg", "sek", "秒", "初", "сек")) or unit == "s":
-        return Measure(SECOND, float(per["number"] or 1) if (per["number"] or "1").isdigit() else 1)
+        number = per["number"] or ""
+        amount = float(number) if number.isdigit() else 1.0
+        return Measure(SECOND, amount, rate=amount == 1 or not per[0].startswith("for"))
     if unit.startswith("min"):
-        return Measure(SECOND, 60)
+        return Measure(SECOND, 60, rate=True)
     if unit.startswith(("im", "pic", "photo", "bild", "foto", "张", "枚", "mega", "mp")):
         return Measure(PICTURE)
     if unit.startswith(("char", "caract", "zeichen", "字符", "文字")):

@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from catalog.search_spans import Spans
+
 # One more whenever the meaning of the tables changes.
-FORMAT = 5
+FORMAT = 6
 
 # Lists of more cards than this are met by their best cards first, and looked up by card after that.
 LONG_LIST, HEAD = 1500, 400
@@ -29,11 +31,14 @@ HEIGHTS = (480, 720, 1080, 1440, 2160)
 # Long sides of pictures that people name.
 SIZES = ("1k", "2k", "4k")
 
-# Columns of a card's prices, in dollars: a second of video or sound by height, each without and
-# with sound; a picture by size; 1000 characters; a request at its defaults. NaN where not known.
+# Columns of a card's prices, in dollars: a second of video or sound by height, and at a size by
+# default that is none of them, each without and with sound; a picture by size, and at 1080p where
+# that is a price of its own; 1000 characters; a request at its defaults. NaN where not known.
 SECOND = 0
-PICTURE = SECOND + 2 * len(HEIGHTS)
-CHARACTERS = PICTURE + len(SIZES)
+OWN_SIZE = SECOND + 2 * len(HEIGHTS)
+PICTURE = OWN_SIZE + 2
+FULL_HD = PICTURE + len(SIZES)
+CHARACTERS = FULL_HD + 1
 REQUEST = CHARACTERS + 1
 COLUMNS = REQUEST + 1
 
@@ -96,6 +101,12 @@ class SearchTables:
         self.longest = fractions("longest")
         self.length = fractions("length")  # of a usual run in seconds, below zero if supposed
         self.heights = numbers("heights")
+        self.spans = Spans(
+            numbers("spans"),
+            numbers("span_starts"),
+            fractions("span_points"),
+            numbers("span_steps"),
+        )
         self.prices = fractions("prices")
         self.unit = numbers("unit")
         self.usual = numbers("usual")

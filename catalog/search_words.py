@@ -18,6 +18,7 @@ from catalog.search_tables import (
 from catalog.search_understand import Understood
 
 _ONE = Measure()
+_SAME_SECONDS = 0.06
 _MOST_USED = 0.6
 _LONGEST_WHY = 110
 # Prices for a time: "$0.05/s", "$0.1-0.6/10 s at 1080p", "$3/min".
@@ -108,11 +109,14 @@ def _matched(card: int, understood: Understood, tables: SearchTables) -> list[st
 def shown_for(measure: Measure, understood: Understood | None) -> Measure:
     """Return the work that is priced: *measure*, with the sound and size that are wished for.
 
-    What *measure* says itself of sound or size holds.
+    What *measure* says itself holds; a run whose length words limit to an amount is priced whole.
     """
     if understood is None:
         return measure
     wishes = understood.wishes
+    told = wishes.measure
+    if measure.kind < 0 and told.kind == SECOND and not told.rate:
+        measure = measure._replace(kind=SECOND, amount=told.amount)
     if measure.sound is None and "sound" in wishes.features:
         measure = measure._replace(sound=True)
     return measure if measure.height >= 0 else measure._replace(height=wishes.height)
@@ -126,23 +130,38 @@ def price_words(card: int, measure: Measure, usual: str, tables: SearchTables) -
     if math.isnan(dollars):
         return usual
     kind = tables.unit[card] if measure.kind < 0 else measure.kind
+    own_size = measure._replace(height=-1, size=-1)
     silent = measure._replace(sound=False).dollars(card, tables)
     heard = bool(measure.sound) and kind == SECOND and dollars != silent
     is_usual = kind != SECOND or dollars == _ONE.dollars(card, tables)
     if is_usual and measure == _ONE._replace(sound=measure.sound):
         return usual  # sound makes no difference to it
-    at = f" at {HEIGHTS[measure.height]}p" if measure.height >= 0 and tables.heights[card] else ""
+    is_sized = bool(tables.heights[card]) or dollars != own_size.dollars(card, tables)
+    height = measure.height_made(card, tables)
+    at = f" at {HEIGHTS[height]}p" if height >= 0 and is_sized else ""
     if kind == SECOND:
-        what = f"{measure.amount:g} s{at}{' with sound' if heard else ''}"
+        what = f"{_lasting(card, measure, tables)}{at}{' with sound' if heard else ''}"
     elif kind == PICTURE:
         what = f"{measure.amount:g} image{'s' if measure.amount != 1 else ''}"
-        what += f" at {SIZES[measure.size]}" if measure.size > 0 else ""
+        what += f" at {SIZES[measure.size]}" if measure.size > 0 else at if is_sized else ""
     elif kind == CHARACTERS:
         what = f"{measure.amount * 1000:g} characters"
     else:
         what = f"{measure.amount:g} request{'s' if measure.amount != 1 else ''}"
     # Worked out for this amount of work: never written as if it were the model's own unit.
     return f"${dollars:.3g} for {what}"
+
+
+def _lasting(card: int, measure: Measure, tables: SearchTables) -> str:
+    """Return the seconds that are priced, and those asked for where *card* makes no such run."""
+    made = measure.made(card, tables)
+    if made is None or abs(made - measure.amount) < _SAME_SECONDS:
+        return f"{measure.amount:g} s"
+    if math.isinf(made):
+        return "1 clip"
+    if made < measure.amount:
+        return f"{measure.amount:g} s ({made:.3g} at most)"
+    return f"{made:.3g} s (not {measure.amount:g})"
 
 
 def understood_words(steps: Sequence[Understood], tables: SearchTables) -> str:

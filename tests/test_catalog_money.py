@@ -7,11 +7,14 @@ import pytest
 
 from catalog.errors import ActionableError
 from catalog.granting import usual_length
-from catalog.index import CatalogIndex
+from catalog.index import SNAPSHOT, CatalogIndex
 from catalog.pricing import estimate
+from catalog.same_work import same_work
 from catalog.search import SearchRequest, search
+from catalog.search_filters import work_named
 from catalog.search_measure import limit_in
 from catalog.search_spelled import spelled
+from catalog.search_tables import SearchTables
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +103,64 @@ def test_a_limit_of_money_is_held_against_the_sound_that_words_wish_for(
     assert "fal-ai/pixverse/v6/text-to-video" in [
         hit.endpoint_id for hit in search(index, silent).hits
     ]
+
+
+@pytest.mark.parametrize(
+    ("query", "work", "endpoint_id", "price"),
+    [
+        (
+            "ltx 2.3 22b text to video",
+            "10 seconds at 1080p",
+            "fal-ai/ltx-2.3-22b/text-to-video",
+            "$0.762 for 10 s at 1080p",
+        ),
+        ("veo 3.1 lite", "5 seconds", "fal-ai/veo3.1/lite", "$0.3 for 6 s (not 5)"),
+        ("veo 3.1 lite", "10 seconds", "fal-ai/veo3.1/lite", "$0.5 for 10 s (8 at most)"),
+        ("pixverse v5", "7 seconds", "fal-ai/pixverse/v5/text-to-video", "$0.4 for 8 s (not 7)"),
+        ("cogvideox", "10 seconds", "fal-ai/cogvideox-5b", "$0.2 for 1 clip"),
+        ("kling v3 4k", "5 seconds at 1080p", "fal-ai/kling-video/v3/4k/text-to-video", "2160p"),
+        ("flux dev", "1 image at 1080p", "fal-ai/flux/dev", "$0.05 for 1 image at 1080p"),
+        ("veo 3.1 lite under $1 for 5 seconds", "", "fal-ai/veo3.1/lite", "$0.3 for 6 s (not 5)"),
+        ("veo 3.1 lite under $1 per second", "", "fal-ai/veo3.1/lite", "$0.05/s"),
+    ],
+)
+def test_a_price_is_of_the_length_and_size_that_the_model_makes_for_those_asked(
+    index: CatalogIndex, query: str, work: str, endpoint_id: str, price: str
+) -> None:
+    hits = search(index, SearchRequest(query, for_work=work, limit=20)).hits
+    assert price in next(hit.price for hit in hits if hit.endpoint_id == endpoint_id)
+
+
+def test_a_limit_is_held_against_the_size_that_is_said_in_pixels_too(index: CatalogIndex) -> None:
+    request = SearchRequest(
+        "ltx 2.3 22b text to video", max_dollars=Decimal("0.3"), for_work="10 seconds", limit=20
+    )
+    model = "fal-ai/ltx-2.3-22b/text-to-video"
+    assert model in [hit.endpoint_id for hit in search(index, request).hits]  # $0.22 at 1024x576
+    larger = replace(request, for_work="10 seconds at 1080p")
+    assert model not in [hit.endpoint_id for hit in search(index, larger).hits]
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("lines", [720, 1080])
+@pytest.mark.parametrize("seconds", [4, 5, 8, 10])
+def test_searches_price_every_film_as_its_estimate_does(
+    index: CatalogIndex, lines: int, seconds: int
+) -> None:
+    tables = SearchTables(SNAPSHOT)
+    measure = work_named(f"{seconds} seconds at {lines}p")
+    given = {"prompt": "a fox in the snow", "duration": seconds, "resolution": f"{lines}p"}
+    near, compared = 0, 0
+    for endpoint_id in index.of_category("text-to-video"):
+        card, place = index.get(endpoint_id), index.place(endpoint_id)
+        work = same_work(card, given)
+        price = estimate(card, work.arguments)
+        speaks = any("voice" in name or name == "text" for name in card.properties)
+        if work.beyond or speaks or card.completeness != "full" or not card.is_current:
+            continue
+        if price.low is None or price.high is None or place is None:
+            continue
+        compared += 1
+        dollars = measure.dollars(place, tables)
+        near += 0.95 * float(price.low) <= dollars <= 1.06 * float(price.high)
+    assert near >= 0.95 * compared > 30
