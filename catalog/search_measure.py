@@ -157,15 +157,17 @@ class Measure(NamedTuple):
         if kind == SECOND:
             own = usual if tables.unit[card] == SECOND else SECOND + 3
             heard = (own - SECOND) % 2 if self.sound is None else int(self.sound)
-            height = self.height_made(card, tables)
-            height = (own - SECOND) // 2 if height < 0 else height
-            seconds = self.amount
-            if self.kind == SECOND and not self.rate:
-                seconds = tables.spans.lasting(card, seconds)[1]
-            dollars = prices[base + SECOND + 2 * height + heard] * seconds
-            if math.isnan(dollars) and tables.unit[card] == REQUEST and self.kind >= 0:
-                return prices[base + REQUEST] if tables.media_out[card] & 6 else math.nan
-            return dollars
+            height = (own - SECOND) // 2 if self.height < 0 else self.height
+            price = prices[base + SECOND + 2 * height + heard]
+            if math.isnan(price) and self.height >= 0 and tables.heights[card]:
+                price = prices[base + SECOND + 2 * self.height_made(card, tables) + heard]
+            if math.isnan(price):
+                by_run = tables.unit[card] == REQUEST and self.kind >= 0
+                return prices[base + REQUEST] if by_run and tables.media_out[card] & 6 else price
+            if self.kind < 0 or self.rate:
+                return price * self.amount
+            spans = tables.spans
+            return price * spans.billed(self.amount)[spans.numbers[card]]
         if kind == PICTURE:
             if self.height == _FULL_HD and not math.isnan(dollars := prices[base + FULL_HD]):
                 return dollars * self.amount
@@ -184,7 +186,9 @@ class Measure(NamedTuple):
 
     def height_made(self, card: int, tables: SearchTables) -> int:
         """Return the place of the size that *card* makes for this one: the next larger it has."""
-        heights = tables.heights[card] >> self.height if self.height >= 0 else 0
+        if self.height < 0:
+            return self.height
+        heights = tables.heights[card] >> self.height
         if not heights or heights & 1:
             return self.height
         return self.height + (heights & -heights).bit_length() - 1
@@ -202,8 +206,10 @@ class Measure(NamedTuple):
 
     def limited(self, card: int, tables: SearchTables) -> float:
         """Return what a limit of money has to be held against: `dollars`, of a clip as a whole."""
-        seconds = self.seconds(card, tables)
         dollars = self.dollars(card, tables)
+        if self.kind >= 0:
+            return dollars
+        seconds = self.seconds(card, tables)
         return dollars if math.isnan(seconds) else dollars * abs(seconds)
 
 
