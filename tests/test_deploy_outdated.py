@@ -1,5 +1,6 @@
 """Plans that are refused before a person is asked: outdated ones, and of one app among several."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,14 @@ import pytest
 from mcp import Client
 
 from server.cli.approve import approve_job
+from server.deploy.applying import Applier
+from server.deploy.plans import Kept, Plans
 from server.deploy.shelves import PlanError
+from server.deploy.targets import DeployTarget
 from server.settings import Settings
 from tests.house import connected, environment, record, words
+from tools.deploy_records import Target
+from tools.ports import Job
 
 ONE = """
 import fal
@@ -84,3 +90,26 @@ async def test_of_several_apps_in_a_file_none_is_deployed_that_was_not_named(
     assert f"{place}::Hello" in words(unnamed)
     assert "has no app 'Moon' (it has: Hello, World)" in words(unknown)
     assert by_class["app"] == by_name["app"] == "world"
+
+
+async def test_a_plan_that_two_jobs_began_at_once_is_carried_out_by_the_first(
+    tmp_path: Path,
+) -> None:
+    async def target_of(target: Target) -> DeployTarget:
+        raise AssertionError(f"{target} is not asked")
+
+    plans = Plans(tmp_path)
+    plan_id = plans.add(Kept(action="restart", target="local", app="hello", replaces="r1"))
+    plans.mark_applied(plan_id, "01first")
+    settings = Settings.read(environment(tmp_path))
+    second = Job(
+        job_id="02second", state="running", endpoint_id="deploy_apply", backend="emulator",
+        account="", origin="", arguments={"plan_id": plan_id}, created=datetime.now(UTC),
+    )  # fmt: skip
+
+    with pytest.raises(PlanError, match="was applied by job 01first"):
+        await Applier(settings, plans, target_of).carry_out(second, False, unheard)
+
+
+async def unheard(share: float, what: str) -> None:
+    """Take progress that nobody reads."""

@@ -95,7 +95,9 @@ class Applier:
             BackendError: the target refused or failed.
         """
         plan_id = str(job.arguments.get("plan_id", ""))
-        kept, _ = await run_sync(self.plans.find, plan_id)
+        kept, begun_by = await run_sync(self.plans.find, plan_id)
+        if not again and begun_by not in ("", job.job_id):  # two began it at the same instant
+            raise applied_before(plan_id, begun_by)
         target = await self.target_of(_target(kept))
         if again and (done := await self._already(plan_id, kept)):
             await self._remember(job, plan_id, kept)
@@ -217,6 +219,14 @@ class Applier:
         )
         running = await self._running(kept)
         return _deployed(running, revision.revision)
+
+
+def applied_before(plan_id: str, job: str) -> PlanError:
+    """Return why a plan that *job* has applied is not applied again."""
+    return PlanError(
+        f"plan {plan_id} was applied by job {job}",
+        hint="a plan is applied once; plan the change again",
+    )
 
 
 def _deployed(running: DeployedApp | None, revision: str) -> str:

@@ -10,7 +10,7 @@ from anyio.to_thread import run_sync
 
 from catalog.errors import ActionableError
 from server.deploy.advice import cost_as_set
-from server.deploy.applying import Applier
+from server.deploy.applying import Applier, applied_before
 from server.deploy.asking import reasons, reserve
 from server.deploy.checking import CheckedSource, check_source, parted
 from server.deploy.environments import ready_tool_environment
@@ -144,16 +144,15 @@ class AppDeployer:
         plan_id = plan_id.strip().lower()
         jobs = await self.jobs()
         if job_id:
-            job = await jobs.find(job_id)
-            if job.is_over and job.delivered:
-                raise PlanError(
-                    f"plan {plan_id} was applied by job {job_id} ({job.state})",
-                    hint="a plan is applied once; plan the change again",
-                )
-            await self.recheck(job)
-            return replace(job, repeated=True)
+            return await self._begun(jobs, plan_id, job_id)
         applier = Applier(self.settings, self.plans, self.target_of)
-        await applier.check_current(plan_id, kept)
+        try:
+            await applier.check_current(plan_id, kept)
+        except PlanError:
+            _, job_id = await run_sync(self.plans.find, plan_id)
+            if not job_id:
+                raise
+            return await self._begun(jobs, plan_id, job_id)  # that is what moved
         why = await self._why_asked(plan_id, kept)
         words = await run_sync(lambda: applier.words_of(plan_id, kept, asked=bool(why)))
         job = await jobs.start_whole(
@@ -166,6 +165,18 @@ class AppDeployer:
         )
         await run_sync(self.plans.mark_applied, plan_id, job.job_id)
         return job
+
+    async def _begun(self, jobs: DeployJobs, plan_id: str, job_id: str) -> Job:
+        """Return the job that applies a plan already, while its end was not delivered.
+
+        Raises:
+            PlanError: it was, or the plan of a held job is outdated.
+        """
+        job = await jobs.find(job_id)
+        if job.is_over and job.delivered:
+            raise applied_before(plan_id, f"{job_id} ({job.state})")
+        await self.recheck(job)
+        return replace(job, repeated=True)
 
     async def recheck(self, job: Job) -> None:
         """Refuse a held change whose plan nobody need be asked about any more: something moved.
