@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from catalog.build_features import choices_of
@@ -15,7 +16,7 @@ from catalog.granting import USUAL_SECONDS, sized_fields, sound_field
 from catalog.media import MediaFacts, MediaKind
 from catalog.nearest import quantity_of
 from catalog.pricing import estimate
-from catalog.quantity import Work
+from catalog.quantity import COUNTS, Work
 from catalog.schema import with_defaults
 from catalog.search_tables import (
     CHARACTERS,
@@ -27,6 +28,7 @@ from catalog.search_tables import (
     SECOND,
     SIZES,
 )
+from catalog.tiers import conditions
 
 UNKNOWN = math.nan
 SIZE_FIELDS = ("resolution", "target_resolution", "output_resolution")
@@ -40,6 +42,11 @@ _SAMPLES_LISTED = (
 )
 _SAMPLES = tuple(float(number) for number in _SAMPLES_LISTED.split())
 _LONGEST = 100_000.0
+# Fields that say how much is wanted; the others may be chosen for their price.
+_NOT_CHOSEN = frozenset(
+    (*LENGTHS, *SIZE_FIELDS, *COUNTS, "image_size", "video_size", "size", "num_frames")
+)
+_MOST_TRIED, _NOTHING_SAVED = 128, 0.97
 # Units of which a run counts one, however long it is.
 _BY_CLIP = ("video", "generation", "request", "audio")
 
@@ -66,6 +73,8 @@ class Prices:
     of a default. *span* are lengths that can be made, shortest first, each with the seconds of the
     usual price that are billed of it; of *steps* nothing between them can be made. An infinite one
     stands for a clip that costs the same however long it becomes, and whose length nobody chooses.
+    *least* is the share of the usual price that a run costs at its cheapest choices, but for size,
+    sound and length, and those choices in words; 1 where there are none.
     """
 
     columns: tuple[float, ...]
@@ -74,6 +83,7 @@ class Prices:
     length: float = UNKNOWN
     span: tuple[tuple[float, float], ...] = ()
     steps: bool = False
+    least: tuple[float, str] = (1.0, "")
 
 
 def prices_of(
@@ -98,11 +108,41 @@ def prices_of(
     if card.price["unit"] == "1000 characters":
         amount = float(card.price["amount"]) / float(card.price.get("quantity") or 1)
         columns[CHARACTERS], unit, usual = amount, CHARACTERS, CHARACTERS
+    least = _least(steady, plain)
     if unit != SECOND:
-        return Prices(tuple(columns), unit, usual)
+        return Prices(tuple(columns), unit, usual, least=least)
     length = _length(card, columns[usual])
     span, steps = _span(steady, plain, columns[usual])
-    return Prices(tuple(columns), unit, usual, length, span, steps)
+    return Prices(tuple(columns), unit, usual, length, span, steps, least)
+
+
+def _least(card: ModelCard, arguments: Mapping[str, Any]) -> tuple[float, str]:
+    """Return what the cheapest choices of fields that prices speak of save, and these choices."""
+    usual, _ = _cost(card, dict(arguments))
+    rules: Sequence[Mapping[str, Any]] = (card.price or {}).get("qualifiers") or ()
+    names = dict.fromkeys(name for rule in rules for name, _ in conditions(rule, "when"))
+    choices: list[list[tuple[str, object]]] = []
+    for name in names:
+        if name in _NOT_CHOSEN or (name == sound_field(card)) or name not in card.properties:
+            continue
+        known = choices_of(card.properties[name])
+        known = known or ([True, False] if card.properties[name].get("type") == "boolean" else [])
+        if known:
+            choices.append([(name, value) for value in known])
+    if math.isnan(usual) or not usual or not choices or math.prod(map(len, choices)) > _MOST_TRIED:
+        return 1.0, ""
+    tried = [dict(chosen) for chosen in product(*choices)]
+    costs = [(_cost(card, {**arguments, **chosen})[0], at) for at, chosen in enumerate(tried)]
+    dollars, at = min((one for one in costs if not math.isnan(one[0])), default=(usual, 0))
+    if dollars >= usual * _NOTHING_SAVED:
+        return 1.0, ""
+    defaults = with_defaults(card, arguments)
+    chosen = [(name, value) for name, value in tried[at].items() if defaults.get(name) != value]
+    return dollars / usual, ", ".join(f"{name}={_said(value)}" for name, value in chosen)
+
+
+def _said(value: object) -> str:
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
 def _span(
@@ -297,3 +337,9 @@ def spans_of(prices: Sequence[Prices]) -> dict[str, tuple[str, list[Any]]]:
         "span_points": ("f", points),
         "span_steps": ("B", steps),
     }
+
+
+def least_of(prices: Sequence[Prices]) -> dict[str, tuple[float, str]]:
+    """Return `Prices.least` by the place of a card, of those that can be had for less."""
+    shares = {str(at): one.least for at, one in enumerate(prices) if one.least[1]}
+    return {at: (round(share, 4), words) for at, (share, words) in shares.items()}

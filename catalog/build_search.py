@@ -23,19 +23,14 @@ from catalog.build_lexicon import (
     rows,
 )
 from catalog.build_operations import packed_operations
-from catalog.build_prices import spans_of
+from catalog.build_prices import least_of, spans_of
 from catalog.build_tongues import build_tongues
 from catalog.card import ModelCard
 from catalog.describe import example_arguments
 from catalog.pricing import price_words
 from catalog.quantity import Work
 from catalog.schema import with_defaults
-from catalog.search_tables import (
-    FORMAT,
-    LONG_LIST,
-    PARTS,
-    media_bits,
-)
+from catalog.search_tables import FORMAT, LONG_LIST, PARTS, media_bits
 from catalog.search_text import is_unspaced, name_parts, plain, segments, stem
 
 Record = Mapping[str, Any]
@@ -213,6 +208,7 @@ class _Index:
             "spelling": self._spelling(),
             "arrays": directory,
             "dense": dense,
+            "least": least_of([fact.prices for fact in self.facts]),
             "lexicon": self._lexicon(),
         }
         # One sign of another script would make every character of it two bytes while it is parsed.

@@ -21,6 +21,7 @@ from catalog.search_filters import (
     work_named,
 )
 from catalog.search_learned import Learned
+from catalog.search_least import dearer_words
 from catalog.search_measure import Measure
 from catalog.search_rank import rank
 from catalog.search_reading import Lexicon
@@ -89,7 +90,8 @@ class SearchAnswer:
     """A page of hits, best first. *next_cursor* is empty on the last page.
 
     *low_confidence* says that perhaps nothing here does what was asked. *total* counts every card
-    that matched in any way; *steps* are the query as it was read.
+    that matched in any way; *steps* are the query as it was read. *dearer* tells what a model costs
+    that is named and left out for its price, empty where there is none.
     """
 
     hits: tuple[Hit, ...]
@@ -99,6 +101,7 @@ class SearchAnswer:
     total: int
     steps: tuple[Understood, ...] = field(compare=False, repr=False)
     tables: SearchTables = field(compare=False, repr=False)
+    dearer: str = ""
 
     @property
     def understood(self) -> str:
@@ -134,7 +137,10 @@ class _Asked(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A step of a query, the cards found for it, best first, and the work they are priced for."""
+    """A step of a query, the cards found for it, best first, and the work they are priced for.
+
+    *dearer* is the card that it names and that the limit of money leaves out.
+    """
 
     label: str
     understood: Understood
@@ -143,6 +149,7 @@ class _Step(NamedTuple):
     is_low: bool
     deeds: Deeds
     measure: Measure
+    dearer: int | None
 
 
 def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
@@ -164,7 +171,10 @@ def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
         asked = _Asked(english, query, own)
         steps = _answered(index, asked, filters, start + limit)
         found = _interleaved(steps)
-        exact = [card for card in _exact(index, text) if _may(engine, filters, card)]
+        named = _exact(index, text)
+        exact = [card for card in named if _may(engine, filters, card)]
+        if named and not exact:
+            steps[0] = steps[0]._replace(dearer=_dearer(engine, filters, named))
         if exact:
             found = [(card, 0) for card in exact] + [one for one in found if one[0] not in exact]
         elif "/" not in text:
@@ -186,6 +196,7 @@ def search(index: CatalogIndex, request: SearchRequest) -> SearchAnswer:
         total=total,
         steps=tuple(read),
         tables=engine.tables,
+        dearer="" if start else _dearer_words(index, engine, steps),
     )
 
 
@@ -222,6 +233,22 @@ def _may(engine: _Engine, filters: _Filters, card: int) -> bool:
     return not math.isnan(dollars) and dollars <= filters.dollars * 1.0001
 
 
+def _dearer(engine: _Engine, filters: _Filters, named: Sequence[int]) -> int | None:
+    """Return the first of the cards that are *named* in use, if only its price leaves it out."""
+    card = next((card for card in named if not engine.tables.status[card]), None)
+    if card is None or filters.dollars is None or _may(engine, filters, card):
+        return None
+    return card if _may(engine, filters._replace(dollars=None), card) else None
+
+
+def _dearer_words(index: CatalogIndex, engine: _Engine, steps: Sequence[_Step]) -> str:
+    """Return what the first model costs that *steps* name and a limit of money leaves out."""
+    for step in steps:
+        if step.dearer is not None:
+            return dearer_words(index.ids[step.dearer], step.dearer, step.measure, engine.tables)
+    return ""
+
+
 def _answered(index: CatalogIndex, told: _Asked, filters: _Filters, most: int) -> list[_Step]:
     """Return the steps of *told* with the cards that answer each, *most* where so many do."""
     engine = index.kept(_Engine)
@@ -240,16 +267,19 @@ def _answered(index: CatalogIndex, told: _Asked, filters: _Filters, most: int) -
         ranking = rank(understood, engine.tables, filters.allowed, asked)
         total = len(ranking.scores)
         shown = shown_for(filters.measure, understood)
+        dearer: int | None = None
         if filters.dollars is not None:
-            bound = filters._replace(measure=shown)
-            cards = [card for card in ranking.all_cards() if _may(engine, bound, card)]
+            bound, every = filters._replace(measure=shown), ranking.all_cards()
+            cards = [card for card in every if _may(engine, bound, card)]
             total = len(cards)
+            named = [card for card in every[:_MOST_HEIRS] if understood.named.is_borne_by(card)]
+            dearer = _dearer(engine, bound, named)
         elif len(parts) > 1:
             cards = ranking.all_cards()
         else:
             cards = ranking.cards(most)
         label, deeds = part if len(parts) > 1 else "", deeds_of(understood, engine.tables)
-        steps.append(_Step(label, understood, cards, total, ranking.is_low, deeds, shown))
+        steps.append(_Step(label, understood, cards, total, ranking.is_low, deeds, shown, dearer))
     return steps
 
 

@@ -135,6 +135,10 @@ class Named:
                 card for card in self.whole if words == {*name_parts(ids[card])} - {"fal", "ai"}
             )
 
+    def is_borne_by(self, card: int) -> bool:
+        """Whether *card* bears the whole of a name that alone says what is wanted."""
+        return self.is_sure and all(mark.on(card) for mark in (*self.parts, *self.versions))
+
     def borne_by(self, card: int) -> list[str]:
         """Return the words of the name that *card* bears."""
         return [m.word for m in (*self.parts, *self.versions, *self.kinds) if m.on(card)]

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from catalog.search_spans import Spans
 
 # One more whenever the meaning of the tables changes.
-FORMAT = 6
+FORMAT = 7
 
 # Lists of more cards than this are met by their best cards first, and looked up by card after that.
 LONG_LIST, HEAD = 1500, 400
@@ -65,6 +65,7 @@ class SearchTables:
         self.kinds: list[str] = head["kinds"]
         self.spelling: list[str] = head["spelling"]
         self._pairs: str = head["pairs"]
+        self.least: dict[str, tuple[float, str]] = head["least"]  # see `search_least`
         self.place: dict[str, int] = {key: at for at, key in enumerate(head["keys"])}
         self._shares: dict[tuple[str, ...], float] = {}
         self._kind_bits: dict[frozenset[str], int] = {}

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 
+from catalog.search_least import least
 from catalog.search_measure import Measure
 from catalog.search_reading import Lexicon
 from catalog.search_tables import (
@@ -98,6 +99,9 @@ def _within(card: int, limit: Limit, tables: SearchTables) -> list[str]:
     seconds = measure.seconds(card, tables)
     if not math.isnan(seconds) and re.search(_BY_TIME, tables.texts(card)[2]):
         said += f" for {abs(seconds):.3g} s{' supposed' if seconds < 0 else ''}"
+    if said.startswith("over"):
+        dollars, chosen = least(card, measure, tables)
+        said += f", from ${dollars:.3g} ({chosen})" if chosen else ""
     return [said]
 
 

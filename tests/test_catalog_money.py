@@ -1,7 +1,9 @@
 """Limits of money in a search: how they are read, and what they are held against."""
 
+import json
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from catalog.search_filters import work_named
 from catalog.search_measure import limit_in
 from catalog.search_spelled import spelled
 from catalog.search_tables import SearchTables
+from tests.house import connected, record, words
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +142,42 @@ def test_a_limit_is_held_against_the_size_that_is_said_in_pixels_too(index: Cata
     assert model in [hit.endpoint_id for hit in search(index, request).hits]  # $0.22 at 1024x576
     larger = replace(request, for_work="10 seconds at 1080p")
     assert model not in [hit.endpoint_id for hit in search(index, larger).hits]
+
+
+@pytest.mark.parametrize(
+    ("query", "most", "work", "told"),
+    [
+        ("gpt image 2", "0.05", "", "openai/gpt-image-2 costs from $0.0111 (quality=low)"),
+        ("openai/gpt-image-2", "0.05", "", "openai/gpt-image-2 costs from $0.0111 (quality=low)"),
+        ("veo 3.1 with sound", "1", "8 seconds", "veo3.1 costs from $3.2"),
+        ("fal-ai/veo3.1", "0.5", "5 seconds", "veo3.1 costs from $1.2 (silent)"),
+        ("flux dev", "0.05", "", ""),
+        ("text to video", "0.05", "10 seconds", ""),
+    ],
+)
+def test_a_limit_that_leaves_out_the_model_that_is_named_says_what_that_costs(
+    index: CatalogIndex, query: str, most: str, work: str, told: str
+) -> None:
+    answer = search(index, SearchRequest(query, max_dollars=Decimal(most), for_work=work))
+    assert answer.dearer == told
+
+
+def test_a_limit_in_words_says_of_what_is_over_it_how_it_costs_least(index: CatalogIndex) -> None:
+    first = search(index, SearchRequest("gpt image 2 under 5 cents")).hits[0]
+    assert first.endpoint_id == "openai/gpt-image-2"
+    assert "over $0.05, from $0.0111 (quality=low)" in first.why
+
+
+async def test_the_first_model_shown_tells_what_the_one_that_is_named_costs(tmp_path: Path) -> None:
+    async with connected(tmp_path) as client:
+        wanted = {"query": "gpt image 2", "max_dollars": 0.05}
+        shown = record(await client.call_tool("search_models", wanted))["models"]
+        only = {**wanted, "media_out": ["image"], "features": ["mask", "transparent"]}
+        none = await client.call_tool("search_models", {**only, "max_dollars": 0.0001})
+    assert shown[0]["why"].startswith("openai/gpt-image-2 costs from $0.0111 (quality=low); ")
+    assert len(json.dumps(shown).encode()) <= 2048
+    assert record(none)["models"] == []
+    assert "no model fits" in words(none)
 
 
 @pytest.mark.proof

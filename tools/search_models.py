@@ -116,39 +116,46 @@ async def search_models(call: Call, arguments: SearchArguments) -> Answer:
             "models": models,
             "low_confidence": answer.low_confidence,
             "guides": guides,
-            "guide": gist,
+            "guide": gist or ("" if models else answer.dearer),
             "next_cursor": answer.next_cursor if models else "",
         }
     )
-    return Answer(found, "\n".join(_lines(found, models)))
+    return Answer(found, "\n".join(_lines(found, models, "" if models or gist else answer.dearer)))
 
 
 def _shown(answer: SearchAnswer, gist: str) -> Sequence[Hit]:
     """Return the hits worth showing: none beside a *gist* where no model may be meant.
 
-    The first says which product that is asked for fal does not offer.
+    The first says which product that is asked for fal does not offer, and what a model costs that
+    is named and left out for its price.
     """
     hits = [] if gist and answer.low_confidence else list(answer.hits)
+    if hits and answer.dearer:
+        hits[0] = hits[0]._replace(why=f"{answer.dearer}; {hits[0].why}")
     if hits and (strange := elsewhere(answer.steps, answer.tables)):
         hits[0] = hits[0]._replace(why=f"fal has no {', '.join(strange)}; {hits[0].why}")
     return hits
 
 
-def _lines(found: FoundModels, models: Sequence[dict[str, str]]) -> Sequence[str]:
-    """Return what a person reads, the answer to a how-to question first."""
+def _lines(found: FoundModels, models: Sequence[dict[str, str]], dearer: str) -> Sequence[str]:
+    """Return what a person reads, the answer to a how-to question first.
+
+    *dearer* tells why nothing was found, if a limit of money is all there is to it.
+    """
     lines = [
         f"{model['endpoint_id']} | {model['price']} | {model['summary']} | {model['why']}"
         for model in models
     ]
-    if not lines and not found.guide:
-        lines = ["no model fits; say the need in other words, or drop a filter"]
+    if not lines and (dearer or not found.guide):
+        told = f": {dearer}" if dearer else ""
+        lines = [f"no model fits{told}; say the need in other words, or drop a filter"]
     elif not lines:
         lines = ["no model is meant; the guide says:"]
     elif found.low_confidence:
         lines.insert(0, "low confidence: perhaps nothing here does this")
     if found.guide and models:
         lines.insert(0, found.guide)
-    elif found.guide:
+    elif found.guide and not dearer:
         lines.append(found.guide)
     elif found.guides:
         lines.append(f'guides (query "guide NAME" reads one): {", ".join(found.guides)}')
@@ -198,7 +205,7 @@ def _fitted(hits: Sequence[Hit], bytes_of_eight: int) -> list[dict[str, str]]:
     """
     most = bytes_of_eight * max(len(hits), 8) // 8
     prices = [_cut(hit.price, 45) for hit in hits]
-    reasons = [_reasons(hit.why, 60) for hit in hits]
+    reasons = [_reasons(hit.why, 60 if at else 90) for at, hit in enumerate(hits)]
     titles = [hit.title[:48] for hit in hits]
     summaries = [f"{hit.step}: {hit.summary}" if hit.step else hit.summary for hit in hits]
     ids, categories = [hit.endpoint_id for hit in hits], [hit.category for hit in hits]
