@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from catalog.asked_limit import limits_of, lowest
+from catalog.asked_voice import voice_in
 from catalog.search_measure import length_in, number_of, seconds_of
 from catalog.search_spelled import spelled
 
@@ -55,8 +56,8 @@ class Asked:
     width to height; a *loose* one was said by a word such as vertical, so that any of its kind
     serves, *pixels* the width and height where both are said. *form* is a file format (``webp``),
     *tongue* a language as English name and code. *switches* are features of a search that whoever
-    reads the words adds. *dollars* are the most that the run may cost, None where no limit is
-    named. *rest* is the text without what was read here.
+    reads the words adds. *voice* are the words for one. *dollars* are the most that the run may
+    cost, None where no limit is named. *rest* is the text without what was read here.
     """
 
     sound: bool | None = None
@@ -74,13 +75,14 @@ class Asked:
     form: str = ""
     tongue: tuple[str, str] | None = None
     switches: tuple[str, ...] = ()
+    voice: str = ""
     rest: str = ""
 
     def __bool__(self) -> bool:
         return bool(
             self.sound is not None or self.height or self.seconds or self.ratio or self.count > 1
             or self.transparent or self.seed is not None or self.pixels or self.fps or self.form
-            or self.tongue or self.switches
+            or self.tongue or self.switches or self.voice
         )  # fmt: skip
 
 
@@ -113,6 +115,7 @@ def _completed(own: Asked, english: Asked) -> Asked:
         fps=own.fps or english.fps,
         form=own.form or english.form,
         tongue=own.tongue or english.tongue,
+        voice=own.voice or english.voice,
         rest=english.rest,
     )
 
@@ -120,6 +123,7 @@ def _completed(own: Asked, english: Asked) -> Asked:
 def _read(text: str) -> Asked:
     left = spelled(text)
     limits, left = limits_of(left)
+    voice, left = voice_in(left)
     seed, left = _taken(left, _seed())
     pixels, left = _taken(left, _pixels())
     fps, left = _taken(left, _fps())
@@ -132,7 +136,7 @@ def _read(text: str) -> Asked:
     shape, left = _taken(left, _shape())
     clear, left = _taken(left, _clear())
     silence, left = _taken(left, _silence())
-    heard = None if silence else _heard().search(left)
+    heard = None if silence else _heard().search(left) or _heard().search(voice)
     left = _with_sound().sub(" ", left)
     return Asked(
         sound=False if silence else True if heard else None,
@@ -149,6 +153,7 @@ def _read(text: str) -> Asked:
         fps=int(fps[1]) if fps else 0,
         form=(form[1] or form[2]) if form else "",
         tongue=(tongue[1], _TONGUES[tongue[1]]) if tongue else None,
+        voice=voice,
         rest=_tidied(left),
     )
 

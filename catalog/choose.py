@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from catalog.asked import Asked
 from catalog.asked_beside import asked_beside
 from catalog.asked_limit import names_money
+from catalog.asked_voice import voiced
 from catalog.candidates import Ids, asked_of, candidates
 from catalog.card import ModelCard
 from catalog.errors import ActionableError, ArgumentsError
@@ -306,7 +307,9 @@ def _fitting(
         must = granted(card, wishes[0], arguments)
         may = granted(card, wishes[1], {**arguments, **must.fields})
         usual = usual_length(card, {**arguments, **may.fields, **must.fields})
-        fields = {**usual, **may.fields, **must.fields}
+        # Few models tell their voices in words, so one that is wished for decides no choice.
+        spoken, silent = voiced(card, wishes[0].voice, arguments)
+        fields = {**usual, **may.fields, **must.fields, **spoken}
         try:
             checked = check(card, {**fields, **arguments}, prompt=prompt)
         except ArgumentsError as problem:
@@ -321,7 +324,7 @@ def _fitting(
             continue
         found = True
         high = estimate(card, checked.arguments).high
-        notes = tuple(_notes(fields, usual, may.unmet))
+        notes = tuple(_notes(fields, usual, (*may.unmet, *silent)))
         yield _Fit(card, high, fields, may.unmet, notes, {**fields, **arguments})
     if found:
         return

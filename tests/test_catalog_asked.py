@@ -7,6 +7,7 @@ import pytest
 
 from catalog.asked import Asked, asked_in
 from catalog.asked_beside import asked_beside
+from catalog.asked_voice import voiced
 from catalog.choose import Choice, Wanted, choose
 from catalog.errors import ActionableError
 from catalog.granting import granted, sound_field, usual_length
@@ -216,3 +217,49 @@ def test_media_given_by_their_kind_reach_the_input_that_the_model_has_for_them()
 def test_a_preference_may_be_said_in_other_words() -> None:
     cheapest = choose(CATALOG, "text-to-image", "cheapest", Wanted(prompt="a fox"))
     assert cheapest == choose(CATALOG, "text-to-image", "cheap", Wanted(prompt="a fox"))
+
+
+@pytest.mark.parametrize(
+    ("task", "note"),
+    [
+        ("text-to-speech with a female voice", "not kept: female voice: "),
+        ("text-to-speech, british accent", "not kept: british accent: "),
+        ("read aloud by an old man with a scottish accent", "not kept: old man, scottish accent: "),
+        ("text-to-speech with voice Rachel", "not kept: rachel: "),
+        ("text-to-speech mit weiblicher Stimme", "not kept: female voice: "),
+        ("text-to-video with a male voice over", "not kept: male voice over: "),
+    ],
+)
+def test_a_voice_that_the_chosen_model_cannot_be_told_is_said_not_to_be_kept(
+    task: str, note: str
+) -> None:
+    assert any(one.startswith(note) for one in chosen(task, "Hello there").notes)
+
+
+@pytest.mark.parametrize(
+    ("endpoint_id", "voice", "fields"),
+    [
+        ("veed/fabric-1.0/text", "british accent", {"voice_description": "british accent"}),
+        ("fal-ai/kling-video/v1/tts", "british male voice", {"voice_id": "uk_man2"}),
+        ("fal-ai/kokoro/british-english", "british accent", {}),
+    ],
+)
+def test_a_voice_is_chosen_where_the_words_of_a_model_tell_it(
+    endpoint_id: str, voice: str, fields: dict[str, object]
+) -> None:
+    assert voiced(CATALOG.get(endpoint_id), voice, {}) == (fields, ())
+
+
+def test_no_voice_is_guessed_from_a_name_nor_chosen_over_one_that_is_given() -> None:
+    card = CATALOG.get("fal-ai/kokoro/british-english")
+    fields, told = voiced(card, "female voice", {})
+    assert (fields, told) == ({}, ("female voice: no choice of voice tells it",))
+    assert voiced(card, "female voice", {"voice": "bf_emma"}) == ({}, ())
+
+
+@pytest.mark.parametrize(
+    "task",
+    ["clone my deep voice", "women with a red accent wall", "voice over", "a podcast for women"],
+)
+def test_what_only_sounds_like_a_voice_stays_in_the_task(task: str) -> None:
+    assert read(task).voice == ""
