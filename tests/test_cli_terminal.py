@@ -113,11 +113,23 @@ def test_a_second_ctrl_c_leaves_at_once_and_shows_no_traceback(tmp_path: Path) -
 
 
 @pytest.mark.proof
+def test_who_runs_at_a_terminal_what_needs_a_yes_is_asked_on_the_spot(tmp_path: Path) -> None:
+    env = environment(tmp_path, FALKIT_ASK_ON_EMULATOR="on", FALKIT_APPROVE_ABOVE="0")
+    told, code = typed(["run", FLUX, "a red door"], tmp_path, env, answer="no")
+    assert (code, "Run it now for $0.0022 to $0.003?" in told) == (3, True)
+    told, code = typed(["run", FLUX, "a red door"], tmp_path, env, answer="yes")
+    assert (code, " done | " in told) == (0, True)
+    told, code = typed(["jobs"], tmp_path, env)
+    assert told.count(FLUX) == 1  # the second asked about the job of the first
+
+
+@pytest.mark.proof
 def test_ctrl_c_at_a_question_leaves_the_job_held(tmp_path: Path) -> None:
     env = environment(tmp_path, FALKIT_ASK_ON_EMULATOR="on", FALKIT_APPROVE_ABOVE="0")
-    told, _ = typed(["run", FLUX, "a blue door"], tmp_path, env)
-    found = re.search(r"falkit approve (\w+)", told)
+    told, code = typed(["run", FLUX, "a blue door"], tmp_path, env, interrupt_at="Type yes")
+    found = re.search(r"falkit approve (\w+)` asks again", told)
     assert found is not None
+    assert (code, "Traceback" in told) == (130, False)
     told, code = typed(["approve", found[1]], tmp_path, env, interrupt_at="Type yes")
     assert (code, "Traceback" in told) == (130, False)
     told, code = typed(["job", found[1]], tmp_path, env)
@@ -136,7 +148,7 @@ def test_a_person_at_a_terminal_says_no_then_yes_and_what_is_over_waits_for_nobo
     tmp_path: Path,
 ) -> None:
     env = environment(tmp_path, FALKIT_ASK_ON_EMULATOR="on", FALKIT_APPROVE_ABOVE="0")
-    told, code = typed(["run", FLUX, "a blue door"], tmp_path, env)
+    told, code = typed(["run", FLUX, "a blue door"], tmp_path, env, answer="no")
     found = re.search(r"falkit approve (\w+)", told)
     assert (code, found is not None) == (3, True)
     assert found is not None

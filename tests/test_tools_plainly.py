@@ -17,7 +17,8 @@ async def test_a_held_job_says_that_it_sets_its_price_aside_and_a_cancelled_one_
         await client.call_tool("cancel_job", {"job_id": held["job_id"]})
         freed = record(await client.call_tool("spending", {}))
     assert held["state"] == "held"
-    assert "its price counts in the budgets, cancel_job frees it" in held["next"]
+    drop = f'cancel_job {{"job_id":"{held["job_id"]}"}}'
+    assert f"its price counts in the budgets, {drop} frees it" in held["next"]
     assert (kept["reserved"], kept["left"]["day"]) == (0.003, 24.997)
     assert (freed["reserved"], freed["left"]["day"]) == (0, 25)
 

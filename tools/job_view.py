@@ -183,7 +183,8 @@ def next_step(job: Job) -> str:
     match job.state:
         case "held":
             then = f"a falkit of {_owner(job)} sends it" if job.elsewhere else f"{status}}}"
-            kept = "; meanwhile its price counts in the budgets, cancel_job frees it"
+            drop = f'cancel_job {{"job_id":"{job.job_id}"}}'
+            kept = f"; meanwhile its price counts in the budgets, {drop} frees it"
             return (
                 f"a person runs `falkit approve {job.job_id}` in a terminal; then {then}"
                 f"{kept if job.estimate_high else ''}"

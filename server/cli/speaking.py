@@ -3,8 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from server.cli import interrupting
 from server.cli.folding import folded, paths_in
 from server.cli.letters import json_text
 from server.cli.spoken import told_person
+from server.cli.yes import is_person_here, read_before, says_yes
 from server.rooms import OpenRooms, open_rooms
 from server.settings import Settings
 from tools.job_view import job_answer
@@ -92,40 +93,61 @@ def print_json(value: object) -> None:
 
 
 def follow(
-    tool: AnyTool, arguments: Arguments, *, seconds: float | None, as_json: bool = False
+    tool: AnyTool,
+    arguments: Arguments,
+    *,
+    seconds: float | None,
+    as_json: bool = False,
+    asks: bool = False,
 ) -> None:
     """Run *tool*, which makes a job, and follow the job to its end or for *seconds*.
 
-    The exit code says how it stands: 0 done, 1 failed, 3 waits for a person, 4 not known whether it
-    was sent, 5 still running. Ctrl-C leaves it running, and says how to find it.
+    Where it is held and *asks*, a person at this terminal is asked on the spot; after a no it stays
+    held. The exit code says how it stands: 0 done, 1 failed, 3 waits for a person, 4 not known
+    whether it was sent, 5 still running. Ctrl-C leaves it running, and says how to find it.
     """
-    answer, state = interrupting.run(_followed, tool, arguments, seconds)
+    asks = asks and not as_json and is_person_here()
+    answer, state = interrupting.run(_followed, tool, arguments, seconds, asks)
     print_answer(answer, as_json=as_json)
     raise SystemExit(CODES.get(state, RUNNING))
 
 
 async def _followed(
-    tool: AnyTool, arguments: Arguments, seconds: float | None
+    tool: AnyTool, arguments: Arguments, seconds: float | None, asks: bool
 ) -> tuple[Answer, str]:
     async with open_rooms(here()) as rooms, shown_progress() as tell:
         call = Call(rooms, tell, asked_by=ASKED_BY)
         job_id = ""
+        how_on = "runs on: `falkit job {0}` follows it"
         try:
             begun = await tool.run(call, arguments)
             told = begun.result.model_dump() if begun.result is not None else {}
             job_id = str(told.get("job_id", ""))
             if not job_id:
                 return begun, "failed"
-            tell.price = price_of(await rooms.jobs.find(job_id))
+            job = await rooms.jobs.find(job_id)
+            tell.price = price_of(job)
+            if asks and job.state == "held" and rooms.approve is not None:
+                how_on = "is held: `falkit approve {0}` asks again"
+                if await _says_yes_to(job, tell):
+                    await rooms.approve(job_id)
+                    how_on = "runs on: `falkit job {0}` follows it"
             job = await settled(rooms, call, job_id, seconds)
         except anyio.get_cancelled_exc_class():
-            job = f"{job_id} runs on: `falkit job {job_id}` follows it"
-            print(f"\n{job if job_id else '`falkit jobs` lists what was begun'}", file=sys.stderr)
+            words = f"{job_id} {how_on.format(job_id)}"
+            print(f"\n{words if job_id else '`falkit jobs` lists what was begun'}", file=sys.stderr)
             raise
         if job.is_settled:
             await rooms.jobs.deliver(job.job_id)
         notes = tuple(note for note in told.get("notes", ()) if note not in (job.note, job.outlook))
         return await job_told(rooms, call, job, notes), job.state
+
+
+async def _says_yes_to(job: Job, tell: "Line") -> bool:
+    """Show what a held *job* would run and cost, and return whether the person says yes."""
+    with tell.silent():
+        print(read_before(job))
+        return await says_yes(f"Run it now for {tell.price}?")
 
 
 async def settled(rooms: OpenRooms, call: Call, job_id: str, seconds: float | None) -> Job:
@@ -153,6 +175,13 @@ class Line:
         self.price = ""
         self._status = status
         self._begun = anyio.current_time()
+
+    @contextmanager
+    def silent(self) -> Generator[None]:
+        """Show nothing meanwhile, so that a person can be asked."""
+        self._status.stop()
+        yield
+        self._status.start()
 
     async def __call__(self, fraction: float, words: str) -> None:
         share = f"{fraction:.0%} " if fraction > 0 else ""

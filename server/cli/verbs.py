@@ -210,7 +210,7 @@ def run(
 
         run_live(given, kind, as_json=as_json)
     else:
-        follow(GENERATE, given, seconds=wait, as_json=as_json)
+        follow(GENERATE, given, seconds=wait, as_json=as_json, asks=True)
 
 
 def _live_kind(
@@ -265,7 +265,7 @@ def edit(
 
         priced_edit(given, as_json=as_json)
     else:
-        follow(EDIT, given, seconds=wait, as_json=as_json)
+        follow(EDIT, given, seconds=wait, as_json=as_json, asks=True)
 
 
 def job(
