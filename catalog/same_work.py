@@ -67,7 +67,7 @@ def same_work(card: ModelCard, given: Mapping[str, object]) -> SameWork:
         step()
     told = list(dict.fromkeys(work.told))
     if work.without:
-        told.append(f"left out: {', '.join(dict.fromkeys(work.without))}")
+        told.append(f"left out: {', '.join(sorted(set(work.without), key=_by_price))}")
     return SameWork(work.fields, work.runs, tuple(told), tuple(work.beyond))
 
 
@@ -428,6 +428,11 @@ def _seconds(name: str, value: object, rate: float | None) -> float:
         return round((float(got[0]) - 1) / (rate or TOKEN_RATE), 2) or 0.0
     part = _PARTS.get(got[1], 0.0)
     return float(got[0]) * (0.001 if name.endswith("_ms") and not got[1] else part)
+
+
+def _by_price(name: str) -> tuple[bool, str]:
+    """Return where *name* stands among what is left out: what prices hang on comes first."""
+    return not any(is_meant(name, lead) for lead in ("duration", "image_size", "num_images")), name
 
 
 def _lines(size: Size) -> int:

@@ -144,3 +144,21 @@ async def test_eight_bundles_of_everyday_work_have_a_price_wherever_one_is_known
                     assert row["kind"] != "unknown" or row["formula"].startswith(
                         ("cannot: ", "no price", "$")
                     ), row
+
+
+@pytest.mark.proof
+@pytest.mark.parametrize("category", ["image-to-image", "text-to-video"])
+async def test_much_that_models_lack_is_told_within_two_kilobytes(
+    tmp_path: Path, category: str
+) -> None:
+    given = {
+        "instruction": "a fox in the snow", "n": 3, "aspect_ratio": "21:9", "resolution": "1080p",
+        "style": "oil", "strength": 0.4, "seed": 4, "guidance_scale": 5, "fps": 24, "duration": 7,
+    }  # fmt: skip
+    ids = CATALOG.of_category(category)[:136]
+    async with connected(tmp_path) as client:
+        for start in range(0, len(ids), 8):
+            asked = {"endpoint_ids": ids[start : start + 8], "arguments": given, "runs": 17}
+            answer = await client.call_tool("estimate_cost", asked)
+            assert len(json.dumps(record(answer)).encode()) <= 2048
+            assert len(words(answer).encode()) <= 2048

@@ -1,5 +1,6 @@
 """Say what exact arguments would cost, before anything is paid."""
 
+import json
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -22,13 +23,15 @@ from tools.wording import one_line
 
 PROBLEM_SHOWN = 200
 # Several quotes together, in bytes: they are read side by side.
-SIDE_BY_SIDE = 1900
+SIDE_BY_SIDE = 2020
 # Characters of what is said beside dollars, less and less: how many things assumed, and how much
-# of formula, limits and of what is otherwise.
+# of formula, limits and of what is otherwise. With limits as short as the last no dates are said.
 _SIZES = (
-    (2, 160, 120, 160), (1, 100, 90, 120), (1, 60, 70, 90), (0, 60, 60, 80), (0, 45, 50, 70),
-    (0, 36, 40, 56),
+    (2, 160, 120, 160), (1, 100, 90, 120), (1, 60, 70, 110), (0, 60, 60, 100), (0, 45, 50, 90),
+    (0, 36, 40, 80), (0, 60, 39, 80), (0, 45, 36, 70), (0, 30, 30, 60),
+    (0, 0, 30, 54), (0, 0, 24, 44),
 )  # fmt: skip
+_DATED = 40
 
 
 class EstimateArguments(Arguments):
@@ -138,8 +141,9 @@ def _fitted(sides: Sequence[_Side]) -> list[_Side]:
                 side.quote.model_copy(
                     update={
                         "source": "",
+                        "as_of": side.quote.as_of if limits >= _DATED else "",
                         "assumptions": [_cut(one, 60) for one in side.quote.assumptions[:assumed]],
-                        "formula": _cut(side.quote.formula, formula),
+                        "formula": _cut(side.quote.formula, formula if _is_priced(side) else told),
                         "limits": _cut(side.quote.limits, limits),
                     }
                 ),
@@ -147,10 +151,18 @@ def _fitted(sides: Sequence[_Side]) -> list[_Side]:
             )
             for side in sides
         ]
-        sizes = (len(_with_told(one).model_dump_json(exclude_defaults=True)) for one in shown)
-        if sum(sizes) <= SIDE_BY_SIDE:
-            return shown
-    return [side._replace(quote=side.quote.model_copy(update={"as_of": ""})) for side in shown]
+        if sum(map(_bytes, shown)) <= SIDE_BY_SIDE:
+            break
+    return shown
+
+
+def _is_priced(side: _Side) -> bool:
+    return side.quote.low is not None
+
+
+def _bytes(side: _Side) -> int:
+    """Return the bytes of a quote in JSON, written as widely as any host does."""
+    return len(json.dumps(_with_told(side).model_dump(exclude_defaults=True))) + len(", ")
 
 
 def _with_told(side: _Side) -> Quote:
@@ -159,6 +171,8 @@ def _with_told(side: _Side) -> Quote:
 
 
 def _cut(text: str, most: int) -> str:
+    if not most:
+        return ""
     return text if len(text) <= most else f"{text[: most - 1].rstrip(' ,;')}…"
 
 
@@ -200,7 +214,8 @@ def _words(quote: Quote, runs: int, told: str = "") -> str:
     times = f" for {runs} runs" if runs > 1 else ""
     assumed = f"; assumed: {', '.join(quote.assumptions)}" if quote.assumptions else ""
     seen = f"; prices of {quote.as_of}" if quote.as_of else ""
-    return f"{quote.endpoint_id}: {price}{times} ({quote.formula}){assumed}{limits}{seen}"
+    formula = f" ({quote.formula})" if quote.formula else ""
+    return f"{quote.endpoint_id}: {price}{times}{formula}{assumed}{limits}{seen}"
 
 
 ESTIMATE_COST = Tool(
