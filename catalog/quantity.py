@@ -36,6 +36,7 @@ _OPEN_VIDEO = Span.of(864 * 480, 1920 * 1088)
 # Sides of square pictures by the names of their sizes.
 SQUARES = {"0.5k": 512, "1k": 1024, "2k": 2048, "3k": 3072, "4k": 4096}
 TOKEN_RATE = 24  # frames a second of models that are billed by tokens of video
+_MOST_LINES = 100_000  # nobody makes larger
 _SPEECH = (3, 25)  # characters a second, slowest ideographs to fastest letters
 
 
@@ -404,7 +405,7 @@ class Work:
 def short_side(value: object) -> int | None:
     """Return the shorter side in pixels that a named resolution stands for, or None."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return value if value >= 64 else None
+        return value if 64 <= value <= _MOST_LINES else None
     if not isinstance(value, str):
         return None
     word = value.lower().removeprefix("true_").removeprefix("auto_")

@@ -10,6 +10,7 @@ from catalog.nearest import pair_of, quantity_of
 from catalog.quantity import SQUARES, short_side
 
 _SAME_SHAPE = 0.03
+_MOST = 100_000  # nobody makes larger or more
 _LARGEST_RATIO = 32  # what is larger on both sides is a size
 
 
@@ -41,13 +42,13 @@ def size_of(value: object) -> Size | None:
         return Size((wide, high), min(wide, high)) if wide and high else None
     if isinstance(value, int | str) and not isinstance(value, bool):
         pair = pair_of(value)
-        if pair and min(pair) > _LARGEST_RATIO:
+        if pair and _LARGEST_RATIO < min(pair) <= max(pair) <= _MOST:
             wide, high = int(pair[0]), int(pair[1])
             return Size((wide, high), min(wide, high))
         found = re.fullmatch(SIZE, str(value).strip().lower())
         if found:
             return Size(None, height_of(found), f"{found[2]}k" if found[2] else "")
-        if lines := short_side(value):
+        if (lines := short_side(value)) and lines <= _MOST:
             word = str(value).lower().removeprefix("auto_")
             return Size(None, lines, word if word in SQUARES else "")
     return None
@@ -81,6 +82,6 @@ def shape_of(wide: int, high: int) -> str:
 
 
 def whole_of(value: object) -> int:
-    """Return a whole number above zero, 0 where *value* is none."""
+    """Return a whole number from 1 to 100,000, 0 where *value* is none."""
     got = quantity_of(value)
-    return int(got[0]) if got and got[0] > 0 and got[0] == int(got[0]) else 0
+    return int(got[0]) if got and 0 < got[0] <= _MOST and got[0] == int(got[0]) else 0

@@ -23,12 +23,14 @@ from catalog.options import RATES
 from catalog.quantity import COUNTS, FACTORS, TOKEN_RATE, is_open
 from catalog.reading import Reader
 from catalog.said_values import Size, area_of, ratio_of, shape_of, size_of, whole_of
+from catalog.saying import named
 from catalog.schema import check
 
 _SIZED = frozenset((*SIZE_FIELDS, "image_size", "video_size", "size", "width", "height"))
 # A name of a size and the size that a model makes for it may differ so much.
 _SAME_AREA = 0.9
 _SAME_SECONDS = 0.06
+_MOST_AT_ONCE = 64  # results that a run is tried for
 # Media beside what is worked on: a model may do the work without them.
 _BESIDE = re.compile(r"ref|mask|end|last|tail|final|style|voice|lora|control")
 _SPOKEN = ("text", "script")
@@ -67,7 +69,7 @@ def same_work(card: ModelCard, given: Mapping[str, object]) -> SameWork:
         step()
     told = list(dict.fromkeys(work.told))
     if work.without:
-        told.append(f"left out: {', '.join(sorted(set(work.without), key=_by_price))}")
+        told.append(f"left out: {', '.join(map(named, sorted(set(work.without), key=_by_price)))}")
     return SameWork(work.fields, work.runs, tuple(told), tuple(work.beyond))
 
 
@@ -135,7 +137,7 @@ class _Work:
             if target is None or self.fields.get(target, text) != text:
                 self.without.append(name)
             elif problem := self._problem(target, text):
-                self.beyond.append(f"{name}: {problem.partition(',')[0]}")
+                self.beyond.append(f"{named(name)}: {problem.partition(',')[0]}")
             else:
                 self.fields[target] = text
 
@@ -364,7 +366,8 @@ class _Work:
         field = next((name for name in COUNTS if name in self.card.properties), None)
         each = 1
         if field is not None:
-            fit = (n for n in range(count, 0, -1) if count % n == 0 and self._takes(field, n))
+            most = min(count, _MOST_AT_ONCE)
+            fit = (n for n in range(most, 0, -1) if count % n == 0 and self._takes(field, n))
             each = next(fit, 1)
             if self._takes(field, each):
                 self.fields[field] = each

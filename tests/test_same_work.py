@@ -2,12 +2,15 @@
 
 import json
 import wave
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from catalog.errors import ArgumentsError
 from catalog.index import CatalogIndex
+from catalog.pricing import estimate
 from catalog.same_work import same_work
 from catalog.schema import check
 from tests.house import connected, record, words
@@ -93,6 +96,21 @@ def test_what_a_model_cannot_do_as_asked_is_told(
 def test_what_a_model_takes_as_it_stands_remains_so() -> None:
     given = {"prompt": "a fox", "duration": "8s", "resolution": "1080p", "generate_audio": False}
     assert same_work(CATALOG.get("fal-ai/veo3.1"), given).arguments == given
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**400, 1e300, float("nan"), -1, True, "", "x" * 5000, "\x1b[31m", [[]], {"width": 0}],
+)
+def test_odd_values_are_left_out_or_refused_and_break_nothing(value: object) -> None:
+    names = ("duration", "resolution", "image_size", "width", "n", "fps", "prompt", "images")
+    for endpoint_id in ("fal-ai/veo3.1", "fal-ai/flux/dev", "blackforestlabs/flux-3/text-to-video"):
+        card = CATALOG.get(endpoint_id)
+        for name in names:
+            work = same_work(card, {name: value})
+            assert work.runs == 1
+            with suppress(ArgumentsError):
+                estimate(card, check(card, work.arguments, whole=False).arguments)
 
 
 async def test_the_same_film_is_costed_on_models_that_say_it_otherwise(tmp_path: Path) -> None:

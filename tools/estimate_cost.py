@@ -123,7 +123,7 @@ async def _side(call: Call, endpoint_id: str, arguments: EstimateArguments) -> _
     quote = _as_quote(card, made)
     if work.beyond:  # dollars for less work would look cheap beside the others
         least = "" if made.high is None else f"; that costs ${made.high:f}"
-        beyond = f"cannot: {'; '.join(work.beyond)}{least}"
+        beyond = f"cannot: {one_line('; '.join(work.beyond), PROBLEM_SHOWN)}{least}"
         quote = Quote(endpoint_id=card.endpoint_id, kind="unknown", formula=beyond)
     return _Side(quote.model_copy(update={"limits": limits_words(card)}), "; ".join(work.told))
 
