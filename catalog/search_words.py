@@ -113,14 +113,15 @@ def _matched(card: int, understood: Understood, tables: SearchTables) -> list[st
 def shown_for(measure: Measure, understood: Understood | None) -> Measure:
     """Return the work that is priced: *measure*, with the sound and size that are wished for.
 
-    What *measure* says itself holds; a run whose length words limit to an amount is priced whole.
+    What *measure* says itself holds; an amount of work that words limit is priced as a whole.
     """
     if understood is None:
         return measure
     wishes = understood.wishes
     told = wishes.measure
-    if measure.kind < 0 and told.kind == SECOND and not told.rate:
-        measure = measure._replace(kind=SECOND, amount=told.amount)
+    is_whole = told.kind == SECOND or (told.kind in (PICTURE, CHARACTERS) and told.amount != 1)
+    if measure.kind < 0 and is_whole and not told.rate:
+        measure = measure._replace(kind=told.kind, amount=told.amount)
     if measure.sound is None and "sound" in wishes.features:
         measure = measure._replace(sound=True)
     return measure if measure.height >= 0 else measure._replace(height=wishes.height)
@@ -134,6 +135,8 @@ def price_words(card: int, measure: Measure, usual: str, tables: SearchTables) -
     if math.isnan(dollars):
         return usual
     kind = tables.unit[card] if measure.kind < 0 else measure.kind
+    if kind == SECOND and tables.unit[card] == REQUEST:
+        return usual  # of a run, however long it becomes
     own_size = measure._replace(height=-1, size=-1)
     silent = measure._replace(sound=False).dollars(card, tables)
     heard = bool(measure.sound) and kind == SECOND and dollars != silent

@@ -124,6 +124,13 @@ def test_a_limit_of_money_is_held_against_the_sound_that_words_wish_for(
         ("kling v3 4k", "5 seconds at 1080p", "fal-ai/kling-video/v3/4k/text-to-video", "2160p"),
         ("flux dev", "1 image at 1080p", "fal-ai/flux/dev", "$0.05 for 1 image at 1080p"),
         ("veo 3.1 lite under $1 for 5 seconds", "", "fal-ai/veo3.1/lite", "$0.3 for 6 s (not 5)"),
+        (
+            "seedream v4, 4 images under 20 cents",
+            "",
+            "fal-ai/bytedance/seedream/v4/edit",
+            "4 images",
+        ),
+        ("minimax music v2", "60 seconds", "fal-ai/minimax-music/v2", "$0.03/generation"),
         ("veo 3.1 lite under $1 per second", "", "fal-ai/veo3.1/lite", "$0.05/s"),
     ],
 )
