@@ -18,7 +18,9 @@ from server.jobs.settling import error_of
 from server.settings import Settings
 from tests.house import connected, environment, record, words
 from tests.local_apps import release_of, tools
+from tests.local_kitchen import KITCHEN
 from tools.deploy_records import LogLine
+from tools.errors import BackendError
 
 INNERMOST_FIRST = (
     "KeyError: 'the_thing'\n"
@@ -66,6 +68,10 @@ def test_what_an_app_raised_is_read_of_fals_tracebacks_and_of_no_logged_one() ->
     logged = 'not so bad\nTraceback (most recent call last):\n  File "a.py", line 1\nKeyError: 1'
     assert raised(line(logged)) == ""
     assert raised(line("it went wrong")) == ""
+    long = INNERMOST_FIRST.replace(
+        "KeyError: 'the_thing'", "ValidationError: 2 errors:\n\n  words: no"
+    )
+    assert raised(line(long)) == "ValidationError: 2 errors: words: no"
 
 
 def test_a_failure_in_the_log_of_an_app_on_fal_is_an_error_and_reads_as_a_traceback() -> None:
@@ -104,6 +110,31 @@ def test_an_error_in_an_apps_own_code_says_so_and_points_to_its_log(
     assert not error.retry_helps
     elsewhere = error_of(problem, "fal-ai/boom", said)
     assert elsewhere.hint == "try again in a minute"
+
+
+@pytest.mark.proof
+async def test_an_app_that_never_came_up_has_left_its_log_and_is_found_by_a_like_name(
+    tmp_path: Path,
+) -> None:
+    async def told(share: float, what: str) -> None:
+        del share, what
+
+    more: dict[str, Any] = {"FALKIT_DEPLOY": "local", "FALKIT_DEPLOY_TOOLS": str(tools())}
+    settings = Settings.read(environment(tmp_path, **more))
+    source = KITCHEN.replace('print("setup: loading")', 'raise OSError("no weights")')
+    async with open_local(settings) as target:
+        with pytest.raises(BackendError, match="OSError: no weights") as problem:
+            await target.release(await release_of(tmp_path, source), told)
+    with anyio.fail_after(60):
+        async with connected(tmp_path, **more) as client:
+            lines = record(await client.call_tool("app_logs", {"app": "kitchen"}))["lines"]
+            async with open_local(settings) as target:
+                await target.release(await release_of(tmp_path), told)
+            near = words(await client.call_tool("app_status", {"app": "kitchn"}))
+
+    assert str(problem.value).count("mend what") == 1
+    assert "OSError: no weights" in lines[-1]["message"]
+    assert near == "no app 'kitchn' is deployed (nearest: kitchen)"
 
 
 @pytest.mark.proof

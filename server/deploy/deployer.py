@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Protocol
 
@@ -213,11 +214,17 @@ class AppDeployer:
                 apps = [await run_sync(self._with_notes, one) for one in apps]
             found += apps
         if app and not found:
-            raise ActionableError(
-                f"no app {app[:60]!r} is deployed",
-                hint="app_status without app lists what there is",
-            )
+            raise ActionableError(f"no app {app[:60]!r} is deployed", hint=await self._near(app))
         return found
+
+    async def _near(self, app: str) -> str:
+        """Return which app may be meant by a name that none has."""
+        named = [one.name for one in await self.status()]
+        plain = {name.lower().replace("_", "-"): name for name in named}
+        near = get_close_matches(app.lower().replace("_", "-"), plain, 1)
+        return (
+            f"nearest: {plain[near[0]]}" if near else "app_status without app lists what there is"
+        )
 
     def _with_notes(self, app: DeployedApp) -> DeployedApp:
         """Return *app* with what its runners cost, and what falkit itself set of it last."""
@@ -241,7 +248,11 @@ class AppDeployer:
         """Return lines that match, waiting for more of them when *follow_seconds* says so."""
         place = self._targets(query.target)[0]
         if query.target is None and query.app:
-            place = (await self.status(query.app))[0].target
+            try:
+                place = (await self.status(query.app))[0].target
+            except ActionableError:  # one that never came up has left its log all the same
+                if place != "local" or not (await (await self.target_of(place)).logs(query)).lines:
+                    raise
         page = await (await self.target_of(place)).logs(query, follow_seconds)
         values = await run_sync(values_of, self.settings)
         shown = [replace(line, message=hidden(line.message, values)) for line in page.lines]

@@ -150,8 +150,7 @@ class Runner:
         while not self.is_up:
             if self.has_ended:
                 raise BackendError(
-                    f"app '{self.spec.app}' did not start: {self.reason or 'it was stopped'}",
-                    hint="mend what the line names and deploy again",
+                    f"app '{self.spec.app}' did not start: {self.reason or 'it was stopped'}"
                 )
             await self.changed()
 

@@ -126,7 +126,7 @@ class Deploying:
 
 def _failed(problem: ActionableError) -> tuple[Fields, Step]:
     error = JobError(
-        type=problem.error_type if isinstance(problem, BackendError) else "not_applied",
+        type=(isinstance(problem, BackendError) and problem.error_type) or "not_applied",
         message=problem.message[:2000],
         hint=problem.hint,
         retry_helps=isinstance(problem, BackendError) and problem.retry_helps,

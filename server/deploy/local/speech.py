@@ -64,7 +64,7 @@ class Speech:
         self._wake()
 
     def failure(self, request_id: str) -> str:
-        """Return the last line of the exception that ended a request in its app, if one did."""
+        """Return the exception that ended a request in its app, if one did, in one line."""
         return self._ours.get(request_id, "")
 
     def _wake(self) -> None:
@@ -109,7 +109,7 @@ class Speech:
 
 def raised(line: LogLine) -> str:
     """Return the exception that a traceback, innermost frame first, tells of; else nothing."""
-    words, _, frames = line.message.partition("\n")
-    if line.level != "error" or '  File "' not in frames or _FORWARD.search(line.message):
+    words, _, frames = line.message.partition('\n  File "')
+    if line.level != "error" or not frames or _FORWARD.search(line.message):
         return ""
-    return words.strip()[:MOST_WORDS]
+    return " ".join(words.split())[:MOST_WORDS]

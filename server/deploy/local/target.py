@@ -228,7 +228,8 @@ class LocalTarget:
             words = found.error or "another change overtook it"
             raise BackendError(
                 f"revision {known.revision} was rolled back: {words}{before}",
-                hint="mend what the words name and deploy again; app_logs has all that it said",
+                hint="mend what the words name and deploy again; "
+                f'app_logs {{"app":"{known.app}"}} has all that it said',
             )
         await tell(1.0, f"revision {known.revision} answers")
         return found.told
