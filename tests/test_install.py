@@ -201,6 +201,17 @@ def test_a_key_is_written_only_when_told_and_never_shown(
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_file_that_holds_no_key_is_refused_before_a_host_is_told_of_it(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("not a key")
+    path = tmp_path / "mcp.json"
+    with pytest.raises(ActionableError, match="does not look like a fal key"):
+        install(
+            "cursor", file=str(path), key_file=str(tmp_path / "key"), with_key=False, undo=False,
+            yes=True, show=False,
+        )  # fmt: skip
+    assert not path.exists()
+
+
 def test_what_others_keep_in_the_file_is_not_shown(tmp_path: Path) -> None:
     path = tmp_path / "mcp.json"
     theirs = {"mcpServers": {"other": {"command": "x", "env": {"TOKEN": "ghp_theirs"}}}}

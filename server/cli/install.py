@@ -18,6 +18,7 @@ from server.cli import interrupting, jsonc
 from server.cli.connect import serve_command
 from server.cli.tables import with_table
 from server.cli.yes import is_person_here, says_yes
+from server.settings import Settings
 
 NAME = "falkit"
 BACKUP = ".before-falkit"
@@ -321,7 +322,11 @@ def install(  # one for each option
 
 
 def _env(key_file: str, *, with_key: bool) -> dict[str, str]:
-    """Return what is written of the key: the path of its file, or itself only when told to."""
+    """Return what is written of the key: the path of its file, or itself only when told to.
+
+    Raises:
+        ActionableError: there is no key, or what there is does not look like one.
+    """
     env: dict[str, str] = {}
     if key_file:
         path = Path(key_file).expanduser().resolve()
@@ -333,4 +338,6 @@ def _env(key_file: str, *, with_key: bool) -> dict[str, str]:
         if not key:
             raise ActionableError("FAL_KEY is not set", hint="set it, or use --key-file PATH")
         env["FAL_KEY"] = key
+    for name, value in env.items():
+        Settings.read({name: value})  # a host would start a server that refuses it
     return env
