@@ -156,5 +156,6 @@ async def test_a_caller_of_an_app_is_told_the_exception_that_nothing_in_it_caugh
 
     assert "the app's own code failed: RuntimeError: kaboom (app_logs" in failed
     assert "again in a minute" not in failed
+    assert "| an app on this machine\n" in failed
     assert "local/kitchen/boom" in words(unknown).partition("nearest: ")[2]
     assert lines["lines"][-1]["message"].startswith("RuntimeError: kaboom")

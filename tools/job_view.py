@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from catalog.index import LOCAL
 from tools.ports import Cost, Job, Media, Output, Picture
 from tools.tool import Answer, Link, Result, Unlisted
 from tools.wording import one_line, readable
@@ -214,17 +215,24 @@ def _owner(job: Job) -> str:
     return "the emulator" if job.backend == "emulator" else "another key or address of fal"
 
 
+def _where(view: JobView) -> str:
+    """Return whose work it is: what an app of this machine makes is its own, and no preview."""
+    if view.endpoint_id == "deploy_apply":
+        return "a change to an app"
+    if view.backend != "emulator":
+        return "fal"
+    is_app = view.endpoint_id.startswith(LOCAL)
+    return "an app on this machine" if is_app else "emulator, a local preview"
+
+
 def job_words(view: JobView) -> str:
     """Return everything of *view* that a caller needs as a few lines of text."""
-    where = "emulator, a local preview" if view.backend == "emulator" else "fal"
-    if view.endpoint_id == "deploy_apply":
-        where = "a change to an app"
     cost = ""
     if view.cost is not None and view.cost.dollars is not None:
         cost = f" | ${view.cost.dollars:g} {view.cost.kind}"
     elif view.cost is not None:
         cost = " | cost not known"
-    lines = [f"{view.job_id} {view.state} | {view.endpoint_id} | {where}{cost}"]
+    lines = [f"{view.job_id} {view.state} | {view.endpoint_id} | {_where(view)}{cost}"]
     if view.state == "done":
         lines[0] += " | saved" if view.saved else " | not saved"
     if view.seed is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from catalog.card import TEXT_FIELDS
+from catalog.index import LOCAL
 from catalog.media import MediaFacts
 from server.jobs.transactions import Work
 from server.media.noticing import noticed
@@ -72,7 +73,7 @@ def inscribe(job: Job, part: Path, media_type: str) -> Path | None:
         "request": job.request_id,
         "seed": "" if seed is None else str(seed),
         "made": job.created.date().isoformat(),
-        "by": "fal.ai" if job.backend == "cloud" else "falkit's emulator: a local preview",
+        "by": _maker(job),
     }
     copy = part.with_name(f"{part.stem}{INSCRIBED}")
     try:
@@ -82,6 +83,13 @@ def inscribe(job: Job, part: Path, media_type: str) -> Path | None:
         pass
     copy.unlink(missing_ok=True)
     return None
+
+
+def _maker(job: Job) -> str:
+    if job.backend == "cloud":
+        return "fal.ai"
+    of_app = job.endpoint_id.startswith(LOCAL)
+    return "an app on this machine" if of_app else "falkit's emulator: a local preview"
 
 
 def without_twins(
