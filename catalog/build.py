@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from catalog.build_families import familiar
+from catalog.build_media import with_media
 from catalog.build_search import build_search
 from catalog.build_titles import mended
 from catalog.index import SNAPSHOT
@@ -36,7 +37,7 @@ def build(source: Path, folder: Path, *, strict: bool = True) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = source.read_text(encoding="utf-8").splitlines()
-    given = familiar(mended(json.loads(line)) for line in lines if line.strip())
+    given = familiar(mended(with_media(json.loads(line))) for line in lines if line.strip())
     records = sorted(given, key=lambda record: record["id"])
     write_cards(records, folder)
     write_facets(records, folder)

@@ -13,6 +13,8 @@ _OWN: Mapping[str, tuple[str, str]] = {
     "fal-ai/gpt-image-1/edit-image/byok": ("GPT Image 1 Edit Image BYOK", ""),
     "fal-ai/hyper3d/rodin/v2": ("Hyper3D Rodin 2", ""),
     "fal-ai/lynx": ("Lynx", ""),
+    "fal-ai/mini-cpm": ("MiniCPM-V", ""),
+    "fal-ai/mini-cpm/video": ("MiniCPM-V", "Video"),
     "mirage-api/avatar-x/reference-to-video": ("Mirage Avatar X", "Reference to Video"),
     "fal-ai/minimax/image-01": ("MiniMax Image 01", "Text to Image"),
     "cassetteai/music-generator": ("CassetteAI Music Generator", ""),
@@ -30,12 +32,24 @@ _OWN: Mapping[str, tuple[str, str]] = {
     ),
     "wan/v2.6/image-to-video/flash": ("Wan 2.6 Flash", "Image to Video"),
 }  # fmt: skip
+# What their ids alone told wrong, or not at all.
+_SUMMARIES: Mapping[str, str] = {
+    "easel-ai/easel-avatar": "Makes an avatar picture of one or two people, Easel",
+    "fal-ai/hunyuan-part": "Takes the part of a 3D model at a given point apart, Hunyuan3D Part",
+    "fal-ai/mini-cpm/video": "Answers questions about a video, MiniCPM-V",
+    "fal-ai/mini-cpm": "Answers questions about images, MiniCPM-V",
+    "fal-ai/ultrashape": "Refines the shape of a 3D model after a picture, UltraShape",
+    "minimax/h3-max/director": "Director mode of MiniMax H3 Max; its inputs are not known here",
+    "sonauto/v2/extend": "Extends a song at its start or end, Sonauto 2",
+    "sonauto/v2/inpaint": "Makes chosen sections of a song anew, Sonauto 2",
+}
 # How makers write what stands otherwise in titles.
 _SPELLED: Mapping[str, str] = {
     "Ati": "ATI", "Asr": "ASR", "Bbq": "BBQ", "Bbox": "BBox", "Byok": "BYOK", "Glm": "GLM",
-    "Hdr": "HDR", "Joyai": "JoyAI", "Llavav15": "LLaVA 1.5", "Llm": "LLM", "Ltx23": "LTX-2.3",
+    "Flf2v": "FLF2V", "Hdr": "HDR", "Joyai": "JoyAI", "Llavav15": "LLaVA 1.5", "Llm": "LLM",
+    "Ltx23": "LTX-2.3",
     "Midas": "MiDaS", "Nsfw": "NSFW", "Pixal3d": "Pixal3D", "Sam": "SAM",
-    "Sdr": "SDR", "Seed3d": "Seed3D", "Seededit": "SeedEdit", "Sr": "SR", "Tts": "TTS",
+    "Rf": "RF", "Sdr": "SDR", "Seed3d": "Seed3D", "Seededit": "SeedEdit", "Sr": "SR", "Tts": "TTS",
     "Uno": "UNO", "Uso": "USO", "Vlm": "VLM", "a14b": "A14B", "14b": "14B", "20b": "20B",
     "3b": "3B", "9b": "9B", "4b": "4B", "3d": "3D", "i2v": "I2V", "Fibo": "FIBO",
 }  # fmt: skip
@@ -55,6 +69,8 @@ def mended(record: Mapping[str, Any]) -> dict[str, Any]:
     What they say already stays, so that a second time changes nothing.
     """
     endpoint_id = record["id"]
+    if told := _SUMMARIES.get(endpoint_id):
+        record = {**record, "summary": told}
     if own := _OWN.get(endpoint_id):
         return {**record, "title": own[0], "variant": own[1]}
     record = _told_by_name(record)

@@ -86,3 +86,26 @@ def test_names_alone_tell_nearly_all_media_of_the_shipped_cards() -> None:
         missed += sum(made.get(path) != kind for path, kind in card.output_media.items())
         known += len(card.media_in) + len(card.output_media)
     assert missed < known / 50
+
+
+@pytest.mark.parametrize(
+    ("endpoint_id", "given", "returned"),
+    [
+        ("fal-ai/lora", {"ic_light_model_url": "weights"}, {}),
+        ("fal-ai/meshy/v6/text-to-3d", {}, {"texture_urls[].base_color": "image"}),
+        ("fal-ai/heygen/v3/lipsync/speed", {}, {"caption_file": "file"}),
+    ],
+)
+def test_a_shipped_card_takes_and_gives_the_media_that_its_names_mean(
+    endpoint_id: str, given: dict[str, str], returned: dict[str, str]
+) -> None:
+    card = CARDS.get(endpoint_id)
+    assert {**card.media_in, **given} == card.media_in
+    assert {**card.output_media, **returned} == card.output_media
+
+
+def test_a_picture_inside_an_object_is_asked_for_as_a_picture() -> None:
+    card = CARDS.get("easel-ai/fashion-tryon")
+    name = next(name for name in card.required if "image" in name)
+    found = check(card, {name: {"url": "me.png"}}, whole=False).media
+    assert [(use.kind, use.path) for use in found] == [("image", (name, "url"))]
