@@ -151,14 +151,20 @@ def _union(parts: Sequence[tuple[str, str]]) -> tuple[str, str]:
 def _range(schema: Mapping[str, Any]) -> str:
     if span := schema.get("x-range-seconds"):
         return f"{span[0]}-{span[1]} s"
-    low, high = schema.get("minimum"), schema.get("maximum")
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    low, high = _plain(schema.get("minimum")), _plain(schema.get("maximum"))
+    above = _plain(schema.get("exclusiveMinimum"))
+    below = _plain(schema.get("exclusiveMaximum"))
     words = f"{low}-{high}" if low is not None and high is not None else ""
     if not words:
         bounds = ((">=", low), (">", above), ("<=", high), ("<", below))
         words = " ".join(f"{sign}{bound}" for sign, bound in bounds if bound is not None)
     step = schema.get("multipleOf")
     return f"{words} step {step}".strip() if step else words
+
+
+def _plain(bound: Any) -> Any:  # noqa: ANN401  # JSON
+    """Return a whole number without the ``.0`` that some schemas write."""
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 def _length(schema: Mapping[str, Any]) -> str:
@@ -214,6 +220,10 @@ def example_arguments(card: ModelCard) -> dict[str, Any]:
             list(media)[:1]
             or [name for name, schema in card.properties.items() if "default" not in schema][:1]
         )
+    if not names and (card.properties or card.completeness == "full"):
+        return {
+            name: schema["default"] for name, schema in list(card.properties.items())[:1]
+        }  # all of them may be left out: the first shows how one is given
     if not names:
         return {"prompt": main_text(card)}
     return {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from catalog.describe import inputs_table
+from catalog.describe import example_arguments, inputs_table
 from server.deploy.differing import answers_already, opening
 from server.deploy.local.cards import card_of
 from tools.deploy_records import AppSettings, DeployedApp, Revision
@@ -46,6 +46,15 @@ def test_inputs_of_an_app_mean_what_it_says_and_not_what_fals_models_mean() -> N
         "text": "Text to look at.",
         "prompt": "",
     }
+
+
+def test_an_app_that_needs_no_input_has_an_example_that_it_takes() -> None:
+    steps = {"steps": {"type": "integer", "default": 5, "minimum": 1.0, "maximum": 100.0}}
+    card, bare = card_of("hello", "/", document(steps), NOW), card_of("hi", "/", document({}), NOW)
+    assert card is not None
+    assert bare is not None
+    assert (example_arguments(card), example_arguments(bare)) == ({"steps": 5}, {})
+    assert "1-100" in str(inputs_table(card)[0])
 
 
 def test_an_app_that_answers_with_the_same_source_is_not_changed_by_it() -> None:
