@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from catalog.card import ModelCard
 from catalog.convert import types_of
-from catalog.examples import example_value, main_text
+from catalog.examples import example_value, supposed_arguments
 from catalog.reading import resolved
 from catalog.saying import listed, shown
 
@@ -225,7 +225,7 @@ def example_arguments(card: ModelCard) -> dict[str, Any]:
             name: schema["default"] for name, schema in list(card.properties.items())[:1]
         }  # all of them may be left out: the first shows how one is given
     if not names:
-        return {"prompt": main_text(card)}
+        return supposed_arguments(card)
     return {
         name: example_value(card, card.properties.get(name, {}), name)
         for name in dict.fromkeys(names)

@@ -40,6 +40,13 @@ _TEXTS = {
     "text-to-3d": "a small wooden boat with a red sail",
     "image-to-3d": "a small wooden boat with a red sail",
 }
+_ROUTED = "google/gemini-2.5-flash"
+# Where models whose category begins so take their medium, and which.
+_PLACES = {
+    "image": ("image_url", "image"), "video": ("video_url", "video"), "3d": ("model_url", "3d"),
+    "audio": ("audio_url", "audio"), "speech": ("audio_url", "audio"),
+    "training": ("training_data_url", "archive"),
+}  # fmt: skip
 _LYRICS = "[verse]\nMorning comes slowly over the bay\nGulls and a bell, then the fog rolls away"
 _PICTURE = "a red fox in fresh snow, soft morning light"
 # What is asked of models that find or take away things, told from how their cards begin.
@@ -79,6 +86,32 @@ def main_text(card: ModelCard) -> str:
     if speaks and "video" not in card.category:
         return _SPEECH
     return _TEXTS.get(card.category, _PICTURE)
+
+
+def supposed_arguments(card: ModelCard) -> dict[str, Any]:
+    """Return arguments for *card*, of whose inputs nothing is known, by its task and id.
+
+    The names are the usual ones of such models, and those of OpenAI's interface where the id
+    names a path of it.
+    """
+    text = main_text(card)
+    routed = card.endpoint_id.startswith("openrouter/")  # which asks for a model of its own
+    match card.endpoint_id.rpartition("/v1/")[2]:
+        case "chat/completions":
+            asked = [{"role": "user", "content": text}]
+            return {**({"model": _ROUTED} if routed else {}), "messages": asked}
+        case "responses":
+            return {"model": _ROUTED, "input": text}
+        case "embeddings":
+            return {"model": "openai/text-embedding-3-small", "input": text}
+        case _:
+            pass
+    given, _, made = card.category.partition("-to-")
+    place = _PLACES.get(given)
+    if place is None:
+        return {"text" if made == "speech" else "prompt": text}
+    media = {place[0]: f"https://example.com/{_MEDIA[place[1]]}"}
+    return media if made in ("3d", "text", "json", "") else {**media, "prompt": text}
 
 
 def example_value(card: ModelCard, schema: Mapping[str, Any], name: str, depth: int = 0) -> object:

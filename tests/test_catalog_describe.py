@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+
 from catalog.build import build
 from catalog.card import ModelCard
 from catalog.describe import InputRow, example_arguments, inputs_table, outputs_words
@@ -157,3 +159,20 @@ async def test_a_card_says_which_inputs_a_refresh_found_changed(tmp_path: Path) 
     )
     assert told in answer.text
     assert len(answer.text.encode()) < CONCISE_BYTES + 300
+
+
+@pytest.mark.parametrize(
+    ("endpoint_id", "names"),
+    [
+        ("fal-ai/whisper-turbo", {"audio_url"}),
+        ("fal-ai/elevenlabs/tts", {"text"}),
+        ("kling/v4/video-to-video/edit", {"video_url", "prompt"}),
+        ("hitem3d/hi3d/split", {"model_url"}),
+        ("openrouter/router/openai/v1/chat/completions", {"model", "messages"}),
+        ("perceptron/isaac-01/openai/v1/chat/completions", {"messages"}),
+    ],
+)
+def test_the_example_of_a_card_without_known_inputs_follows_its_task(
+    endpoint_id: str, names: set[str]
+) -> None:
+    assert set(example_arguments(CATALOG.get(endpoint_id))) == names

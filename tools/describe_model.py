@@ -121,7 +121,7 @@ def _note(card: ModelCard, as_of: str) -> str:
         "partial": "more inputs may exist, passed on unchecked",
         "names": "only the names of the inputs are known",
         "free-form": "it takes any object",
-        "none": "its inputs are not known",
+        "none": "its inputs are not known: the example is a guess",
     }[card.completeness]
     retired = {
         "active": "",
