@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from server.deploy.local.target import open_local
 from server.fal.platform_app_records import LogItem
 from server.fal.problems import PlatformError
 from server.jobs.settling import error_of
+from server.rooms import open_annexe, open_catalog
 from server.settings import Settings
 from tests.house import connected, environment, record, words
 from tests.local_apps import release_of, tools
 from tests.local_kitchen import KITCHEN
 from tools.deploy_records import LogLine
 from tools.errors import BackendError
+from tools.ports import Intent
 
 INNERMOST_FIRST = (
     "KeyError: 'the_thing'\n"
@@ -135,6 +138,27 @@ async def test_an_app_that_never_came_up_has_left_its_log_and_is_found_by_a_like
     assert str(problem.value).count("mend what") == 1
     assert "OSError: no weights" in lines[-1]["message"]
     assert near == "no app 'kitchn' is deployed (nearest: kitchen)"
+
+
+@pytest.mark.proof
+async def test_a_live_call_of_an_app_that_fails_points_to_its_log(tmp_path: Path) -> None:
+    more: dict[str, Any] = {"FALKIT_DEPLOY": "local", "FALKIT_DEPLOY_TOOLS": str(tools())}
+    settings = Settings.read(environment(tmp_path, **more))
+    changed = {"async def events()": "raise KeyError('early')\n\n        async def events()"}
+
+    async def told(*_: object) -> None: ...
+
+    async with open_local(settings) as target:
+        await target.release(await release_of(tmp_path, changed=changed), told)
+    with anyio.fail_after(60):
+        async with open_annexe(settings, open_catalog(settings)[0]) as rooms:
+            intent = Intent(
+                "local/kitchen", {"prompt": "x"}, {"prompt": "x"}, Decimal(0), Decimal(0)
+            )
+            with pytest.raises(PlatformError, match="the app's own code failed") as problem:
+                await rooms.live(intent, "stream", told)
+
+    assert 'app_logs {"app":"kitchen"}' in problem.value.hint
 
 
 @pytest.mark.proof

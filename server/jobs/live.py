@@ -169,6 +169,7 @@ class LiveSender:
 
     async def _failed(self, work: Work, heard: _Heard, problem: BackendError) -> Sent:
         error = error_of(problem, work.job.endpoint_id)
+        problem.message, problem.hint = error.message, error.hint  # in the words of the job
         card = self._catalog.find(work.job.endpoint_id)
         cost, amount = settled_failure(work.job, card, problem, error.charged)
         fields = Fields(error=error, cost=cost, ended=datetime.now(UTC), note="")

@@ -86,7 +86,8 @@ def error_of(problem: BackendError, endpoint_id: str = "", said: str = "") -> Jo
         return error
     app = endpoint_id.removeprefix(LOCAL).partition("/")[0]
     hint = f'app_logs {{"app":"{app}"}} shows what it said; mend it and deploy it again'
-    if problem.error_type not in _OF_ITS_CODE:
+    is_untyped = problem.status == 500 and not problem.error_type  # beside the queue
+    if not is_untyped and problem.error_type not in _OF_ITS_CODE:
         return replace(error, hint=hint)
     words = f"{endpoint_id}: the app's own code failed"
     own = said or problem.message.removeprefix(f"{endpoint_id}: ")
