@@ -310,6 +310,19 @@ async def test_an_approval_is_refused_when_the_budget_has_gone_meanwhile(
         assert (await jobs.approve(held.job_id)).state == "approved"
 
 
+async def test_who_has_no_budget_left_is_told_what_of_it_waits_for_a_person(
+    tmp_path: Path, platform: FolderPlatform
+) -> None:
+    async with jobs_in(tmp_path, platform, ask_on_emulator="on", budget_day="8") as jobs:
+        held = [await jobs.start(intent(f"a {name}", dollars="3.5")) for name in ("fox", "cat")]
+        with pytest.raises(OverBudgetError, match=r"\$1.00 is left") as problem:
+            await jobs.start(intent("a dog", dollars="2"))
+        await jobs.cancel(held[0].job_id)
+        await jobs.start(intent("a dog", dollars="2"))
+
+    assert "jobs that wait for a person keep $7.00 of it (list_jobs with" in problem.value.hint
+
+
 async def test_a_cancelled_caller_does_not_cancel_the_submit(
     tmp_path: Path, platform: FolderPlatform
 ) -> None:

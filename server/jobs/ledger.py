@@ -122,8 +122,23 @@ def check_budgets(
                 f"this costs up to {money(high)}, but {money(left)} is left of the {name}'s budget "
                 f"of {money(limit)}",
                 hint=f"wait for the next {name}, or a person raises FALKIT_BUDGET_{name.upper()}; "
-                "nothing was submitted",
+                f"{_set_aside(connection, backend, since, besides)}nothing was submitted",
             )
+
+
+def _set_aside(
+    connection: sqlite3.Connection, backend: BackendName, since: datetime, besides: str
+) -> str:
+    """Return what jobs that wait for a person keep of a budget, and how to free it, if any do."""
+    (amount,) = connection.execute(
+        "SELECT COALESCE(SUM(amount), 0) FROM jobs WHERE backend = ? AND counted >= ?"
+        " AND state = 'held' AND (? = '' OR (job_id != ? AND whole != ?))",
+        (backend, milliseconds(since), besides, besides, besides),
+    ).fetchone()
+    if not amount:
+        return ""
+    dollars = money(Decimal(int(amount)) / NANO)
+    return f"jobs that wait for a person keep {dollars} of it (list_jobs with state held); "
 
 
 def _check_model(
