@@ -1,14 +1,13 @@
 """Code that calls an endpoint with given arguments: Python, TypeScript, curl."""
 
 import json
-import pprint
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from catalog.card import ModelCard
-from catalog.code_uploads import MARK_IN_JSON, marked, uploads_in, with_uploads
+from catalog.code_uploads import MARK_IN_JSON, marked, uploads_in, visible, with_uploads
 from catalog.endpoint import EndpointId
 from catalog.errors import ActionableError
 
@@ -26,6 +25,7 @@ _OTHER_NAMES: Mapping[str, str] = {
 } | {name: name for name in (*LANGUAGES, *STYLES)}  # fmt: skip
 # Linux takes 131,072 bytes in one argument of a program; a letter may be four.
 LONGEST_WORD = 30_000
+_ROW = 70
 WEBHOOK = "https://example.com/fal"
 # Names of the released clients and their calls: fal-client 1.0.3, @fal-ai/client 1.10.1,
 # @fal-ai/server-proxy 1.2.1.
@@ -48,13 +48,15 @@ class Code:
 def code_for(card: ModelCard, arguments: Mapping[str, Any], language: str, style: str) -> Code:
     """Return a program that calls *card* with *arguments*.
 
-    An `Upload` among them is a local file, which the program uploads before the call.
+    An `Upload` among them is a local file, which the program uploads before the call. Without a
+    *style* it is queue, unless the id itself is a stream's or a connection's: queue waits longest
+    and loses nothing, and who wants to see a result grow says so.
 
     Raises:
         ActionableError: no such language or style, or the two do not go together.
     """
     language = _OTHER_NAMES.get(language.strip().lower(), language)
-    style = _OTHER_NAMES.get(style.strip().lower(), style)
+    style = _OTHER_NAMES.get(style.strip().lower(), style) or _usual_style(card, language)
     writer = _WRITERS.get((language, style))
     if language not in LANGUAGES or style not in STYLES:
         what, given, known = (
@@ -71,7 +73,9 @@ def code_for(card: ModelCard, arguments: Mapping[str, Any], language: str, style
     notes = [KEY_NOTE if style != "proxy" else PROXY_NOTE]
     if style == "run":
         notes.append("run waits with the connection open; for anything over a minute use queue")
-    if style == "stream" and not card.streaming:
+    if style == "queue" and card.streaming and language != "curl":
+        notes.append("style stream shows a result as it grows")
+    if style == "stream" and not (card.streaming or card.endpoint_id.endswith("/stream")):
         notes.append(f"{card.endpoint_id} is not listed as streaming: it may send one event only")
     if style == "realtime" and not card.realtime:
         notes.append(f"{card.endpoint_id} is not listed as realtime: it may refuse")
@@ -82,6 +86,11 @@ def code_for(card: ModelCard, arguments: Mapping[str, Any], language: str, style
         code = with_uploads(code, uploads, language, browser=style == "proxy")
         notes.append(PICKED_NOTE if style == "proxy" else UPLOAD_NOTE)
     return Code(code, _install(language, style), tuple(notes))
+
+
+def _usual_style(card: ModelCard, language: str) -> str:
+    last = card.endpoint_id.rpartition("/")[2]
+    return last if last in ("stream", "realtime") and (language, last) in _WRITERS else "queue"
 
 
 KEY_NOTE = "set FAL_KEY in the environment; never put the key into code or a browser"
@@ -102,12 +111,33 @@ def _install(language: str, style: str) -> str:
     return INSTALL[language]
 
 
-def _python(arguments: Mapping[str, Any]) -> str:
-    return pprint.pformat(dict(arguments), sort_dicts=False, width=88)
+def _python(value: object, indent: int = 0) -> str:
+    """Return *value*, JSON or uploads in it, as Python code that begins *indent* blanks deep."""
+    if isinstance(value, str):
+        return visible(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, Mapping):
+        entries = cast("Mapping[str, object]", value).items()
+        parts = [f"{_python(key)}: {_python(inner, indent + 4)}" for key, inner in entries]
+        ends = "{}"
+    elif isinstance(value, list | tuple):
+        parts = [_python(inner, indent + 4) for inner in cast("list[object]", value)]
+        ends = "[]"
+    else:
+        return repr(value)
+    row = ", ".join(parts)
+    if len(row) + indent < _ROW and "\n" not in row:
+        return f"{ends[0]}{row}{ends[1]}"
+    pad = " " * (indent + 4)
+    return "\n".join([ends[0], *(f"{pad}{part}," for part in parts), f"{' ' * indent}{ends[1]}"])
 
 
 def _json(arguments: Mapping[str, Any], indent: int | None = 2) -> str:
-    return json.dumps(arguments, indent=indent, ensure_ascii=False, default=marked)
+    return visible(json.dumps(arguments, indent=indent, ensure_ascii=False, default=marked))
+
+
+def _bare(endpoint_id: str, path: str) -> str:
+    """Return *endpoint_id* without the *path* that fal's Python client adds, also a second time."""
+    return endpoint_id.removesuffix(path)
 
 
 def _python_run(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
@@ -115,7 +145,7 @@ def _python_run(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
 import fal_client
 
 arguments = {_python(arguments)}
-result = fal_client.run({endpoint_id!r}, arguments=arguments)
+result = fal_client.run("{endpoint_id}", arguments=arguments)
 print(result)
 """
 
@@ -125,7 +155,7 @@ def _python_queue(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
 import fal_client
 
 arguments = {_python(arguments)}
-handle = fal_client.submit({endpoint_id!r}, arguments=arguments)
+handle = fal_client.submit("{endpoint_id}", arguments=arguments)
 print("request", handle.request_id)  # keep it: with it the result can be fetched later
 
 for event in handle.iter_events(with_logs=True, interval=1.0):
@@ -145,7 +175,7 @@ def _python_stream(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
 import fal_client
 
 arguments = {_python(arguments)}
-for event in fal_client.stream({endpoint_id!r}, arguments=arguments):
+for event in fal_client.stream("{_bare(endpoint_id, "/stream")}", arguments=arguments):
     print(event)
 """
 
@@ -155,7 +185,7 @@ def _python_realtime(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
 import fal_client
 
 arguments = {_python(arguments)}
-with fal_client.realtime({endpoint_id!r}) as connection:
+with fal_client.realtime("{_bare(endpoint_id, "/realtime")}") as connection:
     connection.send(arguments)
     print(connection.recv())
 """
@@ -167,7 +197,7 @@ import fal_client
 
 arguments = {_python(arguments)}
 handle = fal_client.submit(
-    {endpoint_id!r}, arguments=arguments, webhook_url={WEBHOOK!r}
+    "{endpoint_id}", arguments=arguments, webhook_url="{WEBHOOK}"
 )
 print("request", handle.request_id)
 """
@@ -291,7 +321,8 @@ while STATUS=$({ask} \\
 
 
 def _curl_stream(endpoint_id: str, arguments: Mapping[str, Any]) -> str:
-    return _curl(f"https://fal.run/{endpoint_id}/stream", arguments, "-N ") + "\n"
+    url = f"https://fal.run/{_bare(endpoint_id, '/stream')}/stream"
+    return _curl(url, arguments, "-N ") + "\n"
 
 
 def _curl_webhook(endpoint_id: str, arguments: Mapping[str, Any]) -> str:

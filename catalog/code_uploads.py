@@ -33,6 +33,18 @@ upload() { # path, media type, name as JSON
 """
 
 
+def visible(text: str) -> str:
+    """Return *text*, which is JSON, with signs that cannot be seen in it as their numbers.
+
+    They would let code look otherwise than it is read. Python reads them as JSON does, up to the
+    last of the first plane.
+    """
+    return "".join(
+        sign if sign.isprintable() or sign == "\n" or ord(sign) > 0xFFFF else f"\\u{ord(sign):04x}"
+        for sign in text
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """A local file that a program uploads: its *path* as the program sees it, and its type.
@@ -44,7 +56,7 @@ class Upload:
     media_type: str
 
     def __repr__(self) -> str:
-        return f"fal_client.upload_file({self.path!r})"
+        return f"fal_client.upload_file({visible(json.dumps(self.path, ensure_ascii=False))})"
 
 
 def uploads_in(value: object) -> list[Upload]:

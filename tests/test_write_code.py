@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import anyio.from_thread
 import pytest
@@ -134,7 +136,7 @@ async def test_the_tool_checks_the_arguments_and_runs_nothing(tmp_path: Path) ->
         cut = await client.call_tool("write_code", call)
         assert len(words(cut)) < 3000
         assert "prompt has 800,000 characters" in " ".join(record(cut)["notes"])
-        assert "'seed': 7" in record(cut)["code"]
+        assert '"seed": 7' in record(cut)["code"]
         many = {"prompt": "a fox", "loras": [{"path": f"https://a.b/{n}"} for n in range(2000)]}
         call = {"endpoint_id": "fal-ai/flux-lora", "arguments": many}
         assert "leave out what is long" in words(await client.call_tool("write_code", call))
@@ -144,7 +146,7 @@ async def test_the_tool_checks_the_arguments_and_runs_nothing(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("language", "style", "uploads"),
     [
-        ("python", "queue", "fal_client.upload_file('a fox.png')"),
+        ("python", "queue", 'fal_client.upload_file("a fox.png")'),
         ("typescript", "queue", '"image_url": await upload("a fox.png", "image/png")'),
         ("typescript", "proxy", '"image_url": await fal.storage.upload(picked[0])'),
         ("curl", "run", "FILE_1=$(upload 'a fox.png' image/png '\"a fox.png\"')"),
@@ -192,4 +194,45 @@ async def test_an_earlier_job_among_the_arguments_is_the_file_that_it_made(tmp_p
         job = record(await client.call_tool("generate", {**make, "arguments": SIZE}))
         asked = {"endpoint_id": "fal-ai/birefnet", "arguments": {"image_url": job["job_id"]}}
         code = record(await client.call_tool("write_code", asked))["code"]
-    assert f"fal_client.upload_file({job['outputs'][0]['path']!r})" in code
+    path = job["outputs"][0]["path"]
+    assert f'fal_client.upload_file("{path}")' in code
+
+
+@pytest.mark.parametrize(
+    ("endpoint_id", "language", "says"),
+    [
+        ("fal-ai/flux-lora/stream", "python", 'fal_client.stream("fal-ai/flux-lora",'),
+        ("fal-ai/flux-lora/stream", "typescript", 'fal.stream("fal-ai/flux-lora/stream",'),
+        ("fal-ai/flux-lora/stream", "curl", "https://fal.run/fal-ai/flux-lora/stream "),
+        ("fal-ai/flux-2/klein/realtime", "python", 'fal_client.realtime("fal-ai/flux-2/klein")'),
+        ("fal-ai/flux-2/klein/realtime", "curl", "https://queue.fal.run/"),
+        ("openrouter/router", "python", 'fal_client.submit("openrouter/router",'),
+    ],
+)
+def test_without_a_style_the_id_decides_and_its_path_is_asked_for_once(
+    endpoint_id: str, language: str, says: str
+) -> None:
+    card = CATALOG.get(endpoint_id)
+    made = code_for(card, example_arguments(card), language, "")
+    assert says in made.code
+    assert "not listed as streaming" not in " ".join(made.notes)
+
+
+def test_code_of_many_arguments_stands_in_rows_and_hides_no_sign() -> None:
+    card = CATALOG.get("fal-ai/flux/dev")
+    text = 'it\'s "so"\n\\ $HOME \u202eabc\u202c \xa0 \U0001f98a \u6f22'
+    asked: dict[str, Any] = {
+        "prompt": text,
+        "loras": [{"path": "a", "scale": 1.5}] * 3,
+        "more": {"on": True, "": None},
+    }
+    asked["file"] = Upload("at 9.41\u202fAM.png", "image/png")
+    code = code_for(card, asked, "python", "run").code
+    assert not set(code) & {"\u202e", "\u202f", "\xa0"}
+    assert "🦊 漢" in code
+    assert max(len(line) for line in code.splitlines()) < 100
+    head = code.partition("result =")[0].replace("import fal_client", "")
+    held: dict[str, Any] = {"fal_client": SimpleNamespace(upload_file=str)}
+    exec(head, held)  # noqa: S102  # the program's own lines
+    assert held["arguments"] == {**asked, "file": "at 9.41\u202fAM.png"}
+    assert "\u202e" not in code_for(card, asked, "typescript", "run").code

@@ -33,7 +33,7 @@ class CodeArguments(Arguments):
     )
     language: str = Field(default="python", description=f"{', '.join(LANGUAGES)}; default python")
     style: str = Field(
-        default="queue",
+        default="",
         description=f"{', '.join(STYLES)}; default queue; proxy: TypeScript in a browser",
     )
 

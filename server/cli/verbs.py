@@ -126,8 +126,9 @@ def code(
     prompt: Words = "",
     language: Annotated[str, typer.Option(help="python, typescript or curl.")] = "python",
     style: Annotated[
-        str, typer.Option(help="run, queue, stream, realtime, webhook, proxy.")
-    ] = "queue",
+        str,
+        typer.Option(help="run, queue, stream, realtime, webhook, proxy.", show_default="queue"),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Write code that calls a model."""
