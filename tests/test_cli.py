@@ -132,8 +132,8 @@ def test_code_is_code_where_it_is_written_into_a_file(said: Any) -> None:
 
 
 def test_code_and_price_take_a_bare_prompt_as_run_does(said: Any) -> None:
-    assert "{'prompt': 'a fox', 'num_images': 2}" in said("code", FLUX, "a fox", "num_images=2")[1]
-    assert "'text': 'hello'" in said("code", "fal-ai/elevenlabs/tts/eleven-v3", "hello")[1]
+    assert '{"prompt": "a fox", "num_images": 2}' in said("code", FLUX, "a fox", "num_images=2")[1]
+    assert '"text": "hello"' in said("code", "fal-ai/elevenlabs/tts/eleven-v3", "hello")[1]
     priced = json.loads(said("price", FLUX, "a fox", "num_images=2")[1])
     assert priced["formula"].startswith("2 x")
     code, _, err = said("code", FLUX, "a fox", "prompt=a dog")
