@@ -85,11 +85,11 @@ async def refresh(
     try:
         incoming = await anyio.to_thread.run_sync(Incoming.open, shelf.incoming, whose)
         await _list_models(kept, incoming, say, pause)
-        known = await anyio.to_thread.run_sync(_records, current_snapshot(shelf.folder))
-        await _ask_missing(kept, incoming, missing(known, incoming.models), pause)
+        gone = await anyio.to_thread.run_sync(_missing, shelf, incoming)
+        await _ask_missing(kept, incoming, gone, pause)
         await _ask_schemas(kept, incoming, pause)
         notes = await _ask_prices(kept, incoming, say, pause)
-        done = await anyio.to_thread.run_sync(_put, shelf, known, incoming)
+        done = await anyio.to_thread.run_sync(_put, shelf, incoming)
         await anyio.to_thread.run_sync(kept.tidy)
         return replace(done, notes=notes)
     except NotWholeError as problem:
@@ -262,8 +262,14 @@ def priced(answer: Answer) -> tuple[dict[str, Entry], str]:
     return found, _following(raw) if raw.get("has_more") else ""
 
 
-def _put(shelf: Shelf, known: Sequence[Record], incoming: Incoming) -> Refreshed:
+def _missing(shelf: Shelf, incoming: Incoming) -> list[str]:
+    """Return the models in use that did not come; what they were read from is not kept."""
+    return missing(_records(current_snapshot(shelf.folder)), incoming.models)
+
+
+def _put(shelf: Shelf, incoming: Incoming) -> Refreshed:
     current = current_snapshot(shelf.folder)
+    known = _records(current)
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     records, told = fold(known, incoming.models, incoming.prices, today)
     about: dict[str, Any] = {"refreshed": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
