@@ -62,6 +62,22 @@ _NAMED = {
     "city_name": "Lisbon",
     "object": "fox",
     "preview_text": _SPEECH,
+    "first_text_input": "Did you hear the sea last night?",
+    "second_text_input": "I did. It sounded as if it were in the room.",
+    "object_name": "parked car",
+    "object_to_remove": "lamp post",
+    "new_text": "OPEN ALL DAY",
+    "style": "watercolour",
+    "genres": "folk, acoustic guitar, female voice",
+    "input_concept": "a fox crosses a frozen river at dawn",
+    "video_description": "a dancer turns slowly in the rain",
+    "classes": "outdoor",
+    "labels_fg1": "boat",
+    "labels_fg2": "tree",
+    "trigger_phrase": "TOK",
+    "name": "Mira",
+    "model_name": "stabilityai/stable-diffusion-xl-base-1.0",
+    "image_source": "https://example.com/photo.jpg",
 }
 # Numbers without bounds or default that would make no sense as 1.
 _NUMBERS = {"width": 1024, "height": 1024, "frame_index": 0, "x": 100, "y": 100, "steps": 1000}
@@ -83,7 +99,9 @@ def main_text(card: ModelCard) -> str:
     if card.category == "vision" and "video" in card.media_in.values():
         return _TEXTS["video-to-text"]
     speaks = {"voice", "voice_id", "voices"} & set(card.properties) or card.category in _SPOKEN
-    if speaks and "video" not in card.category:
+    if "video" in card.category:
+        speaks = card.text_field in ("text", "script", "text_input")
+    if speaks:
         return _SPEECH
     return _TEXTS.get(card.category, _PICTURE)
 
@@ -188,6 +206,8 @@ def _named(card: ModelCard, name: str) -> str:
     """Return a text for the input *name*, whatever its schema says."""
     if name in _NAMED:
         return _NAMED[name]
+    if name == "model" and card.endpoint_id.startswith("openrouter/"):
+        return _ROUTED
     if name == "prompt" and ("voice-design" in card.endpoint_id or card.text_field == "text"):
         return _VOICE
     if "negative" in name:

@@ -176,3 +176,19 @@ def test_the_example_of_a_card_without_known_inputs_follows_its_task(
     endpoint_id: str, names: set[str]
 ) -> None:
     assert set(example_arguments(CATALOG.get(endpoint_id))) == names
+
+
+def test_examples_say_what_a_person_would_give_and_not_the_name_of_the_field() -> None:
+    placeholders = [
+        (card.endpoint_id, name)
+        for card in CATALOG.cards()
+        for name, value in example_arguments(card).items()
+        if value == name.replace("_", " ") and not name.endswith("_id")
+        if card.status != "deprecated"
+    ]
+    assert placeholders == []
+    for endpoint_id, name in (
+        ("fal-ai/kling-video/lipsync/text-to-video", "text"),
+        ("mirage-api/avatar-x/text-to-video", "script"),
+    ):
+        assert example_arguments(CATALOG.get(endpoint_id))[name].startswith("Good morning.")

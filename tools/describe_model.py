@@ -155,7 +155,7 @@ def _words(shown: ModelDescription) -> str:
         + (f" ({shown.category})" if shown.category != "unknown" else ""),
         f"price: {shown.price.removeprefix('price ')}",
         f"returns: {shown.outputs}",
-        "inputs (* required):",
+        *(["inputs (* required):"] if shown.inputs else []),
         *(f"- {row}" for row in shown.inputs),
     ]
     if shown.more_inputs:
