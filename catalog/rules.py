@@ -2,6 +2,7 @@
 
 import json
 import re
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +12,7 @@ from catalog.describe import example_arguments
 from catalog.errors import ArgumentsError
 from catalog.index import CatalogIndex
 from catalog.schema import check
+from catalog.search import SearchRequest, search
 from catalog.units import UNPRICED
 
 LONGEST_SUMMARY, LONGEST_TITLE = 140, 60
@@ -42,7 +44,9 @@ def findings(folder: Path) -> Iterator[str]:
             yield "offsets.bin: leads to other cards"
         for name in ("facets.json", "search.json", "tongues.json"):
             json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as problem:
+        for card in cards[:: max(1, len(cards) // 8)]:
+            search(index, SearchRequest(card.full_title))
+    except (OSError, ValueError, KeyError, IndexError, TypeError, struct.error) as problem:
         yield f"the snapshot cannot be read: {_told(problem)}"
         return
     known = frozenset(ids)

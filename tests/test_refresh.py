@@ -479,10 +479,13 @@ def test_a_card_that_breaks_rules_is_found(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     bad = {**KNOWN[0], "summary": "x" * 200, "replaced_by": "no/where"}
     bad["input"] = {"properties": {"n": {"type": "integer", "default": 9, "maximum": 4}}}
-    found = list(findings(shelf.put([bad, *KNOWN[1:]], Difference(), {})))
+    folder = shelf.put([bad, *KNOWN[1:]], Difference(), {})
+    found = list(findings(folder))
     assert len(found) >= 3
     assert any("its successor 'no/where' does not exist" in line for line in found)
     assert any("default 9 is outside" in line for line in found)
+    (folder / "search.bin").unlink()
+    assert [line for line in findings(folder) if "search.bin: no such file" in line]
 
 
 @pytest.mark.proof
