@@ -165,6 +165,21 @@ async def test_a_local_file_among_the_arguments_is_uploaded_by_the_program(
     assert any("uploads" in note for note in record(answer)["notes"])
 
 
+async def test_a_folder_where_an_archive_is_wanted_is_packed_first_and_then_uploaded(
+    tmp_path: Path,
+) -> None:
+    async with connected(tmp_path) as client:
+        for given, archive in (
+            ("file:///my%20photos", "/my photos.zip"),
+            ('["a.png"]', "files.zip"),
+        ):
+            asked = {"images_data_url": given}
+            call = {"endpoint_id": "fal-ai/flux-lora-fast-training", "arguments": asked}
+            made = record(await client.call_tool("write_code", call))
+            assert f'"images_data_url": fal_client.upload_file("{archive}")' in made["code"]
+            assert any(note.endswith(f"into {archive}") for note in made["notes"])
+
+
 def test_a_shell_tells_fal_the_name_of_a_file_whatever_signs_are_in_it(tmp_path: Path) -> None:
     name = 'a "b"\\c\nd\'$(touch harmed).png'
     made = code_for(

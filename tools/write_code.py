@@ -73,8 +73,8 @@ async def _placed(
 ) -> dict[Path, Upload | str]:
     """Return what the program has in the place of media that have no address: uploads of files.
 
-    An earlier job becomes its file, or its address where that is all there is. What no single file
-    is stays as it was, and is noted.
+    An earlier job becomes its file, or its address where that is all there is. Of what is no single
+    file the archive is uploaded that a person packs first, as a note says.
 
     Raises:
         ActionableError: there is no such job, or none of its outputs fits.
@@ -87,12 +87,16 @@ async def _placed(
         if may_name_a_job(value):
             found = await call.rooms.media.look(value, cast("MediaKind", use.kind))
             value = str(found.path or found.url)
+        if value.startswith("file:"):
+            value = unquote(urlsplit(value).path)
         if value.startswith("[") or (use.kind == "archive" and not PurePath(value).suffix):
-            notes.append(f"{dotted(use.path)}: pack the files into one archive and give its URL")
+            archive = "files.zip" if value.startswith("[") else f"{value.rstrip('/')}.zip"
+            what = "the files" if value.startswith("[") else value
+            notes.append(f"{dotted(use.path)}: first pack {what} into {archive}")
+            placed[use.path] = Upload(archive, "application/zip")
         elif value.startswith("https://"):
             placed[use.path] = value
         else:
-            value = unquote(urlsplit(value).path) if value.startswith("file:") else value
             kind = guess_type(value)[0] or "application/octet-stream"
             placed[use.path] = Upload(value, kind)
     return placed
