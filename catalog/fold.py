@@ -244,8 +244,13 @@ def _carried(ours: Mapping[str, Any], live: Record) -> Record:
     fields: Record = {}
     for name, rule in cast("dict[str, Record]", live.get("properties") or {}).items():
         old = known.get(name)
-        fields[name] = old if old is not None and _alike(old, rule) else rule
+        is_same = old is not None and _alike(old, rule)
+        fields[name] = {**old, **_null(rule)} if old is not None and is_same else rule
     return {**live, "properties": fields} if fields else live
+
+
+def _null(rule: Record) -> Record:
+    return {"x-null": True} if rule.get("x-null") else {}
 
 
 def _alike(ours: Record, live: Record) -> bool:
@@ -267,11 +272,39 @@ def _bare(rule: Any) -> Any:  # noqa: ANN401  # JSON
     }
 
 
+# What a live rule may say beyond ours without that anything changed: ours never knew it.
+_LEARNED = frozenset(
+    {
+        "default", "format", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
+        "minLength", "maxLength", "minItems", "maxItems", "multipleOf", "uniqueItems",
+    }
+)  # fmt: skip
+
+
+def _agree(ours: Any, live: Any) -> bool:  # noqa: ANN401  # JSON
+    """Whether *live* says all that *ours* says, and of what ours says nothing only bounds."""
+    if isinstance(ours, list) and isinstance(live, list):
+        one, other = cast("list[Any]", ours), cast("list[Any]", live)
+        if any(isinstance(each, dict | list) for each in one):
+            return len(one) == len(other) and all(map(_agree, one, other))
+        return {repr(each) for each in one} == {repr(each) for each in other}
+    if not isinstance(ours, dict) or not isinstance(live, dict):
+        return ours == live or (ours, live) == ("number", "integer")
+    before, after = cast("Record", ours), cast("Record", live)
+    if any(key not in before and key not in _LEARNED for key in after):
+        return False
+    return all(key in after and _agree(value, after[key]) for key, value in before.items())
+
+
 def _differing(ours: Mapping[str, Any], live: Mapping[str, Any]) -> list[str]:
     """Return the fields of the input that came, went or follow other rules, at most ten."""
     before = cast("dict[str, Any]", ours.get("properties") or {})
     after = cast("dict[str, Any]", live.get("properties") or {})
-    names = [name for name in after if not _alike(before.get(name, {"-": 0}), after[name])]
+    names = [
+        name
+        for name, rule in after.items()
+        if name not in before or not _agree(_bare(before[name]), _bare(rule))
+    ]
     names += [f"-{name}" for name in before if name not in after]
     needed = set(_list(ours.get("required"))) ^ set(_list(live.get("required")))
     names += [name for name in sorted(needed) if name in after and name not in names]

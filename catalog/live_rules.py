@@ -37,6 +37,32 @@ def with_default(rules: Schema, given: Mapping[str, Any]) -> Schema:
     return {**rules, "default": given["default"]}
 
 
+def without_null(rule: Schema, *, is_nullable: bool) -> Schema:
+    """Return *rule* for a value that is there: leaving an input out says the same as null.
+
+    Shipped cards are written so, and everything that reads them looks for the type of an input at
+    its top. ``x-null`` stands where null may say something else: not what the default says.
+    """
+    made, takes = dict(rule), is_nullable
+    names = [name for name in types_of(made) if name != "null"]
+    if names and len(names) < len(types_of(made)):
+        made["type"], takes = names if len(names) > 1 else names[0], True
+    if (choices := made.get("enum")) and None in choices and len(choices) > 1:
+        made["enum"], takes = [one for one in choices if one is not None], True
+    for union in ("anyOf", "oneOf"):
+        branches = cast("list[Schema]", made.get(union) or [])
+        rest = [branch for branch in branches if branch.get("type") != "null"]
+        if rest and len(rest) < len(branches):
+            made[union], takes = rest, True
+            if len(rest) == 1:
+                made = {**rest[0], **{key: value for key, value in made.items() if key != union}}
+    if takes and "default" in made and made["default"] is None:
+        del made["default"]
+    elif takes:
+        made["x-null"] = True
+    return made
+
+
 def sound_limits(limits: object) -> Schema:
     """Return the bounds of media in *limits* that are numbers."""
     if not isinstance(limits, dict):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from catalog.live_media import input_kind, output_kind
-from catalog.live_rules import sound_limits, sound_rules, with_default
+from catalog.live_rules import sound_limits, sound_rules, with_default, without_null
 
 Schema = dict[str, Any]
 
@@ -87,8 +87,7 @@ class _Reader:
         if self._folds_files and (kind := _file_kind(given, title, name)):
             return {"type": "object", "x-media": kind}
         made = self._rules(given, name, depth)
-        if given.get("nullable") and isinstance(made.get("type"), str):
-            made = {"anyOf": [made, {"type": "null"}]}
+        made = without_null(made, is_nullable=given.get("nullable") is True)
         if made.get("type") == "string" and (kind := input_kind(name)):
             made = {"x-media": kind, **made}
         return made
@@ -111,6 +110,9 @@ class _Reader:
             made["properties"] = self._fields(given, cast("dict[str, Any]", fields), name, depth)
             needed = [name for name in made.pop("required", ()) if name in made["properties"]]
             made |= {"required": needed} if needed else {}
+            for field, rule in cast("dict[str, Schema]", made["properties"]).items():
+                if field not in needed and "default" not in rule:
+                    rule.pop("x-null", None)  # it may as well be left out
         if "items" in given:
             made["items"] = self.read(given["items"], name, depth + 1)
         if limits := sound_limits(given.get("x-fal")):

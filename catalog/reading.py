@@ -93,7 +93,7 @@ def _last_name(path: Path) -> str:
 def takes_null(root: Mapping[str, Any], schema: Mapping[str, Any], depth: int = 0) -> bool:
     """Tell whether *schema* names null among what it takes."""
     schema = resolved(root, schema)
-    if "null" in types_of(schema) or None in schema.get("enum", ()):
+    if "null" in types_of(schema) or None in schema.get("enum", ()) or schema.get("x-null"):
         return True
     branches: Sequence[Mapping[str, Any]] = schema.get("anyOf") or schema.get("oneOf") or ()
     return depth < _MOST_UNIONS and any(takes_null(root, one, depth + 1) for one in branches)
@@ -178,13 +178,13 @@ class Reader:
         schema = resolved(self.root, schema)
         if not schema or len(path) > _DEEPEST or self.depth > _MOST_UNIONS:
             return self.pass_on(value, path)
+        if value is None and ("null" in types_of(schema) or schema.get("x-null")):
+            return None
         if parts := schema.get("allOf"):
             for part in parts:
                 value = self.read(part, value, path)
         if branches := schema.get("anyOf") or schema.get("oneOf"):
             return self._bounded(schema, self._read_union(branches, value, path), path)
-        if value is None and "null" in types_of(schema):
-            return None
         if "x-media" in schema and "string" in types_of(schema):
             return self._read_media(schema, value, path)
         choices = schema.get("enum", [schema["const"]] if "const" in schema else None)

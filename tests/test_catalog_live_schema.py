@@ -1,14 +1,18 @@
 """What a live schema does not say of media, its names do: as well as the shipped cards know it."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from catalog.card import ModelCard
+from catalog.describe import example_arguments
 from catalog.fold import fold_one
 from catalog.index import CatalogIndex
 from catalog.live_media import media_of
 from catalog.live_schema import live_schema
+from catalog.pricing import estimate
 from catalog.schema import check
 from server.emulator.openapi import document
 
@@ -16,9 +20,14 @@ CARDS = CatalogIndex.open()
 TEXT = {"type": "string"}
 
 
-def new_card(taken: dict[str, Any], returned: dict[str, Any], path: str = "") -> ModelCard:
+def new_card(
+    taken: dict[str, Any],
+    returned: dict[str, Any],
+    path: str = "",
+    required: Sequence[str] = (),
+) -> ModelCard:
     """Return the card of a model that fal alone knows."""
-    given = {"type": "object", "properties": taken}
+    given = {"type": "object", "properties": taken, "required": list(required)}
     answer = {"type": "object", "properties": returned}
     body = {"content": {"application/json": {"schema": given}}}
     told = {"200": {"content": {"application/json": {"schema": answer}}}}
@@ -109,3 +118,66 @@ def test_a_picture_inside_an_object_is_asked_for_as_a_picture() -> None:
     name = next(name for name in card.required if "image" in name)
     found = check(card, {name: {"url": "me.png"}}, whole=False).media
     assert [(use.kind, use.path) for use in found] == [("image", (name, "url"))]
+
+
+def nullable(endpoint_id: str) -> dict[str, Any]:
+    """Return the document of a shipped model as Python writes it, null for what may be absent."""
+    given = json.loads(json.dumps(document(CARDS.get(endpoint_id))))
+    for name, schema in given["components"]["schemas"].items():
+        if not name.endswith("Input"):
+            continue
+        for field, rule in schema["properties"].items():
+            if field in schema.get("required", ()):
+                continue
+            told = {key: rule.pop(key) for key in ("default", "title", "examples") if key in rule}
+            parts = rule.pop("anyOf", None) or [dict(rule)]
+            schema["properties"][field] = {**told, "anyOf": [*parts, {"type": "null"}]}
+    return given
+
+
+@pytest.mark.parametrize(
+    "endpoint_id",
+    ["fal-ai/veo3.1", "fal-ai/nano-banana-2/edit", "fal-ai/flux-lora"],
+)
+def test_inputs_that_may_be_null_are_no_change_and_keep_type_media_and_price(
+    endpoint_id: str,
+) -> None:
+    before = CARDS.get(endpoint_id)
+    live = {"openapi": nullable(endpoint_id)}
+    record = fold_one(CARDS.record(endpoint_id), endpoint_id, live, None, "2026-11-25")
+    assert record is not None
+    card = ModelCard.from_record(record)
+    assert card.schema_differs == ()
+    assert card.media_in == before.media_in
+    asked = example_arguments(before)
+    assert estimate(card, asked) == estimate(before, asked)
+
+
+def test_null_stays_where_it_says_something_else_than_leaving_out() -> None:
+    taken: dict[str, Any] = {
+        "must": {"type": ["string", "null"]},
+        "may": {"anyOf": [{"type": "integer"}, {"type": "null"}]},
+        "crop": {"enum": ["auto", None], "default": "auto"},
+        "old": {"type": "string", "nullable": True, "default": None},
+    }
+    card = new_card(taken, {}, required=["must"])
+    assert card.properties == {
+        "must": {"type": "string", "x-null": True},
+        "may": {"type": "integer"},
+        "crop": {"enum": ["auto"], "default": "auto", "x-null": True},
+        "old": {"type": "string"},
+    }
+    assert check(card, {"must": None, "crop": None}).arguments == {"must": None, "crop": None}
+
+
+def test_what_is_learned_of_an_input_is_no_change_and_a_lost_choice_is() -> None:
+    record = CARDS.record("fal-ai/veo3.1")
+    given = json.loads(json.dumps(document(CARDS.get("fal-ai/veo3.1"))))
+    name = next(name for name in given["components"]["schemas"] if name.endswith("Input"))
+    fields = given["components"]["schemas"][name]["properties"]
+    fields["seed"] |= {"maximum": 2**31, "minimum": 0}
+    fields["resolution"]["enum"] = fields["resolution"]["enum"][::-1]
+    fields["duration"]["enum"] = fields["duration"]["enum"][1:]
+    made = fold_one(record, "fal-ai/veo3.1", {"openapi": given}, None, "2026-11-25")
+    assert made is not None
+    assert ModelCard.from_record(made).schema_differs == ("duration",)

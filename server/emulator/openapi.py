@@ -171,6 +171,8 @@ def _translated(rule: Any, schemas: dict[str, Any]) -> Any:  # noqa: ANN401  # J
     for key, value in given.items():
         if key in ("default", "enum", "examples"):
             made[key] = value
+        elif key == "x-null":
+            made["nullable"] = True
         elif key == "x-limits":
             made["x-fal"] = value
         elif key == "properties":
