@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ TYPES = ("string", "integer", "number", "boolean", "array", "object", "null")
 _LONGEST_VALUE = 4_000
 _NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems")
+_NAME = re.compile(r"\w[\w.-]{0,40}(?: [\w.-]{1,20}){0,2}")
 _FLAGS = ("uniqueItems", "deprecated")
 
 
@@ -35,6 +37,19 @@ def with_default(rules: Schema, given: Mapping[str, Any]) -> Schema:
     if "default" not in given or not _fits_default(rules, given["default"]):
         return rules
     return {**rules, "default": given["default"]}
+
+
+def sound_examples(given: Mapping[str, Any]) -> Schema:
+    """Return the first example of *given* if it is a name or number, such as that of a voice.
+
+    Sentences and addresses are prose of somebody else's, and the catalog has its own.
+    """
+    examples = given.get("examples")
+    if not isinstance(examples, list) or not examples:
+        return {}
+    first = cast("list[Any]", examples)[0]
+    is_name = isinstance(first, str) and _NAME.fullmatch(first)
+    return {"examples": [first]} if is_name or _is_number(first) else {}
 
 
 def without_null(rule: Schema, *, is_nullable: bool) -> Schema:

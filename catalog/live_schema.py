@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from catalog.card import TEXT_FIELDS
 from catalog.live_media import input_kind, output_kind
-from catalog.live_rules import sound_limits, sound_rules, with_default, without_null
+from catalog.live_rules import sound_examples, sound_limits, sound_rules, with_default, without_null
 
 Schema = dict[str, Any]
 
@@ -89,8 +90,10 @@ class _Reader:
         made = self._rules(given, name, depth)
         made = without_null(made, is_nullable=given.get("nullable") is True)
         if made.get("type") == "string" and (kind := input_kind(name)):
-            made = {"x-media": kind, **made}
-        return made
+            return {"x-media": kind, **made}
+        if self._folds_files or made.keys() & {"enum", "default"} or name in TEXT_FIELDS:
+            return made
+        return {**made, **sound_examples(given)} if "type" in made else made
 
     def _target(self, given: Mapping[str, Any], target: str, name: str, depth: int) -> Schema:
         """Return the component *target* in the place of *given*, which refers to it."""
