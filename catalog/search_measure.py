@@ -62,6 +62,7 @@ _DIGIT, _SHORT_CENTS = re.compile(r"\d"), re.compile(r"\dc\b")
 _SAME_SECONDS = 0.06
 _FULL_HD = HEIGHTS.index(1080)
 _SIDES = re.compile(r"(?<!\d)(\d{3,4})\s?[x\u00d7*]\s?(\d{3,4})(?!\d)")
+_K_HEIGHTS: Mapping[str, int] = {"2": 1440, "4": 2160, "8": 2160}
 # From this long side on a picture is one of 4K or 2K.
 _SIDE_4K, _SIDE_2K = 3500, 1900
 _PICTURES = ("im", "pic", "photo", "bild", "thumb", "illus")
@@ -93,6 +94,7 @@ def _minus() -> re.Pattern[str]:
 @cache
 def _per() -> re.Pattern[str]:
     return re.compile(
+        r"(?:for (?=each|every|an?\b|one))?"
         r"(?:per|/|an?|each|every|pro|por|par|je|al|for|the|每|за|мин)?\s*"
         r"(?P<number>\d+(?=\D)(?!\s?(?:k|m|mio|million)\b)|thousand|(?:1\s?)?(?:k|million|mio|m)\b|one)?\s*"
         r"(?P<unit>sec\w*|s\b|seg\w*|sek\w*|秒|初|сек\w*|min\w*|image\w*|img|pict\w*|pics?\b|photo\w*"
@@ -103,7 +105,10 @@ def _per() -> re.Pattern[str]:
 
 @cache
 def _height_word() -> re.Pattern[str]:
-    return re.compile(r"(?<![\w.])(\d{3,4})\s?p(?![a-z])|(?<![\w.$€])([248])\s?k(?!\w)")
+    return re.compile(
+        r"(?<![\w.])(\d{3,4})\s?p(?![a-z])|(?<![\w.$€])([248])\s?k(?!\w)"
+        r"|(?<=\b(?:in|at) )(480|720|1080|2160)(?= ?(?:$|[,;.]|with\b|and\b|under\b|below\b))"
+    )
 
 
 @cache
@@ -312,7 +317,7 @@ def size_in(text: str) -> tuple[int, int]:
         return nearest, 2 if long >= _SIDE_4K else 1 if long >= _SIDE_2K else -1
     if not (found := _height_word().search(text)):
         return -1, -1
-    height = {"2": 1440, "4": 2160, "8": 2160}[found[2]] if found[2] else int(found[1])
+    height = _K_HEIGHTS[found[2]] if found[2] else int(found[1] or found[3])
     nearest = min(range(len(HEIGHTS)), key=lambda at: abs(HEIGHTS[at] - height))
     size = {"2": 1, "4": 2, "8": 2}.get(found[2] or "", -1)
     return nearest, size

@@ -27,6 +27,9 @@ _MAIN = frozenset(
     | {"text-to-3d", "image-to-3d", "speech-to-text", "text-to-music"}
 )
 _MAIN_GAIN = 0.3
+# Words of who wants to train; what a trainer loses beside a name without any of them.
+_TRAINS = ("train", "tun", "finetun", "fine", "teach", "learn", "lora", "dataset", "adapt")
+_NOT_TRAINED = -1.5
 # What a card loses for each month that it is older than the newest of its name, and at most.
 _OLDER, _OLDEST, _UNDATED = 0.12, 2.4, 1.2
 _OTHER_TONGUE, _OWN_TONGUE = -1.8, 1.0
@@ -249,6 +252,11 @@ class _Look:
             self.mains = frozenset(
                 at for at, category in enumerate(tables.categories) if category in _MAIN
             )
+        self.trainers = -1
+        if understood.named.is_sure and "training" in tables.categories:
+            texts = [word.text for word in understood.reading.words]
+            if not any(text.startswith(_TRAINS) for text in texts):
+                self.trainers = tables.categories.index("training")
         target = understood.direction.target
         self.target = media_bits({target}) if target and understood.direction.sure > 0.6 else 0
         self.strangers = _strangers(understood, tables) if self.target else frozenset[int]()
@@ -323,6 +331,8 @@ class _Look:
                 gain += _WRONG_TARGET
             if category in self.strangers:
                 gain += _WRONG_SOURCE
+        if category == self.trainers:
+            gain += _NOT_TRAINED
         if category in self.sorts:
             gain += _SORT
         if category in self.mains:

@@ -181,7 +181,8 @@ def _dollars() -> re.Pattern[str]:
 
 def _in_dollars(found: re.Match[str]) -> str:
     cents = _number(found[3]) if found[3] else 0.0
-    return f"{_number(found[1]) + cents / 100:g} {found[2]}"
+    dollars = f"{_number(found[1]) + cents / 100:.10f}".rstrip("0").rstrip(".")  # never 1e-05
+    return f"{dollars} {found[2]}"
 
 
 @cache

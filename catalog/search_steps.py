@@ -12,6 +12,9 @@ _MERE_LIMIT = re.compile(
 )
 
 
+_FIRST = re.compile(r"^(?:at )?first(?:ly)?(?: of all)?,? (?=\w)(?!frame|image|picture|and )")
+
+
 @cache
 def _then() -> re.Pattern[str]:
     """Return what ends one step and begins the next."""
@@ -55,6 +58,8 @@ def steps_in(text: str) -> list[str]:
     parts: list[str] = []
     if any(map(text.__contains__, _THENS)):
         parts = [part for step in _then().split(text) if (part := step.strip(" ,;."))]
+        if len(parts) > 1:  # "first a picture of it, then …" has no first picture
+            parts[0] = _FIRST.sub("", parts[0]) or parts[0]
     if len(parts) < 2:
         if not any(map(text.__contains__, _OBJECTS)):
             return [text]

@@ -152,7 +152,7 @@ def price_words(card: int, measure: Measure, usual: str, tables: SearchTables) -
         what = f"{measure.amount:g} image{'s' if measure.amount != 1 else ''}"
         what += f" at {SIZES[measure.size]}" if measure.size > 0 else at if is_sized else ""
     elif kind == CHARACTERS:
-        what = f"{measure.amount * 1000:g} characters"
+        what = f"{round(measure.amount * 1000):,} characters"
     else:
         what = f"{measure.amount:g} request{'s' if measure.amount != 1 else ''}"
     # Worked out for this amount of work: never written as if it were the model's own unit.

@@ -88,7 +88,7 @@ def test_work_may_be_told_in_words_of_a_text(index: CatalogIndex) -> None:
     request = SearchRequest("text to speech", for_work="500 words", max_dollars=Decimal("0.1"))
     hits = search(index, request).hits
     assert hits
-    assert all("for 3000 characters" in hit.price for hit in hits)
+    assert all("for 3,000 characters" in hit.price for hit in hits)
 
 
 def test_a_limit_of_money_is_held_against_the_sound_that_words_wish_for(

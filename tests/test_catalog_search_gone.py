@@ -167,7 +167,10 @@ def test_an_amount_of_a_million_in_words_is_the_work_a_limit_is_held_against(
 ) -> None:
     answer = search(index, SearchRequest("a million characters of audiobook for ten dollars"))
     assert "at most $10 for 1000 x 1000 characters" in answer.understood
-    assert all("within $10" in hit.why and "$0.01/" in hit.price for hit in answer.hits[:2])
+    assert all(
+        "within $10" in hit.why and hit.price == "$10 for 1,000,000 characters"
+        for hit in answer.hits[:2]
+    )
     fine = search(index, SearchRequest("ten thousand pictures a month, 2 cents per edit at most"))
     assert "at most $0.02 per run" in fine.understood
 
@@ -178,3 +181,21 @@ def test_letters_left_out_and_a_coined_name_are_read(index: CatalogIndex) -> Non
     named = search(index, SearchRequest("longcat 720 distilled t2v"))
     assert named.hits[0].endpoint_id == "fal-ai/longcat-video/distilled/text-to-video/720p"
     assert not search(index, SearchRequest("the newer OmniHuman, not the first")).low_confidence
+
+
+def test_each_second_a_bare_height_and_first_of_steps_are_read(index: CatalogIndex) -> None:
+    each = search(index, SearchRequest("2160p film out of text, below 50 cents for each second"))
+    assert "2160p, at most $0.5 per second" in each.understood
+    bare = search(index, SearchRequest("hailuo 2.3 fast in 1080")).hits[0]
+    assert bare.endpoint_id == "fal-ai/minimax/hailuo-2.3-fast/pro/image-to-video"
+    steps = search(index, SearchRequest("first invent a troll as a picture, then make it 3d"))
+    assert steps.hits[0].category == "text-to-image"
+    tiny = search(index, SearchRequest("picture under 0.00001 dollars"))
+    assert "at most $1e-05" in tiny.understood
+
+
+def test_a_name_without_a_word_of_training_leads_to_no_trainer(index: CatalogIndex) -> None:
+    assert search(index, SearchRequest("qwen edit 2511")).hits[0].endpoint_id == (
+        "fal-ai/qwen-image-edit-2511"
+    )
+    assert search(index, SearchRequest("qwen edit 2511 trainer")).hits[0].category == "training"
