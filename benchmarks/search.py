@@ -75,6 +75,7 @@ def main() -> None:
         "search-dev.jsonl",
         "search-second.jsonl",
         "search-third.jsonl",
+        "search-oblique.jsonl",
         "search-own.jsonl",
     ):
         queries = read_set(name, cards)

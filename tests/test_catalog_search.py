@@ -65,6 +65,15 @@ def test_questions_of_six_strangers_find_a_good_model_among_three(index: Catalog
     assert found.wrongly_flagged <= 0.02
 
 
+def test_questions_that_name_no_operation_mostly_find_a_good_model(index: CatalogIndex) -> None:
+    found = marks_of(index, "search-oblique.jsonl")
+    assert found.among_three >= 0.81, found.missed
+    assert found.first >= 0.72
+    assert found.ndcg >= 0.69
+    assert found.flagged >= 0.9
+    assert found.wrongly_flagged <= 0.06
+
+
 def test_the_first_of_a_long_answer_are_those_of_a_short_one(index: CatalogIndex) -> None:
     for query in read_set("search-dev.jsonl", list(index.cards())):
         short = search(index, SearchRequest(query.text, limit=10))
