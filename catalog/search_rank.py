@@ -48,6 +48,8 @@ _DIGITS, _SAME = 4, 1e-4
 _CLOSE, _FIRST, _FEW_ASKED = 96, 24, 12
 # A property that no more cards have brings them to a closer look.
 _FEW_KEEP = 150
+# A catalog of fewer cards is weighed like one of so many.
+_SMALL = 24
 # Of more cards than this most are left out before those that are left are put in order.
 _MANY = 1000
 
@@ -207,7 +209,10 @@ def _weighted_lists(understood: Understood, tables: SearchTables) -> list[tuple[
     scale = _TASK * (_BESIDE_NAME if understood.named.is_sure else 1.0)
     for fired in understood.tasks:
         key = f"c{tables.tasks[fired.task][0]}"
-        rarity = min(1.0, math.log(tables.count / tables.size(key)) / math.log(tables.count / 12))
+        if not tables.size(key):
+            continue  # nothing in this catalog does it
+        share = math.log(tables.count / tables.size(key))
+        rarity = min(1.0, share / math.log(max(tables.count, _SMALL) / 12))
         lists.append((key, scale * fired.strength**1.3 * (0.75 + 0.35 * rarity) / 100))
     return lists
 

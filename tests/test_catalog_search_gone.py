@@ -1,8 +1,11 @@
 """Names and deeds that are gone: search leads to what is used in their place, or says so."""
 
+from pathlib import Path
+
 import pytest
 
-from catalog.index import CatalogIndex
+from catalog.build import build
+from catalog.index import SNAPSHOT, CatalogIndex
 from catalog.search import SearchRequest, search
 
 
@@ -199,3 +202,16 @@ def test_a_name_without_a_word_of_training_leads_to_no_trainer(index: CatalogInd
         "fal-ai/qwen-image-edit-2511"
     )
     assert search(index, SearchRequest("qwen edit 2511 trainer")).hits[0].category == "training"
+
+
+@pytest.mark.parametrize("cards", [1, 12, 13])
+def test_a_catalog_of_few_models_is_searched_for_what_none_of_them_does(
+    tmp_path: Path, cards: int
+) -> None:
+    lines = (SNAPSHOT / "cards.jsonl").read_text(encoding="utf-8").splitlines()[:cards]
+    source = tmp_path / "few.jsonl"
+    source.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    build(source, tmp_path / "few", strict=False)
+    few = CatalogIndex.open(tmp_path / "few")
+    for query in ("remove the vocals", "rig my mesh", "train a lora", "qwen edit 2511", "a fox"):
+        assert len(search(few, SearchRequest(query)).hits) <= cards
