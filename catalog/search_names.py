@@ -230,9 +230,21 @@ def _missing(
             or (start > 1 and is_name[start - 2] and tables.is_pair(*parts[start - 2 : start]))
         ):
             start -= 1
-        if any(is_name[start:at]) and not bearers & tables.bits.of(f"n{version}"):
+        if any(is_name[start:at]) and not _has_version(bearers, version, at - start, tables):
             missing.append(" ".join(parts[start : at + 1]))
     return missing
+
+
+def _has_version(bearers: int, version: str, words: int, tables: SearchTables) -> bool:
+    """Whether a card among *bearers* is of *version* or of a part of it ("3.2").
+
+    Behind a name of several *words* it may be a size ("flux 2 klein 9" for 9b). The first version
+    of a name is mostly written without a number.
+    """
+    kin = [version, *(f"{version}.{minor}" for minor in range(10))]
+    if words > 1:
+        kin.append(f"{version}b")
+    return version == "1" or any(bearers & tables.bits.of(f"n{one}") for one in kin)
 
 
 def _mark_words(

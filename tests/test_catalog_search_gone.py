@@ -142,7 +142,8 @@ def test_the_newest_of_a_name_is_first_and_a_version_nobody_has_is_said(
         ("gpt image 3", "gpt image 3"),
     ):
         assert f"not on fal: {missing}; nearest: " in search(index, SearchRequest(query)).understood
-    for query in ("veo 3.1", "seedance 12 sec", "flux 4 pictures", "kling 10 seconds", "topaz 4x"):
+    there = ("veo 3.1", "luma ray 3", "nano banana 1", "flux 2 klein 9")
+    for query in (*there, "seedance 12 sec", "flux 4 pictures", "kling 10 seconds", "topaz 4x"):
         assert "not on fal" not in search(index, SearchRequest(query)).understood, query
 
 
