@@ -259,10 +259,10 @@ def _answered(index: CatalogIndex, told: _Asked, filters: _Filters, most: int) -
     for part in parts:
         whole = told.query if len(parts) == 1 else with_object(part, made) if made else part
         understood = _understood(engine, whole, made)
+        understood.named.keep_whole(index.ids)
         if len(parts) == 1:
             wished = understood.wishes.features
             wished += [feature for feature in told.wishes if feature not in wished]
-            understood.named.keep_whole(index.ids)
         made = understood.product(engine.tables) or made
         ranking = rank(understood, engine.tables, filters.allowed, asked)
         total = len(ranking.scores)

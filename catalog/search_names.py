@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from catalog.search_reading import Lexicon, Reading
+from catalog.search_spelled import SMALL_NUMBERS
 from catalog.search_tables import HEAD, SearchTables
 from catalog.search_text import name_parts, word_parts
 
@@ -15,9 +16,8 @@ _VERSION = re.compile(r"\d+(?:\.\d+)*[a-z]?|[a-z]\d")
 # A version as people say it, and what would make an amount of it.
 _RELEASE = re.compile(r"[1-9]\d?(?:\.\d{1,2})?")
 _UNITS = frozenset({"sec", "second", "min", "minute", "hour", "fps", "x", "mp", "cent", "dollar"})
-_NUMBERS_LISTED = "one two three four five six seven eight nine"
 _HEIGHTS = frozenset({"480", "720", "1080"})
-_DIGITS = {word: str(n) for n, word in enumerate(_NUMBERS_LISTED.split(), 1)}
+_DIGITS = {word: str(n) for n, word in enumerate(SMALL_NUMBERS[:10])}
 _SIZE = re.compile(r"\d{3,4}p|[248]k|\d+(?:\.\d+)?s")
 
 # What a card is worth for bearing a name: all of it, each version, each kind; and for lacking them.
@@ -147,7 +147,7 @@ class Named:
 def named_in(reading: Reading, lexicon: Lexicon, tables: SearchTables) -> Named:
     """Return the name that *reading* holds, if any."""
     named = Named()
-    parts = _in_digits(_query_parts(reading, lexicon, named), tables)
+    parts = _as_named(_query_parts(reading, lexicon, named), tables)
     is_name = [
         _is_name(parts, at, lexicon, tables) or (part in named.inner and part in lexicon.weak)
         for at, part in enumerate(parts)
@@ -333,21 +333,25 @@ def _query_parts(reading: Reading, lexicon: Lexicon, named: Named) -> list[str]:
     return [part for part in parts if part not in ("fal", "ai")]
 
 
-def _in_digits(parts: list[str], tables: SearchTables) -> list[str]:
-    """Return *parts* with a number in words as a digit where names have it as a version.
+def _as_named(parts: list[str], tables: SearchTables) -> list[str]:
+    """Return *parts* with numbers as names have them: versions in digits, heights with their p.
 
-    "ideogram four" is "ideogram 4"; "flux four images" counts things.
+    "ideogram four" is "ideogram 4", "longcat 720" "longcat 720p"; "flux four images" counts things.
     """
+    named = parts[:1]
     for at in range(1, len(parts)):
-        digit = _DIGITS.get(parts[at], "")
-        if parts[at] in _HEIGHTS:
-            bearers = tables.bits.of(f"n{parts[at - 1]}")
-            parts[at] += "p" if bearers & tables.bits.of(f"n{parts[at]}p") else ""
-        if not digit or (parts[at + 1 : at + 2] != [] and parts[at + 1].endswith("s")):
-            continue
-        if tables.is_pair(parts[at - 1], digit):
-            parts[at] = digit
-    return parts
+        part, before = parts[at], named[-1]
+        digit, behind = _DIGITS.get(part, ""), "".join(parts[at + 1 : at + 2])
+        if digit and not behind.endswith("s") and tables.is_pair(before, digit):
+            part = digit
+        elif part in _HEIGHTS and _share_a_card(before, f"{part}p", tables):
+            part = f"{part}p"
+        named.append(part)
+    return named
+
+
+def _share_a_card(one: str, other: str, tables: SearchTables) -> bool:
+    return bool(tables.bits.of(f"n{one}") & tables.bits.of(f"n{other}"))
 
 
 def _is_name(parts: list[str], at: int, lexicon: Lexicon, tables: SearchTables) -> bool:

@@ -9,9 +9,9 @@ _SMALL_LISTED = (
     " sixteen seventeen eighteen nineteen"
 )
 _TENS_LISTED = "twenty thirty forty fifty sixty seventy eighty ninety"
-_SMALL, _TENS = _SMALL_LISTED.split(), _TENS_LISTED.split()
+SMALL_NUMBERS, _TENS = _SMALL_LISTED.split(), _TENS_LISTED.split()
 _WORTH: Mapping[str, float] = (
-    {word: float(n) for n, word in enumerate(_SMALL)}
+    {word: float(n) for n, word in enumerate(SMALL_NUMBERS)}
     | {word: 20.0 + 10 * n for n, word in enumerate(_TENS)}
     | {"a": 1.0, "an": 1.0, "half": 0.5, "quarter": 0.25, "quarters": 0.25, "couple": 2.0}
 )
@@ -139,15 +139,15 @@ def _with() -> re.Pattern[str]:
 
 @cache
 def _point() -> re.Pattern[str]:
-    number = rf"({'|'.join(_SMALL)}|\d)"
+    number = rf"({'|'.join(SMALL_NUMBERS)}|\d)"
     return re.compile(rf"\b{number} point {number}\b")
 
 
 def _words() -> str:
     """Return the pattern of a number in words: "half a", "three quarters of an", "twenty five"."""
-    small = "|".join(_SMALL[1:])
+    small = "|".join(SMALL_NUMBERS[1:])
     tens = "|".join(_TENS)
-    ones = "|".join(_SMALL[1:10])
+    ones = "|".join(SMALL_NUMBERS[1:10])
     return (
         r"(?:half(?: of)? an?|(?:a |one |three )?quarters?(?: of)? an?|quarter(?= dollar)"
         rf"|a couple of|(?:{small})(?: and a half)?|(?:{tens})(?:[ -](?:{ones}))?)"
@@ -173,7 +173,7 @@ def _number(words: str) -> float:
 @cache
 def _dollars() -> re.Pattern[str]:
     amount = rf"({_words()}|an?|\d+(?:\.\d+)?)"
-    tens, ones = "|".join(_TENS), "|".join(_SMALL[1:10])
+    tens, ones = "|".join(_TENS), "|".join(SMALL_NUMBERS[1:10])
     digits = r"\d\d(?!\d| ?(?:s|x|p|k|sec|im|pic|clip|video))"
     more = rf"(?: and)? ((?:{tens})(?:[ -](?:{ones}))?|{digits})"
     return re.compile(rf"(?<!\d[.,])\b{amount} (dollars?|bucks?|euros?)(?:{more})?(?: cents?)?\b")
@@ -192,7 +192,7 @@ def _cents() -> re.Pattern[str]:
 
 @cache
 def _coins() -> re.Pattern[str]:
-    count = "|".join(_SMALL[1:10])
+    count = "|".join(SMALL_NUMBERS[1:10])
     return re.compile(
         rf"\b(an?|{count}) (penny|pennies|nickel|dime)s?\b"
         rf"|\b({_LIMITS}) a quarter(?! (?:of|hour|page|note))"

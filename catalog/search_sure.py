@@ -18,7 +18,7 @@ _RETIRED, _AS_WELL = 2, 0.8
 
 def is_low(understood: Understood, tables: SearchTables, best: Sequence[int]) -> bool:
     """Whether nothing shows that the catalog has what is asked for; *best* holds the best card."""
-    if understood.named.is_sure or understood.named.is_coined:
+    if understood.named.is_sure:
         return False
     if understood.tasks and _is_gone(understood.tasks, tables):
         return True

@@ -17,7 +17,7 @@ from catalog.search_measure import (
     unit_words,
 )
 from catalog.search_reading import Lexicon, Reading
-from catalog.search_spelled import spelled
+from catalog.search_spelled import SMALL_NUMBERS, spelled
 from catalog.search_tables import HEIGHTS, SIZES, SearchTables, media_bits
 
 # One of whatever a card is priced in.
@@ -52,8 +52,7 @@ _SOFT = frozenset(
 _HAS_SOFT, _LACKS_SOFT, _LACKS = 1.0, -0.3, -0.9
 # Numbers of pictures that features tell of ("8 references").
 COUNTS = (3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 30, 50)
-_NUMBERS_LISTED = "three four five six seven eight nine ten eleven twelve thirteen fourteen"
-_NUMBERS: list[str] = [*_NUMBERS_LISTED.split()]
+_NUMBERS: list[str] = [*SMALL_NUMBERS[3:15]]
 _NO_PRICE, _NO_SIZE, _NO_LENGTH = -2.2, -0.6, -0.5
 # Months since January 2000 before which nothing counts as new.
 _NOT_NEW = 280

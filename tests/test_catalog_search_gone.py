@@ -216,3 +216,12 @@ def test_a_catalog_of_few_models_is_searched_for_what_none_of_them_does(
     few = CatalogIndex.open(tmp_path / "few")
     for query in ("remove the vocals", "rig my mesh", "train a lora", "qwen edit 2511", "a fox"):
         assert len(search(few, SearchRequest(query)).hits) <= cards
+
+
+def test_cards_with_as_many_words_as_a_step_are_not_taken_for_its_name(
+    index: CatalogIndex,
+) -> None:
+    alone = search(index, SearchRequest("flux 2 text to image", limit=50)).hits
+    steps = search(index, SearchRequest("flux 2 text to image, then upscale it", limit=50)).hits
+    first = [hit.endpoint_id for hit in steps if hit.step.startswith("flux")]
+    assert first[:4] == [hit.endpoint_id for hit in alone[:4]]
